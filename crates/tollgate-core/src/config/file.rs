@@ -1,0 +1,193 @@
+//! `tollgate.yaml` as written. Every member has a default but the models; one that is not known is an error.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use serde_saphyr::Spanned;
+
+use super::SecretRef;
+
+/// The whole file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct File {
+    /// Address and port to serve, default `127.0.0.1:4000`.
+    pub listen: Option<Spanned<String>>,
+    /// Serve TLS with this certificate.
+    pub tls: Option<TlsFiles>,
+    /// The key that every caller must present. Without it only this machine is served.
+    pub master_key: Option<Spanned<SecretRef>>,
+    /// Where records are kept, default the user's data folder.
+    pub data_dir: Option<PathBuf>,
+    /// Public model names, each with the deployments that serve it. A name may hold one `*`.
+    pub models: BTreeMap<String, Vec<Deployment>>,
+    /// Retries, fallbacks and cooldown.
+    pub routing: Routing,
+    /// How long to wait for what.
+    pub timeouts: Timeouts,
+    /// Sizes and counts.
+    pub limits: Limits,
+    /// Drop request members that the chosen upstream cannot express, instead of refusing the request.
+    pub drop_params: bool,
+    /// What the gate may fetch by itself.
+    pub egress: Egress,
+}
+
+/// Certificate files, PEM.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsFiles {
+    /// The certificate chain, leaf first.
+    pub certificate: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+/// One upstream model that serves a public name.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Deployment {
+    /// The adapter: `openai`, `anthropic`, `openai_compatible`, `simulator`.
+    pub provider: Spanned<String>,
+    /// The upstream's name for the model, default the public name.
+    #[serde(default)]
+    pub model: Option<String>,
+    /// The credential, default the provider's usual environment variable.
+    #[serde(default)]
+    pub api_key: Option<Spanned<SecretRef>>,
+    /// Where the upstream is, default the provider's usual environment variable or address.
+    #[serde(default)]
+    pub base_url: Option<Spanned<String>>,
+    /// Share of the traffic among deployments of the same `order`, default 1; 0 keeps it for the end.
+    #[serde(default)]
+    pub weight: Option<u32>,
+    /// Lower ones are tried first, default 0.
+    #[serde(default)]
+    pub order: Option<i32>,
+    /// Requests per minute that this instance sends there at most.
+    #[serde(default)]
+    pub rpm: Option<u64>,
+    /// Tokens per minute that this instance sends there at most.
+    #[serde(default)]
+    pub tpm: Option<u64>,
+    /// Its price, default the catalog's.
+    #[serde(default)]
+    pub price: Option<PriceWritten>,
+    /// `max_tokens` where the protocol demands one and the client gave none, default the catalog's.
+    #[serde(default)]
+    pub max_output_tokens: Option<u64>,
+    /// Whether the upstream takes images by URL (default) or must be sent their bytes.
+    #[serde(default)]
+    pub image_urls: Option<bool>,
+    /// Whether the upstream understands `stream_options.include_usage` (default).
+    #[serde(default)]
+    pub stream_usage: Option<bool>,
+    /// The format to speak where the provider speaks several, default the client's.
+    #[serde(default)]
+    pub format: Option<Spanned<String>>,
+    /// Further headers to send.
+    #[serde(default)]
+    pub headers: BTreeMap<String, SecretRef>,
+    /// Overrides of `timeouts` for this deployment.
+    #[serde(default)]
+    pub timeouts: Timeouts,
+    /// Why it is out of service; only a translation from another format sets it.
+    #[serde(skip)]
+    pub unavailable: Option<String>,
+}
+
+/// A price as written, decimal dollars.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PriceWritten {
+    /// USD per million input tokens.
+    pub input_usd_per_mtok: String,
+    /// USD per million output tokens.
+    pub output_usd_per_mtok: String,
+    /// USD per million cached input tokens, default as input.
+    #[serde(default)]
+    pub cache_read_usd_per_mtok: Option<String>,
+    /// USD per million input tokens written to the cache, default as input.
+    #[serde(default)]
+    pub cache_write_usd_per_mtok: Option<String>,
+}
+
+/// Model names to try instead, by the name that failed.
+pub type Fallbacks = BTreeMap<String, Vec<String>>;
+
+/// Retries, fallbacks and cooldown.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Routing {
+    /// Further attempts at a model after the first, default 2.
+    pub retries: Option<u32>,
+    /// Pause before the first further attempt at the same deployment; it doubles, with jitter. Default 250.
+    pub backoff_ms: Option<u64>,
+    /// The longest pause; an upstream that asks for a longer one is not waited for. Default 10000.
+    pub backoff_max_ms: Option<u64>,
+    /// Failures within a minute after which a deployment rests, default 3.
+    pub allowed_fails: Option<u32>,
+    /// How long it rests, default 30000; 0 turns cooldown off.
+    pub cooldown_ms: Option<u64>,
+    /// After any failure that another model may not have.
+    pub fallbacks: Fallbacks,
+    /// When the prompt is too long for the model.
+    pub context_window_fallbacks: Fallbacks,
+    /// When the provider's content policy refuses.
+    pub content_policy_fallbacks: Fallbacks,
+    /// For models without fallbacks of their own.
+    pub default_fallbacks: Vec<String>,
+}
+
+/// How long to wait, in milliseconds.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Timeouts {
+    /// For a connection to the upstream, default 10000.
+    pub connect_ms: Option<u64>,
+    /// For the first byte of its answer, default 300000.
+    pub first_byte_ms: Option<u64>,
+    /// For the next piece of a stream, default 120000.
+    pub idle_ms: Option<u64>,
+    /// For the whole call, all attempts together, default 3600000.
+    pub total_ms: Option<u64>,
+    /// For the client's request body, default 60000. Not per deployment.
+    pub request_ms: Option<u64>,
+    /// For calls in flight when the gate stops, default 30000. Not per deployment.
+    pub drain_ms: Option<u64>,
+}
+
+/// Sizes and counts.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Largest request body, default 33554432.
+    pub request_body_bytes: Option<usize>,
+    /// Largest request head, default 65536.
+    pub request_head_bytes: Option<usize>,
+    /// Most request headers, default 100.
+    pub request_headers: Option<usize>,
+    /// Deepest nesting of a request body, default 128.
+    pub request_depth: Option<usize>,
+    /// Largest answer that is no stream, default 67108864.
+    pub response_body_bytes: Option<usize>,
+    /// Largest event of a stream, default 8388608.
+    pub stream_event_bytes: Option<usize>,
+    /// Most connections at once, default 10000.
+    pub connections: Option<usize>,
+    /// Most attempts of one call, retries and fallbacks together, default 8.
+    pub attempts: Option<u32>,
+}
+
+/// What the gate may fetch by itself.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Egress {
+    /// Hosts that images may be fetched from: `example.com`, or `*.example.com` for all below it. Default none.
+    pub image_hosts: Vec<String>,
+    /// Allow addresses on this machine and in private networks, default false.
+    pub private_addresses: bool,
+    /// Largest image, default 5242880.
+    pub image_bytes: Option<usize>,
+}

@@ -1,0 +1,236 @@
+//! One immutable, resolved configuration. A reload publishes the next one.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue, Uri};
+
+use super::file::{Fallbacks, TlsFiles};
+use crate::ports::ModelFacts;
+use crate::secret::Secret;
+
+/// One immutable, resolved configuration.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Where to serve.
+    pub listen: SocketAddr,
+    /// With which certificate; `None` serves plain HTTP.
+    pub tls: Option<TlsFiles>,
+    /// What every caller must present; `None` serves this machine only.
+    pub master_key: Option<Secret>,
+    /// Where records are kept, when the file says so.
+    pub data_dir: Option<PathBuf>,
+    /// Public models by name, and patterns by their text.
+    pub models: Models,
+    /// Retries, fallbacks and cooldown.
+    pub routing: Routing,
+    /// Time-outs that are not a deployment's.
+    pub timeouts: GateTimeouts,
+    /// Sizes and counts.
+    pub limits: Limits,
+    /// Drop what an upstream cannot express instead of refusing.
+    pub drop_params: bool,
+    /// What the gate may fetch by itself.
+    pub egress: Egress,
+}
+
+/// The public models.
+#[derive(Debug, Default)]
+pub struct Models {
+    exact: BTreeMap<Arc<str>, Arc<Model>>,
+    /// Patterns with one `*`, the most specific first.
+    patterns: Vec<Arc<Model>>,
+}
+
+/// A public model.
+#[derive(Debug)]
+pub struct Model {
+    /// The name that clients use, or a pattern with one `*`.
+    pub name: Arc<str>,
+    /// What serves it, in the order of the file.
+    pub deployments: Vec<Arc<Deployment>>,
+}
+
+/// A public model that was asked for.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The model.
+    pub model: Arc<Model>,
+    /// What the pattern's `*` stands for.
+    pub wild: Option<Arc<str>>,
+}
+
+impl Models {
+    /// Builds the lookup.
+    pub fn new(models: impl IntoIterator<Item = Model>) -> Self {
+        let mut all = Self::default();
+        for model in models {
+            let model = Arc::new(model);
+            if model.name.contains('*') {
+                all.patterns.push(model);
+            } else {
+                all.exact.insert(Arc::clone(&model.name), model);
+            }
+        }
+        all.patterns.sort_by_key(|m| std::cmp::Reverse(m.name.len()));
+        all
+    }
+
+    /// The model that serves `name`: the exact one, else the longest pattern that fits.
+    pub fn find(&self, name: &str) -> Option<Found> {
+        if let Some(model) = self.exact.get(name) {
+            return Some(Found { model: Arc::clone(model), wild: None });
+        }
+        self.patterns.iter().find_map(|model| {
+            let (before, after) = model.name.split_once('*')?;
+            let wild = name.strip_prefix(before)?.strip_suffix(after).filter(|w| !w.is_empty())?;
+            Some(Found { model: Arc::clone(model), wild: Some(Arc::from(wild)) })
+        })
+    }
+
+    /// All names, exact ones first, then patterns.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.exact.keys().map(|n| &**n).chain(self.patterns.iter().map(|m| &*m.name))
+    }
+
+    /// All models.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Model>> {
+        self.exact.values().chain(&self.patterns)
+    }
+}
+
+/// One upstream model that serves a public name.
+#[derive(Debug)]
+pub struct Deployment {
+    /// Stable over reloads while provider, model and address stay: it keys health and counters.
+    pub id: Arc<str>,
+    /// The adapter's name.
+    pub provider: &'static str,
+    /// The upstream's name for the model; may hold the pattern's `*`.
+    pub model: Arc<str>,
+    /// The upstream's address, without a slash at its end.
+    pub base_url: Arc<str>,
+    /// The credential.
+    pub api_key: Option<Secret>,
+    /// The format to speak, when it is not the client's choice.
+    pub format: Option<Arc<str>>,
+    /// Share of the traffic among its peers.
+    pub weight: u32,
+    /// Lower ones are tried first.
+    pub order: i32,
+    /// Requests per minute at most.
+    pub rpm: Option<u64>,
+    /// Tokens per minute at most.
+    pub tpm: Option<u64>,
+    /// Price and limits of the model; what the configuration says wins over the catalog.
+    pub facts: ModelFacts,
+    /// Whether it takes images by URL.
+    pub image_urls: bool,
+    /// Whether it understands `stream_options.include_usage`.
+    pub stream_usage: bool,
+    /// Further headers to send, marked sensitive.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// How long to wait.
+    pub timeouts: Timeouts,
+    /// Why it is out of service.
+    pub unavailable: Option<String>,
+}
+
+impl Deployment {
+    /// The upstream's name for the model when the pattern's `*` stands for `wild`.
+    pub fn model_for(&self, wild: Option<&str>) -> Arc<str> {
+        match wild {
+            Some(wild) if self.model.contains('*') => Arc::from(self.model.replacen('*', wild, 1)),
+            _ => Arc::clone(&self.model),
+        }
+    }
+
+    /// Host and port of the upstream, for messages.
+    pub fn authority(&self) -> String {
+        self.base_url
+            .parse::<Uri>()
+            .ok()
+            .and_then(|u| u.authority().map(ToString::to_string))
+            .unwrap_or_default()
+    }
+}
+
+/// Retries, fallbacks and cooldown, with defaults filled in.
+#[derive(Clone, Debug)]
+pub struct Routing {
+    /// Further attempts at a model after the first.
+    pub retries: u32,
+    /// Pause before the first further attempt at the same deployment.
+    pub backoff: Duration,
+    /// The longest pause.
+    pub backoff_max: Duration,
+    /// Failures within a minute after which a deployment rests.
+    pub allowed_fails: u32,
+    /// How long it rests; zero turns cooldown off.
+    pub cooldown: Duration,
+    /// After any failure that another model may not have.
+    pub fallbacks: Fallbacks,
+    /// When the prompt is too long.
+    pub context_window_fallbacks: Fallbacks,
+    /// When the content policy refuses.
+    pub content_policy_fallbacks: Fallbacks,
+    /// For models without fallbacks of their own.
+    pub default_fallbacks: Vec<String>,
+}
+
+/// How long to wait for an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For a connection.
+    pub connect: Duration,
+    /// For the first byte of the answer.
+    pub first_byte: Duration,
+    /// For the next piece of a stream.
+    pub idle: Duration,
+    /// For the whole call, counted from its arrival.
+    pub total: Duration,
+}
+
+/// How long to wait for a client.
+#[derive(Clone, Copy, Debug)]
+pub struct GateTimeouts {
+    /// For its request.
+    pub request: Duration,
+    /// For calls in flight when the gate stops.
+    pub drain: Duration,
+}
+
+/// Sizes and counts.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Largest request body.
+    pub request_body_bytes: usize,
+    /// Largest request head.
+    pub request_head_bytes: usize,
+    /// Most request headers.
+    pub request_headers: usize,
+    /// Deepest nesting of a request body.
+    pub request_depth: usize,
+    /// Largest answer that is no stream.
+    pub response_body_bytes: usize,
+    /// Largest event of a stream.
+    pub stream_event_bytes: usize,
+    /// Most connections at once.
+    pub connections: usize,
+    /// Most attempts of one call.
+    pub attempts: u32,
+}
+
+/// What the gate may fetch by itself.
+#[derive(Clone, Debug)]
+pub struct Egress {
+    /// Hosts that images may be fetched from.
+    pub image_hosts: Vec<String>,
+    /// Allow addresses on this machine and in private networks.
+    pub private_addresses: bool,
+    /// Largest image.
+    pub image_bytes: usize,
+}

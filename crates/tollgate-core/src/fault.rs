@@ -1,0 +1,187 @@
+//! An error as data: who is to blame, what kind it is, whether trying again can help.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// Who has to change something for the error to go away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Blame {
+    /// The caller.
+    Client,
+    /// The gate or its configuration.
+    Gate,
+    /// The provider.
+    Upstream,
+}
+
+macro_rules! fault_classes {
+    ($($(#[doc = $doc:literal])+ $variant:ident, $name:literal, $status:literal, $blame:ident, $retryable:literal;)+) => {
+        /// What kind of error a [`Fault`] is. One line each: name, HTTP status, blame, whether a further
+        /// attempt at the same upstream may succeed.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum FaultClass { $($(#[doc = $doc])+ $variant,)+ }
+
+        impl FaultClass {
+            /// Every class.
+            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+
+            /// The name in records, metrics and error bodies.
+            pub const fn name(self) -> &'static str { match self { $(Self::$variant => $name,)+ } }
+
+            /// The HTTP status that a client gets, unless the upstream's own is kept.
+            pub const fn status(self) -> u16 { match self { $(Self::$variant => $status,)+ } }
+
+            /// Who has to change something.
+            pub const fn blame(self) -> Blame { match self { $(Self::$variant => Blame::$blame,)+ } }
+
+            /// Whether a further attempt at the same upstream may succeed.
+            pub const fn retryable(self) -> bool { match self { $(Self::$variant => $retryable,)+ } }
+        }
+    };
+}
+
+fault_classes! {
+    /// No credential, or one that is not known.
+    Unauthenticated, "unauthenticated", 401, Client, false;
+    /// The caller may not do this.
+    Forbidden, "forbidden", 403, Client, false;
+    /// No such model.
+    ModelNotFound, "model_not_found", 404, Client, false;
+    /// No such path.
+    RouteNotFound, "route_not_found", 404, Client, false;
+    /// The path has no such method.
+    MethodNotAllowed, "method_not_allowed", 405, Client, false;
+    /// The request is malformed, or the upstream says that it is.
+    Invalid, "invalid_request", 400, Client, false;
+    /// The request asks for what the chosen upstream cannot express.
+    Unsupported, "unsupported", 400, Client, false;
+    /// The request is larger than a limit.
+    TooLarge, "too_large", 413, Client, false;
+    /// The content type is not JSON.
+    MediaType, "unsupported_media_type", 415, Client, false;
+    /// The client was too slow to send its request.
+    SlowRequest, "request_timeout", 408, Client, true;
+    /// The prompt is longer than the model's context window.
+    ContextWindow, "context_window", 400, Client, false;
+    /// The provider's content policy refused the prompt.
+    ContentPolicy, "content_policy", 400, Client, false;
+    /// A rate limit, the upstream's or the gate's.
+    RateLimited, "rate_limited", 429, Upstream, true;
+    /// The upstream refused the gate's own credential, model name or address.
+    UpstreamRefused, "upstream_refused", 502, Gate, false;
+    /// The upstream failed.
+    UpstreamFailed, "upstream_failed", 502, Upstream, true;
+    /// The upstream is overloaded.
+    Overloaded, "upstream_overloaded", 503, Upstream, true;
+    /// No connection to the upstream.
+    Connect, "connect", 502, Upstream, true;
+    /// The upstream took longer than a time-out.
+    Timeout, "timeout", 504, Upstream, true;
+    /// The upstream sent what is no answer in its protocol.
+    BadUpstream, "bad_upstream_response", 502, Upstream, true;
+    /// The upstream's answer ended before its end.
+    Cut, "upstream_cut", 502, Upstream, true;
+    /// The client went away before its answer was complete.
+    ClientGone, "client_gone", 499, Client, false;
+    /// Nothing can serve the model now: a credential is missing, or its provider is not supported.
+    Unavailable, "unavailable", 503, Gate, false;
+    /// The record cannot be written, so the call must not be made.
+    Unrecordable, "unrecordable", 503, Gate, false;
+    /// The gate is stopping.
+    Draining, "draining", 503, Gate, true;
+    /// The call has already passed this gate: its upstream is the gate itself.
+    Loop, "loop_detected", 508, Gate, false;
+    /// A defect of the gate.
+    Internal, "internal", 500, Gate, false;
+}
+
+impl Serialize for FaultClass {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+/// What an upstream said of its own error.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UpstreamError {
+    /// The format in which it was said: `kind`, `code` and `param` mean something in that format only.
+    pub format: &'static str,
+    /// HTTP status; 0 when the error came inside a stream.
+    pub status: u16,
+    /// The error's `type` member.
+    pub kind: Option<String>,
+    /// The error's `code` member.
+    pub code: Option<String>,
+    /// The error's `param` member.
+    pub param: Option<String>,
+    /// Its message.
+    pub message: String,
+}
+
+/// An error as data.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {message}", class.name())]
+pub struct Fault {
+    /// What kind.
+    pub class: FaultClass,
+    /// What happened, why, and what to do about it.
+    pub message: String,
+    /// The member of the request that is to blame.
+    pub param: Option<String>,
+    /// How long to wait before trying again.
+    pub retry_after: Option<Duration>,
+    /// What the upstream said, when it was the upstream that failed.
+    pub upstream: Option<Box<UpstreamError>>,
+}
+
+impl Fault {
+    /// A fault of `class` that says `message`.
+    pub fn new(class: FaultClass, message: impl Into<String>) -> Self {
+        Self { class, message: message.into(), param: None, retry_after: None, upstream: None }
+    }
+
+    /// The same, naming the request member that is to blame.
+    #[must_use]
+    pub fn param(mut self, param: impl Into<String>) -> Self {
+        self.param = Some(param.into());
+        self
+    }
+
+    /// The HTTP status for the client: the upstream's own where it says more than the class does.
+    pub fn status(&self) -> u16 {
+        match (&self.upstream, self.class) {
+            (Some(upstream), FaultClass::UpstreamFailed | FaultClass::Overloaded)
+                if (500..600).contains(&upstream.status) =>
+            {
+                upstream.status
+            }
+            (Some(upstream), FaultClass::Invalid)
+                if matches!(upstream.status, 400 | 409 | 413 | 415 | 422) =>
+            {
+                upstream.status
+            }
+            _ => self.class.status(),
+        }
+    }
+
+    /// Whether the client may try again: SDKs obey `x-should-retry`.
+    pub fn retryable(&self) -> bool {
+        self.class.retryable()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_statuses_are_errors() {
+        let mut names: Vec<_> = FaultClass::ALL.iter().map(|c| c.name()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), FaultClass::ALL.len());
+        assert!(FaultClass::ALL.iter().all(|c| (400..600).contains(&c.status())));
+    }
+}

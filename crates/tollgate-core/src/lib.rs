@@ -1,0 +1,12 @@
+//! The pure domain: what a call, a principal, a price, a fault and a record are, and how a configuration
+//! file becomes a snapshot. No runtime, no sockets, no database: everything here is a value or a function.
+
+pub mod call;
+pub mod config;
+pub mod fault;
+pub mod ports;
+pub mod price;
+pub mod principal;
+pub mod record;
+pub mod secret;
+pub mod usage;

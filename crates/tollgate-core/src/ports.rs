@@ -1,0 +1,84 @@
+//! What the domain needs of the world, as small traits. `wire.rs` in the binary chooses who fills them.
+
+use jiff::Timestamp;
+
+use crate::price::Price;
+use crate::record::Entry;
+
+/// Wall time, for records. Durations are measured on the runtime's own clock.
+pub trait Clock: Send + Sync {
+    /// Now.
+    fn now(&self) -> Timestamp;
+}
+
+/// The log of records and events.
+pub trait Journal: Send + Sync {
+    /// Appends `entry`. When this returns `Ok`, a killed process does not lose it.
+    fn append(&self, entry: &Entry<'_>) -> Result<(), JournalError>;
+}
+
+/// The journal could not take an entry.
+#[derive(Debug, thiserror::Error)]
+#[error("the journal at {place} cannot be written: {reason}")]
+pub struct JournalError {
+    /// The file or store.
+    pub place: String,
+    /// What the system said.
+    pub reason: String,
+}
+
+/// What is known of a model apart from configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ModelFacts {
+    /// The longest prompt, in tokens.
+    pub max_input_tokens: Option<u64>,
+    /// The longest answer, in tokens.
+    pub max_output_tokens: Option<u64>,
+    /// Whether the model answers to a JSON schema by itself.
+    pub native_schema: bool,
+    /// Whether `temperature`, `top_p` and `top_k` are refused by the model.
+    pub no_sampling: bool,
+    /// The list price.
+    pub price: Option<Price>,
+}
+
+/// The model catalog.
+pub trait Catalog: Send + Sync {
+    /// What is known of `model` at `provider`.
+    fn facts(&self, provider: &str, model: &str) -> Option<ModelFacts>;
+}
+
+/// The environment of the process, as configuration sees it.
+pub trait Environment {
+    /// The variable `name`; `None` when it is unset or not Unicode.
+    fn variable(&self, name: &str) -> Option<String>;
+    /// The content of the file at `path`.
+    fn read(&self, path: &std::path::Path) -> std::io::Result<String>;
+}
+
+/// What configuration must know of a provider.
+#[derive(Clone, Copy, Debug)]
+pub struct ProviderFacts {
+    /// Its name in configuration.
+    pub name: &'static str,
+    /// Its public address; `None` where the configuration must give one.
+    pub base_url: Option<&'static str>,
+    /// Variables that its own SDKs read a base URL from, first wins.
+    pub base_url_variables: &'static [&'static str],
+    /// The variable that its own SDKs read a credential from.
+    pub key_variable: Option<&'static str>,
+    /// Whether it can be called without a credential.
+    pub key_optional: bool,
+    /// The formats that it speaks, the one to prefer first.
+    pub formats: &'static [&'static str],
+}
+
+/// The table of providers.
+pub trait Providers: Send + Sync {
+    /// The provider called `name`.
+    fn find(&self, name: &str) -> Option<ProviderFacts>;
+    /// All names, for advice.
+    fn names(&self) -> Vec<&'static str>;
+    /// Whether `name` is one that this version knows of but cannot speak to yet.
+    fn planned(&self, name: &str) -> bool;
+}

@@ -1,0 +1,88 @@
+//! The model catalog: prices and limits by provider and model.
+//!
+//! `models.txt` is made by `cargo xtask catalog` and sorted by name, so that a look-up is a binary search in
+//! the text itself: nothing is parsed at start and nothing is kept on the heap.
+
+use serde::Deserialize;
+use tollgate_core::ports::{Catalog, ModelFacts};
+use tollgate_core::price::Price;
+
+static MODELS: &str = include_str!("models.txt");
+
+/// The catalog that is part of the binary.
+#[derive(Clone, Copy, Debug)]
+pub struct BuiltIn;
+
+/// One line: the name, a tab, and this as JSON. Members are short because there are thousands of lines.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    #[serde(rename = "in")]
+    max_input_tokens: Option<u64>,
+    #[serde(rename = "out")]
+    max_output_tokens: Option<u64>,
+    #[serde(default, rename = "schema")]
+    native_schema: bool,
+    #[serde(default, rename = "nosampling")]
+    no_sampling: bool,
+    price: Option<Price>,
+}
+
+impl Catalog for BuiltIn {
+    fn facts(&self, provider: &str, model: &str) -> Option<ModelFacts> {
+        let line: Line = serde_json::from_str(find(MODELS, &format!("{provider}/{model}"))?).ok()?;
+        Some(ModelFacts {
+            max_input_tokens: line.max_input_tokens,
+            max_output_tokens: line.max_output_tokens,
+            native_schema: line.native_schema,
+            no_sampling: line.no_sampling,
+            price: line.price,
+        })
+    }
+}
+
+/// The JSON of the line that begins with `name` and a tab.
+fn find<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let (mut low, mut high) = (0, text.len());
+    while low < high {
+        let middle = usize::midpoint(low, high);
+        let start =
+            text.as_bytes()[low..middle].iter().rposition(|b| *b == b'\n').map_or(low, |at| low + at + 1);
+        let end = text[start..].find('\n').map_or(text.len(), |at| start + at);
+        let (key, rest) = text[start..end].split_once('\t').unwrap_or((&text[start..end], ""));
+        match key.cmp(name) {
+            std::cmp::Ordering::Equal => return Some(rest),
+            std::cmp::Ordering::Less => low = (end + 1).min(high),
+            std::cmp::Ordering::Greater => high = start,
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_is_found_and_read() {
+        let names: Vec<_> = MODELS.lines().filter_map(|l| l.split_once('\t')).collect();
+        assert!(names.len() > 1000, "{}", names.len());
+        assert!(names.is_sorted_by(|a, b| a.0 < b.0));
+        for (name, json) in names {
+            assert_eq!(find(MODELS, name), Some(json), "{name}");
+            serde_json::from_str::<Line>(json).unwrap();
+        }
+        for name in ["", "a", "openai/gpt-4o-", "zzz", "openai/gpt-4"] {
+            let known = MODELS.lines().any(|l| l.split_once('\t').is_some_and(|(n, _)| n == name));
+            assert_eq!(find(MODELS, name).is_some(), known, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_known_model_has_its_list_price() {
+        let facts = BuiltIn.facts("openai", "gpt-4o").unwrap();
+        let rates = facts.price.unwrap().rates;
+        assert_eq!((rates.input, rates.output), (2_500_000, 10_000_000));
+        assert_eq!(facts.max_output_tokens, Some(16384));
+    }
+}

@@ -1,0 +1,288 @@
+//! Wire formats: one folder each, one line each in [`ALL`].
+
+pub mod anthropic_messages;
+mod numbers;
+pub mod openai_chat;
+
+use http::{HeaderMap, StatusCode};
+use tollgate_core::call::CallId;
+use tollgate_core::fault::{Fault, FaultClass, UpstreamError};
+use tollgate_core::usage::Usage;
+
+use crate::chat::{Event, Losses, Request, Response};
+use crate::json::{BodyError, Edit};
+use crate::sse::SseEvent;
+
+/// Every format.
+pub const ALL: &[&dyn Format] = &[&openai_chat::OpenAiChat, &anthropic_messages::AnthropicMessages];
+
+/// The format called `name`.
+pub fn find(name: &str) -> Option<&'static dyn Format> {
+    ALL.iter().copied().find(|format| format.name() == name)
+}
+
+/// What the gate must know of a request before it knows where it goes.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Peek {
+    /// The model, as the client calls it.
+    pub model: String,
+    /// Whether the answer is to be streamed.
+    pub stream: bool,
+    /// The longest answer that is asked for, in tokens.
+    pub max_output_tokens: Option<u64>,
+}
+
+/// What a same-format request needs changed, and what the answer needs in turn.
+#[derive(Debug, Default)]
+pub struct SameFormat {
+    /// Changes of the request's text.
+    pub edits: Vec<Edit>,
+    /// Usage was asked for on the gate's own behalf and must be taken out of the answer again.
+    pub hide_usage: bool,
+}
+
+/// What an upstream needs to know about itself for a request to be written for it.
+#[derive(Clone, Debug, Default)]
+pub struct Target {
+    /// What it calls the model.
+    pub model: String,
+    /// What it calls the longest answer: older OpenAI-compatible servers know only `max_tokens`.
+    pub legacy_max_tokens: bool,
+    /// Whether it understands `stream_options.include_usage`.
+    pub stream_usage: bool,
+    /// The longest answer of the model.
+    pub max_output_tokens: Option<u64>,
+    /// Whether the model answers to a schema by itself; otherwise a forced tool call stands in.
+    pub native_schema: bool,
+    /// Whether the model refuses sampling parameters.
+    pub no_sampling: bool,
+}
+
+/// What the writer of an answer must know of the request that it answers.
+#[derive(Clone, Debug, Default)]
+pub struct AnswerFor {
+    /// When the answer is made, seconds since 1970, for formats that say so.
+    pub created: i64,
+    /// Whether the client asked for usage at the end of a stream.
+    pub stream_usage: bool,
+    /// A forced call of [`SCHEMA_TOOL`] stands in for an answer to a schema and must be turned back into text.
+    pub schema_tool: bool,
+}
+
+/// The tool whose forced call stands in for an answer to a schema.
+pub const SCHEMA_TOOL: &str = "tollgate_structured_answer";
+
+/// What an event of a same-format stream means to the gate.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Watch {
+    /// Pass it on.
+    Forward,
+    /// Pass this on instead.
+    Replace(Vec<u8>),
+    /// Do not pass it on.
+    Drop,
+    /// Pass it on; nothing follows.
+    Last,
+    /// The upstream failed.
+    Failed(UpstreamError),
+    /// It is no event of this format.
+    Garbage,
+}
+
+/// Reads a same-format stream as it passes.
+pub trait Watcher: Send {
+    /// Looks at the next event.
+    fn event(&mut self, event: &SseEvent) -> Watch;
+    /// The usage reported so far.
+    fn usage(&self) -> Option<Usage>;
+    /// Bytes of content so far, to estimate the usage of a stream that was cut off.
+    fn content_bytes(&self) -> u64;
+    /// Whether the model has said that it is done, though the format's last event has not come.
+    fn stopped(&self) -> bool;
+}
+
+/// Turns a stream of this format into events.
+pub trait StreamReader: Send {
+    /// The events that `event` stands for; `Err` when it is no event of this format.
+    fn read(&mut self, event: &SseEvent) -> Result<Vec<Event>, String>;
+}
+
+/// Turns events into a stream of this format.
+pub trait StreamWriter: Send {
+    /// The bytes that `event` stands for; may be none.
+    fn write(&mut self, event: Event, out: &mut Vec<u8>);
+}
+
+/// How a fault is shown to a client.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown<'a> {
+    /// The fault.
+    pub fault: &'a Fault,
+    /// The call; absent for what was refused before it became one.
+    pub call_id: Option<CallId>,
+    /// What was tried: each deployment and why it failed.
+    pub tried: &'a [(String, FaultClass)],
+}
+
+impl Shown<'_> {
+    /// The message with what was tried and the call's id, for a person.
+    pub fn message(&self) -> String {
+        let mut text = self.fault.message.clone();
+        if !self.tried.is_empty() {
+            let list: Vec<_> =
+                self.tried.iter().map(|(who, class)| format!("{who}: {}", class.name())).collect();
+            text.push_str(&format!(" (tried {})", list.join(", ")));
+        }
+        if let Some(id) = self.call_id {
+            text.push_str(&format!(" [call {id}]"));
+        }
+        text
+    }
+
+    /// The same facts for a machine: a member that SDKs leave alone.
+    pub fn facts(&self) -> serde_json::Value {
+        let tried: Vec<_> = self
+            .tried
+            .iter()
+            .map(|(deployment, class)| serde_json::json!({ "deployment": deployment, "fault": class.name() }))
+            .collect();
+        serde_json::json!({
+            "fault": self.fault.class.name(),
+            "blame": self.fault.class.blame(),
+            "retryable": self.fault.retryable(),
+            "call_id": self.call_id.map(|id| id.to_string()),
+            "tried": tried,
+        })
+    }
+
+    /// What the upstream said, when it said it in the format called `format`.
+    pub fn upstream_in(&self, format: &str) -> Option<&UpstreamError> {
+        self.fault.upstream.as_deref().filter(|upstream| upstream.format == format)
+    }
+}
+
+/// A wire format. All of it is pure: bytes to types and back.
+pub trait Format: Send + Sync {
+    /// Its name in configuration and records.
+    fn name(&self) -> &'static str;
+
+    /// Reads what the gate must know of a request.
+    fn peek(&self, body: &str) -> Result<Peek, BodyError>;
+
+    /// The closed list of edits that a request to an upstream of the same format gets.
+    fn same_format(&self, body: &str, target: &Target) -> Result<SameFormat, BodyError>;
+
+    /// The places of image addresses in a request, each the span of a JSON string.
+    fn image_urls(&self, body: &str) -> Result<Vec<(std::ops::Range<usize>, String)>, BodyError>;
+
+    /// What takes the place of an image address once its bytes are here: an edit of the request.
+    fn inline_image(&self, span: std::ops::Range<usize>, media_type: &str, base64: &str) -> Edit;
+
+    /// Reads a whole request.
+    fn read_request(&self, body: &str, losses: &mut Losses) -> Result<Request, BodyError>;
+
+    /// Writes a request for `target`. Returns the body and whether [`SCHEMA_TOOL`] was used.
+    fn write_request(
+        &self,
+        request: &Request,
+        target: &Target,
+        losses: &mut Losses,
+    ) -> Result<(Vec<u8>, bool), BodyError>;
+
+    /// Reads a whole answer.
+    fn read_response(&self, body: &[u8]) -> Result<Response, String>;
+
+    /// Writes a whole answer.
+    fn write_response(&self, response: &Response, answer: &AnswerFor) -> Vec<u8>;
+
+    /// The usage of a whole answer; `Err` when the body is no answer of this format.
+    fn response_usage(&self, body: &str) -> Result<Option<Usage>, String>;
+
+    /// A reader of a stream that passes unchanged. `hide_usage` as [`SameFormat`] said.
+    fn watcher(&self, hide_usage: bool) -> Box<dyn Watcher>;
+
+    /// A reader of a stream that is translated.
+    fn stream_reader(&self) -> Box<dyn StreamReader>;
+
+    /// A writer of a stream that is translated.
+    fn stream_writer(&self, answer: &AnswerFor) -> Box<dyn StreamWriter>;
+
+    /// What an upstream's error body says.
+    fn read_error(&self, status: StatusCode, body: &[u8]) -> UpstreamError;
+
+    /// The body of an error for a client.
+    fn write_error(&self, shown: &Shown<'_>) -> Vec<u8>;
+
+    /// An error in the middle of a stream, for a client: whole events, bytes as they are sent.
+    fn write_stream_error(&self, shown: &Shown<'_>) -> Vec<u8>;
+
+    /// The answer to a request to count tokens, where the format has one.
+    fn write_token_count(&self, input_tokens: u64) -> Option<Vec<u8>>;
+
+    /// Client headers that mean something in this format and go on to an upstream that speaks it.
+    fn request_headers(&self) -> &'static [&'static str];
+
+    /// Response headers of an upstream that mean something to a client of the same format.
+    fn response_headers(&self, name: &str) -> bool;
+
+    /// The upstream's own id for a request.
+    fn request_id<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str>;
+}
+
+/// What kind of fault an upstream's error is. Texts are matched only where no code tells context window and
+/// content policy apart from other bad requests.
+pub fn classify(error: &UpstreamError) -> FaultClass {
+    let kind = error.kind.as_deref().unwrap_or_default();
+    let code = error.code.as_deref().unwrap_or_default();
+    match error.status {
+        401..=404 => FaultClass::UpstreamRefused,
+        408 => FaultClass::Timeout,
+        413 => FaultClass::TooLarge,
+        429 => FaultClass::RateLimited,
+        503 | 529 => FaultClass::Overloaded,
+        400 | 405..=499 => match bad_request(code, &error.message.to_lowercase()) {
+            Some(class) => class,
+            None => FaultClass::Invalid,
+        },
+        // An error inside a stream has no status.
+        0 => match (kind, code) {
+            ("overloaded_error", _) => FaultClass::Overloaded,
+            ("rate_limit_error", _) | (_, "rate_limit_exceeded") => FaultClass::RateLimited,
+            ("invalid_request_error", _) => {
+                bad_request(code, &error.message.to_lowercase()).unwrap_or(FaultClass::Invalid)
+            }
+            ("timeout_error", _) => FaultClass::Timeout,
+            _ => FaultClass::UpstreamFailed,
+        },
+        500..=599 => FaultClass::UpstreamFailed,
+        _ => FaultClass::BadUpstream,
+    }
+}
+
+fn bad_request(code: &str, message: &str) -> Option<FaultClass> {
+    const CONTEXT: [&str; 7] = [
+        "maximum context length",
+        "prompt is too long",
+        "context window",
+        "context length",
+        "exceed context limit",
+        "too many tokens",
+        "input is too long",
+    ];
+    if code == "context_length_exceeded" || CONTEXT.iter().any(|text| message.contains(text)) {
+        return Some(FaultClass::ContextWindow);
+    }
+    let policy = matches!(code, "content_filter" | "content_policy_violation")
+        || ["content management policy", "content policy", "usage policies", "content filtering"]
+            .iter()
+            .any(|t| message.contains(t));
+    policy.then_some(FaultClass::ContentPolicy)
+}
+
+/// The beginning of a body that is no error of this format: an HTML page, a proxy's text.
+pub fn excerpt(body: &[u8]) -> String {
+    const LONGEST: usize = 200;
+    let text = String::from_utf8_lossy(&body[..body.len().min(4 * LONGEST)]);
+    let text: String = text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(LONGEST).collect();
+    if text.is_empty() { "(an empty body)".to_owned() } else { text }
+}

@@ -1,0 +1,122 @@
+//! A stream of chunks, into events.
+
+use serde::Deserialize;
+use tollgate_core::usage::Usage;
+
+use super::error;
+use super::response::stop_reason;
+use super::usage::WireUsage;
+use crate::chat::{Event, StopReason};
+use crate::formats::StreamReader;
+use crate::sse::SseEvent;
+
+#[derive(Deserialize)]
+struct Chunk {
+    #[serde(default)]
+    id: String,
+    #[serde(default)]
+    model: String,
+    #[serde(default)]
+    choices: Vec<Choice>,
+    usage: Option<WireUsage>,
+}
+
+#[derive(Deserialize)]
+struct Choice {
+    #[serde(default)]
+    index: u64,
+    #[serde(default)]
+    delta: Delta,
+    finish_reason: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+struct Delta {
+    content: Option<String>,
+    refusal: Option<String>,
+    #[serde(default)]
+    tool_calls: Option<Vec<CallDelta>>,
+}
+
+#[derive(Deserialize)]
+struct CallDelta {
+    index: Option<usize>,
+    id: Option<String>,
+    function: Option<FunctionDelta>,
+}
+
+#[derive(Deserialize)]
+struct FunctionDelta {
+    name: Option<String>,
+    arguments: Option<String>,
+}
+
+/// Reads chunks. Servers differ: some leave out a call's `index`, some send calls whole.
+#[derive(Default)]
+pub(super) struct ChunkReader {
+    started: bool,
+    /// The upstream's index of each call that has begun.
+    calls: Vec<usize>,
+    refused: bool,
+}
+
+impl ChunkReader {
+    fn call(&mut self, delta: CallDelta, out: &mut Vec<Event>) {
+        let function = delta.function.unwrap_or(FunctionDelta { name: None, arguments: None });
+        let id = delta.id.filter(|id| !id.is_empty());
+        // Without an index, an id begins a call and anything else goes on with the last one.
+        let upstream = delta.index.unwrap_or_else(|| match (&id, self.calls.last()) {
+            (None, Some(last)) => *last,
+            (Some(_), Some(last)) => last + 1,
+            (_, None) => 0,
+        });
+        let index = match self.calls.iter().position(|known| *known == upstream) {
+            Some(index) => index,
+            None => {
+                self.calls.push(upstream);
+                let index = self.calls.len() - 1;
+                let id = id.unwrap_or_else(|| format!("call_{index}"));
+                out.push(Event::ToolStart { index, id, name: function.name.unwrap_or_default() });
+                index
+            }
+        };
+        if let Some(fragment) = function.arguments.filter(|a| !a.is_empty()) {
+            out.push(Event::ToolArguments { index, fragment });
+        }
+    }
+}
+
+impl StreamReader for ChunkReader {
+    fn read(&mut self, event: &SseEvent) -> Result<Vec<Event>, String> {
+        let text = std::str::from_utf8(&event.data).map_err(|e| e.to_string())?.trim();
+        match text {
+            "" => return Ok(Vec::new()),
+            "[DONE]" => return Ok(vec![Event::Done]),
+            _ => {}
+        }
+        if let Some(error) = error::in_stream(text) {
+            return Ok(vec![Event::Failed(error)]);
+        }
+        let chunk: Chunk = serde_json::from_str(text).map_err(|e| e.to_string())?;
+        let mut out = Vec::new();
+        if !self.started {
+            self.started = true;
+            out.push(Event::Start { id: chunk.id, model: chunk.model, usage: None });
+        }
+        for choice in chunk.choices.into_iter().filter(|choice| choice.index == 0) {
+            out.extend(choice.delta.content.filter(|t| !t.is_empty()).map(Event::Text));
+            if let Some(refusal) = choice.delta.refusal.filter(|t| !t.is_empty()) {
+                self.refused = true;
+                out.push(Event::Refusal(refusal));
+            }
+            for call in choice.delta.tool_calls.unwrap_or_default() {
+                self.call(call, &mut out);
+            }
+            if let Some(finish) = choice.finish_reason {
+                out.push(Event::Stop(if self.refused { StopReason::Refused } else { stop_reason(&finish) }));
+            }
+        }
+        out.extend(chunk.usage.as_ref().map(|usage| Event::Usage(Usage::from(usage))));
+        Ok(out)
+    }
+}

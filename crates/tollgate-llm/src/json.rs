@@ -1,0 +1,381 @@
+//! Reading a few members of a JSON body in place, and replacing them, without building a tree: what the gate
+//! does not need to know stays the bytes that it was.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Range;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// Why a body is not what it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BodyError {
+    /// Not JSON; the parser's reason.
+    Syntax(String),
+    /// JSON, but a member is missing or of the wrong type.
+    Shape {
+        /// The member, such as `messages[0].role`.
+        param: String,
+        /// What is wrong with it.
+        message: String,
+    },
+}
+
+impl BodyError {
+    /// A member that is wrong.
+    pub fn shape(param: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Shape { param: param.into(), message: message.into() }
+    }
+}
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Syntax(reason) => write!(f, "the body is not valid JSON: {reason}"),
+            Self::Shape { param, message } if param.is_empty() => f.write_str(message),
+            Self::Shape { param, message } => write!(f, "`{param}`: {message}"),
+        }
+    }
+}
+
+impl From<serde_json::Error> for BodyError {
+    fn from(error: serde_json::Error) -> Self {
+        match error.classify() {
+            serde_json::error::Category::Data => Self::shape("", error.to_string()),
+            _ => Self::Syntax(error.to_string()),
+        }
+    }
+}
+
+/// Where the members of a JSON object that somebody asked for stand in its text.
+#[derive(Debug)]
+pub struct Members<'a> {
+    text: &'a str,
+    found: Vec<(&'static str, &'a str)>,
+    count: usize,
+}
+
+impl<'a> Members<'a> {
+    /// Finds the members named in `wanted` at the top of the object `text`. One that stands there twice is an
+    /// error: two readers could disagree on which counts.
+    pub fn find(text: &'a str, wanted: &'static [&'static str]) -> Result<Self, BodyError> {
+        struct Finder<'a>(&'a str, &'static [&'static str]);
+
+        impl<'a> Visitor<'a> for Finder<'a> {
+            type Value = Members<'a>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Members<'a>, A::Error> {
+                let mut members = Members { text: self.0, found: Vec::with_capacity(self.1.len()), count: 0 };
+                while let Some(Name(name)) = map.next_key()? {
+                    members.count += 1;
+                    match self.1.iter().find(|wanted| **wanted == name) {
+                        None => {
+                            map.next_value::<IgnoredAny>()?;
+                        }
+                        Some(wanted) if members.get(wanted).is_some() => {
+                            return Err(serde::de::Error::custom(format_args!(
+                                "the member `{wanted}` stands twice"
+                            )));
+                        }
+                        Some(wanted) => members.found.push((*wanted, map.next_value::<&RawValue>()?.get())),
+                    }
+                }
+                Ok(members)
+            }
+        }
+
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let members = (&mut deserializer).deserialize_map(Finder(text, wanted))?;
+        deserializer.end()?;
+        Ok(members)
+    }
+
+    /// The text of the member `name`, when it is there.
+    pub fn get(&self, name: &str) -> Option<&'a str> {
+        self.found.iter().find(|(found, _)| *found == name).map(|(_, raw)| *raw)
+    }
+
+    /// The member `name` as a `T`, when it is there and not null.
+    pub fn read<T: Deserialize<'a>>(&self, name: &str) -> Result<Option<T>, BodyError> {
+        match self.get(name) {
+            None | Some("null") => Ok(None),
+            Some(raw) => {
+                serde_json::from_str(raw).map(Some).map_err(|e| BodyError::shape(name, what_was_wrong(&e)))
+            }
+        }
+    }
+
+    /// Where the member `name` has its value, in bytes from the start of the text.
+    pub fn span(&self, name: &str) -> Option<Range<usize>> {
+        let raw = self.get(name)?;
+        // `raw` is a part of `text`, so this is plain pointer arithmetic on addresses.
+        let start = raw.as_ptr() as usize - self.text.as_ptr() as usize;
+        Some(start..start + raw.len())
+    }
+
+    /// An edit that adds a member at the end of the object.
+    pub fn append(&self, name: &str, value: &str) -> Edit {
+        let end = self.text.rfind('}').unwrap_or(self.text.len());
+        let comma = if self.count == 0 { "" } else { "," };
+        Edit { span: end..end, with: format!("{comma}\"{name}\":{value}") }
+    }
+
+    /// An edit that gives the member `name` another value.
+    pub fn replace(&self, name: &str, value: String) -> Option<Edit> {
+        Some(Edit { span: self.span(name)?, with: value })
+    }
+
+    /// An edit that takes the member `name` away, with the comma that goes with it.
+    pub fn remove(&self, name: &str) -> Option<Edit> {
+        let value = self.span(name)?;
+        let bytes = self.text.as_bytes();
+        // Backwards over `"name" :` to the opening quote, then to the comma or the brace before it.
+        let colon = self.text[..value.start].rfind(':')?;
+        let close = self.text[..colon].rfind('"')?;
+        let open = self.text[..close].rfind('"')?;
+        let before = self.text[..open].trim_end().len();
+        if bytes.get(before.checked_sub(1)?) == Some(&b',') {
+            return Some(Edit { span: before - 1..value.end, with: String::new() });
+        }
+        let after = value.end + (self.text.len() - value.end - self.text[value.end..].trim_start().len());
+        let end = if bytes.get(after) == Some(&b',') { after + 1 } else { value.end };
+        Some(Edit { span: open..end, with: String::new() })
+    }
+}
+
+/// A member's name, borrowed unless it is written with escapes.
+struct Name<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Name<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl<'de> Visitor<'de> for Text {
+            type Value = Name<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a member name")
+            }
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Name<'de>, E> {
+                Ok(Name(Cow::Borrowed(text)))
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Name<'de>, E> {
+                Ok(Name(Cow::Owned(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
+}
+
+/// The reason of a serde error, without the position: it would count from the member, not from the body.
+pub fn what_was_wrong(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.split(" at line ").next().unwrap_or_default().to_owned()
+}
+
+/// A part of a text and what takes its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edit {
+    /// Which bytes.
+    pub span: Range<usize>,
+    /// Their replacement.
+    pub with: String,
+}
+
+/// `text` with `edits` made. Their spans do not overlap.
+pub fn splice(text: &str, mut edits: Vec<Edit>) -> Vec<u8> {
+    edits.sort_by_key(|e| e.span.start);
+    let grown: usize = edits.iter().map(|e| e.with.len()).sum();
+    let mut out = Vec::with_capacity(text.len() + grown);
+    let mut at = 0;
+    for edit in edits {
+        out.extend_from_slice(&text.as_bytes()[at..edit.span.start]);
+        out.extend_from_slice(edit.with.as_bytes());
+        at = edit.span.end;
+    }
+    out.extend_from_slice(&text.as_bytes()[at..]);
+    out
+}
+
+/// Whether `text` nests deeper than `limit`. A parser downstream may recurse; this does not.
+pub fn deeper_than(text: &str, limit: usize) -> bool {
+    let bytes = text.as_bytes();
+    // A text with few brackets cannot be deep, and counting them is several times cheaper than the scan below.
+    if memchr::memchr2_iter(b'{', b'[', bytes).take(limit + 1).count() <= limit {
+        return false;
+    }
+    let mut seen = Completeness::default();
+    // Pieces end after each bracket, so that the deepest point is never stepped over.
+    text.split_inclusive(['{', '[']).any(|piece| {
+        seen.push(piece);
+        seen.depth > limit
+    })
+}
+
+/// Follows a JSON object that arrives in pieces, and knows when it is whole.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Completeness {
+    depth: usize,
+    in_string: bool,
+    escaped: bool,
+    begun: bool,
+}
+
+impl Completeness {
+    /// Takes the next piece.
+    pub fn push(&mut self, piece: &str) {
+        for byte in piece.bytes() {
+            match byte {
+                _ if self.escaped => self.escaped = false,
+                b'\\' if self.in_string => self.escaped = true,
+                b'"' => self.in_string = !self.in_string,
+                b'{' | b'[' if !self.in_string => {
+                    self.depth += 1;
+                    self.begun = true;
+                }
+                b'}' | b']' if !self.in_string => self.depth = self.depth.saturating_sub(1),
+                _ => {}
+            }
+        }
+    }
+
+    /// Whether a whole object has arrived.
+    pub fn is_complete(&self) -> bool {
+        self.begun && self.depth == 0
+    }
+}
+
+/// `text` as a JSON string.
+pub fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const WANTED: &[&str] = &["model", "stream"];
+
+    fn find(text: &str) -> Result<Members<'_>, BodyError> {
+        Members::find(text, WANTED)
+    }
+
+    #[test]
+    fn a_member_is_replaced_and_the_rest_stays_as_it_was() {
+        let text = r#"{ "x" : [1, 2.50],  "model":"a" , "ü":"\u00fc", "stream" : true }"#;
+        let members = find(text).unwrap();
+        assert_eq!(members.get("model"), Some("\"a\""));
+        let edits = vec![members.replace("model", "\"b\"".into()).unwrap(), members.append("more", "1")];
+        assert_eq!(
+            String::from_utf8(splice(text, edits)).unwrap(),
+            r#"{ "x" : [1, 2.50],  "model":"b" , "ü":"\u00fc", "stream" : true ,"more":1}"#
+        );
+    }
+
+    #[test]
+    fn a_member_is_removed_wherever_it_stands() {
+        for text in [
+            r#"{"model":"a","x":1}"#,
+            r#"{"x":1,"model":"a"}"#,
+            r#"{ "x":1 , "model" : "a" , "y":2 }"#,
+            r#"{"model":"a"}"#,
+        ] {
+            let members = find(text).unwrap();
+            let out = splice(text, vec![members.remove("model").unwrap()]);
+            let value: Value = serde_json::from_slice(&out).unwrap();
+            let mut expected: Value = serde_json::from_str(text).unwrap();
+            expected.as_object_mut().unwrap().remove("model");
+            assert_eq!(value, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn two_readers_cannot_be_told_different_models() {
+        for text in [r#"{"model":"a","model":"b"}"#, r#"{"model":"a","mod\u0065l":"b"}"#] {
+            let error = find(text).unwrap_err();
+            assert!(error.to_string().contains("`model` stands twice"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_object_is_refused() {
+        for text in [
+            "",
+            "[]",
+            "null",
+            "{",
+            r#"{"model":"a"} x"#,
+            r#"{"model":}"#,
+            "\u{feff}{}",
+            "{\"model\":\"\u{1}\"}",
+        ] {
+            assert!(find(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn depth_counts_brackets_outside_of_strings() {
+        let deep = |n| format!("{}{}", "[".repeat(n), "]".repeat(n));
+        assert!(!deeper_than(&deep(10), 10));
+        assert!(deeper_than(&deep(11), 10));
+        assert!(!deeper_than(&json!({ "a": "[".repeat(50), "b": "\\\"{" .repeat(50) }).to_string(), 10));
+        assert!(!deeper_than(&"[]".repeat(500), 10));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: crate::sse::cases(), ..ProptestConfig::default() })]
+
+        /// Promise 7: whatever else a body holds, replacing and removing members leaves all of it.
+        #[test]
+        fn edits_touch_nothing_else(members in proptest::collection::btree_map("[a-z\"\\\\ü]{0,6}", any_json(), 0..8), model in ".*") {
+            let mut object: serde_json::Map<String, Value> = members.into_iter().collect();
+            object.insert("model".into(), json!("before"));
+            let text = Value::Object(object.clone()).to_string();
+            let found = find(&text).unwrap();
+            let replaced = splice(&text, vec![found.replace("model", quoted(&model)).unwrap()]);
+            let mut expected = object.clone();
+            expected.insert("model".into(), json!(model));
+            prop_assert_eq!(serde_json::from_slice::<Value>(&replaced).unwrap(), Value::Object(expected));
+            let removed = splice(&text, vec![found.remove("model").unwrap(), found.append("added", "1")]);
+            // Removing the only member and appending one would leave a comma; nobody does both to an empty object.
+            if object.len() > 1 {
+                let mut expected = object;
+                expected.remove("model");
+                expected.insert("added".into(), json!(1));
+                prop_assert_eq!(serde_json::from_slice::<Value>(&removed).unwrap(), Value::Object(expected));
+            }
+        }
+
+        /// Any bytes at all: an answer, never a panic.
+        #[test]
+        fn any_text_is_read_or_refused(text in "[{}\\[\\]\",:a-z\\\\0-9 ]{0,64}") {
+            if let Ok(members) = find(&text) {
+                for name in WANTED {
+                    if let Some(edit) = members.remove(name) {
+                        prop_assert!(serde_json::from_slice::<Value>(&splice(&text, vec![edit])).is_ok());
+                    }
+                }
+            }
+            deeper_than(&text, 3);
+        }
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            ".*".prop_map(Value::from)
+        ];
+        leaf.prop_recursive(3, 16, 4, |inner| {
+            prop_oneof![proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from)]
+        })
+    }
+}

@@ -1,0 +1,123 @@
+//! Providers: who speaks which format at which address. One file each, one line each in [`ALL`].
+
+mod anthropic;
+mod openai;
+mod openai_compatible;
+mod simulator;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use tollgate_core::ports::{ProviderFacts, Providers};
+use tollgate_core::secret::Secret;
+
+use crate::formats::Format;
+
+/// Every provider.
+pub const ALL: &[&Provider] =
+    &[&openai::PROVIDER, &anthropic::PROVIDER, &openai_compatible::PROVIDER, &simulator::PROVIDER];
+
+/// Providers that LiteLLM files name and that this version cannot speak to.
+const PLANNED: &[&str] = &[
+    "azure",
+    "azure_ai",
+    "bedrock",
+    "cerebras",
+    "cohere",
+    "cohere_chat",
+    "databricks",
+    "deepinfra",
+    "deepseek",
+    "fireworks_ai",
+    "gemini",
+    "groq",
+    "hosted_vllm",
+    "huggingface",
+    "lm_studio",
+    "mistral",
+    "nvidia_nim",
+    "ollama",
+    "ollama_chat",
+    "openrouter",
+    "perplexity",
+    "replicate",
+    "sagemaker",
+    "together_ai",
+    "vertex_ai",
+    "vllm",
+    "watsonx",
+    "xai",
+];
+
+/// What a call does at the provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// Answer a conversation.
+    Chat,
+    /// Count the tokens of a conversation.
+    CountTokens,
+}
+
+/// An adapter for one upstream API family.
+#[derive(Debug)]
+pub struct Provider {
+    /// What configuration knows of it.
+    pub facts: ProviderFacts,
+    /// The path of an operation below the base URL; `None` where the provider has no such thing.
+    pub path: fn(Operation) -> Option<&'static str>,
+    /// Puts the credential, and whatever else every request carries, into the headers.
+    pub headers: fn(&mut HeaderMap, Option<&Secret>),
+    /// Turns a base URL as people write it into the one that paths are put behind.
+    pub normalise_base_url: fn(&str) -> &str,
+    /// Whether it knows only `max_tokens`, as servers do that follow an older OpenAI.
+    pub legacy_max_tokens: bool,
+    /// Whether it is part of the gate and answers without a connection.
+    pub built_in: bool,
+}
+
+impl Provider {
+    /// The format to speak to it for a client that speaks `surface`: the same where it can be.
+    pub fn format_for(&self, surface: &'static dyn Format, configured: Option<&str>) -> &'static dyn Format {
+        let formats = self.facts.formats;
+        let name =
+            configured.unwrap_or(if formats.contains(&surface.name()) { surface.name() } else { formats[0] });
+        crate::formats::find(name).unwrap_or(surface)
+    }
+}
+
+/// The provider called `name`.
+pub fn find(name: &str) -> Option<&'static Provider> {
+    ALL.iter().copied().find(|provider| provider.facts.name == name)
+}
+
+/// The table, as configuration asks for it.
+#[derive(Clone, Copy, Debug)]
+pub struct Table;
+
+impl Providers for Table {
+    fn find(&self, name: &str) -> Option<ProviderFacts> {
+        find(name).map(|provider| provider.facts)
+    }
+
+    fn names(&self) -> Vec<&'static str> {
+        ALL.iter().map(|provider| provider.facts.name).collect()
+    }
+
+    fn planned(&self, name: &str) -> bool {
+        PLANNED.contains(&name)
+    }
+}
+
+/// A header that holds a credential: marked, so that no log shows it.
+fn put_secret(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    // Credentials were checked for this when the configuration was read.
+    if let Ok(mut value) = HeaderValue::from_str(value) {
+        value.set_sensitive(true);
+        headers.insert(name, value);
+    }
+}
+
+/// `Authorization: Bearer …` (RFC 6750 §2.1).
+fn bearer(headers: &mut HeaderMap, key: Option<&Secret>) {
+    if let Some(key) = key {
+        put_secret(headers, http::header::AUTHORIZATION, &format!("Bearer {}", key.expose()));
+    }
+}

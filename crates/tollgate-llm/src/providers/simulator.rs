@@ -1,0 +1,34 @@
+//! The built-in simulator: see [`crate::simulator`].
+
+use http::HeaderMap;
+use tollgate_core::ports::ProviderFacts;
+use tollgate_core::secret::Secret;
+
+use super::{Operation, Provider};
+use crate::formats::{anthropic_messages, openai_chat};
+
+pub(super) const PROVIDER: Provider = Provider {
+    facts: ProviderFacts {
+        name: "simulator",
+        base_url: Some("http://simulator.invalid"),
+        base_url_variables: &[],
+        key_variable: None,
+        key_optional: true,
+        formats: &[openai_chat::NAME, anthropic_messages::NAME],
+    },
+    path,
+    headers,
+    normalise_base_url: |url| url,
+    legacy_max_tokens: false,
+    built_in: true,
+};
+
+/// One path for each format would do; the format is told by what the gate asks for.
+fn path(operation: Operation) -> Option<&'static str> {
+    match operation {
+        Operation::Chat => Some("/chat"),
+        Operation::CountTokens => None,
+    }
+}
+
+fn headers(_: &mut HeaderMap, _: Option<&Secret>) {}
