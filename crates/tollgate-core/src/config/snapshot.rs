@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, Uri};
+use http::{HeaderName, HeaderValue};
 
 use super::file::{Fallbacks, TlsFiles};
 use crate::ports::ModelFacts;
@@ -103,7 +103,7 @@ impl Models {
 }
 
 /// One upstream model that serves a public name.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Deployment {
     /// Stable over reloads while provider, model and address stay: it keys health and counters.
     pub id: Arc<str>,
@@ -148,13 +148,10 @@ impl Deployment {
         }
     }
 
-    /// Host and port of the upstream, for messages.
-    pub fn authority(&self) -> String {
-        self.base_url
-            .parse::<Uri>()
-            .ok()
-            .and_then(|u| u.authority().map(ToString::to_string))
-            .unwrap_or_default()
+    /// The same deployment, with other facts about its model.
+    #[must_use]
+    pub fn with_facts(&self, facts: ModelFacts) -> Self {
+        Self { facts, ..self.clone() }
     }
 }
 

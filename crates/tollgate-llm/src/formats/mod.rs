@@ -162,7 +162,7 @@ impl Shown<'_> {
 }
 
 /// A wire format. All of it is pure: bytes to types and back.
-pub trait Format: Send + Sync {
+pub trait Format: Send + Sync + std::fmt::Debug {
     /// Its name in configuration and records.
     fn name(&self) -> &'static str;
 

@@ -1,0 +1,96 @@
+//! Phases 6 and 7: reserve, send, and on failure decide what to try next.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tollgate_core::fault::{Fault, FaultClass};
+use tollgate_core::usage::Usage;
+
+use crate::pipeline::Protocol;
+use crate::route::{Candidate, Next, Tries};
+use crate::settle::Ticket;
+
+/// An attempt that failed.
+#[derive(Debug)]
+pub struct Failed {
+    /// Why.
+    pub fault: Fault,
+    /// What the provider may bill for it all the same.
+    pub billed: Option<Usage>,
+}
+
+impl From<Fault> for Failed {
+    fn from(fault: Fault) -> Self {
+        Self { fault, billed: None }
+    }
+}
+
+/// Phase 6: takes the first candidate that has room, and writes the entry without which nothing may be sent.
+pub(crate) fn reserve(tries: &mut Tries, ticket: &mut Ticket) -> Result<Candidate, Fault> {
+    let candidate = tries.first(Instant::now())?;
+    ticket.attempt(&candidate, None)?;
+    Ok(candidate)
+}
+
+/// Phase 7: attempts until one is answered or nothing is left to try.
+pub(crate) async fn run<P: Protocol>(
+    protocol: &P,
+    call: &P::Call,
+    mut tries: Tries,
+    first: Candidate,
+    ticket: &mut Ticket,
+) -> Result<P::Answer, Fault> {
+    let mut candidate = first;
+    loop {
+        let started = Instant::now();
+        let sent = protocol.send(call, &candidate, ticket).await;
+        ticket.waited(started.elapsed());
+        let failed = match sent {
+            Ok(answer) => return Ok(answer),
+            Err(failed) => failed,
+        };
+        note_failure(&candidate, &failed, ticket);
+        let (pause, next) = match tries.next(&failed.fault, Instant::now()) {
+            Next::Try(pause, next) => (pause, next),
+            Next::Stop => return Err(failed.fault),
+        };
+        let deadline = ticket.arrived + candidate.deployment.timeouts.total;
+        if Instant::now() + pause >= deadline {
+            return Err(failed.fault);
+        }
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
+            ticket.paused(pause);
+        }
+        ticket.attempt(&next, Some(failed.fault.class))?;
+        candidate = next;
+    }
+}
+
+fn note_failure(candidate: &Candidate, failed: &Failed, ticket: &mut Ticket) {
+    ticket.attempt_failed(&failed.fault, failed.billed);
+    rest_if_failing(candidate, &failed.fault, ticket);
+}
+
+/// Counts a failure against the deployment, and says so when it rests from now on.
+pub(crate) fn rest_if_failing(candidate: &Candidate, fault: &Fault, ticket: &Ticket) {
+    let routing = &ticket.runtime.snapshot.routing;
+    let now = Instant::now();
+    if candidate.health.failed(fault, routing, now) {
+        let rest = candidate.health.resting(now).map_or(Duration::ZERO, |until| until.duration_since(now));
+        let deployment = &*candidate.deployment.id;
+        tracing::warn!(
+            deployment,
+            fault = fault.class.name(),
+            rest_ms = rest.as_millis(),
+            "the deployment rests"
+        );
+        let detail = serde_json::json!({ "deployment": deployment, "fault": fault.class.name(), "rest_ms": u64::try_from(rest.as_millis()).unwrap_or(u64::MAX) });
+        ticket.gate().event("cooldown", Some(ticket.call_id), detail);
+    }
+}
+
+/// A time-out of an attempt, as a fault.
+pub(crate) fn timed_out(what: &str, limit: Duration, setting: &str) -> Fault {
+    Fault::new(FaultClass::Timeout, format!("{what} within {} ms (timeouts.{setting})", limit.as_millis()))
+}

@@ -1,0 +1,117 @@
+//! Phase 1: who calls.
+
+use tollgate_core::config::snapshot::Snapshot;
+use tollgate_core::fault::{Fault, FaultClass};
+use tollgate_core::principal::{ActorKind, Principal};
+
+use crate::inbound::Inbound;
+
+/// Headers that SDKs put a key into, besides `Authorization: Bearer`.
+const KEY_HEADERS: [&str; 2] = ["x-api-key", "api-key"];
+
+/// The principal behind a request's credential, or why it is refused.
+pub(crate) fn principal(snapshot: &Snapshot, inbound: &Inbound) -> Result<Principal, Fault> {
+    let Some(master_key) = &snapshot.master_key else {
+        local_only(inbound)?;
+        return Ok(Principal::direct(ActorKind::Local, "local"));
+    };
+    let bearer = inbound.header("authorization").and_then(|value| {
+        let (scheme, token) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    });
+    let mut presented =
+        bearer.into_iter().chain(KEY_HEADERS.iter().filter_map(|name| inbound.header(name))).peekable();
+    if presented.peek().is_none() {
+        return Err(Fault::new(
+            FaultClass::Unauthenticated,
+            "no key was sent: put it into `Authorization: Bearer …` or `x-api-key`",
+        ));
+    }
+    // Some SDKs send several headers, of which one is a leftover from the environment.
+    if presented.any(|key| master_key.matches(key.as_bytes())) {
+        Ok(Principal::direct(ActorKind::Master, "master"))
+    } else {
+        Err(Fault::new(FaultClass::Unauthenticated, "the key is not known to this gate"))
+    }
+}
+
+/// Promise 5: without a master key only programs on this machine are served, and no web page that a browser on
+/// this machine happens to show. A page gives itself away by its origin, or, when it has rebound its own name to
+/// this machine, by the name in `Host`.
+fn local_only(inbound: &Inbound) -> Result<(), Fault> {
+    let authority = inbound.head.uri.authority().map(http::uri::Authority::as_str);
+    let host = authority.or_else(|| inbound.header("host")).unwrap_or_default();
+    let refuse = |what: &str| {
+        Err(Fault::new(FaultClass::Forbidden, format!("{what}; configure a master key to serve others")))
+    };
+    if inbound.peer.is_some_and(|peer| !peer.to_canonical().is_loopback()) {
+        return refuse("without a master key only this machine is served");
+    }
+    if inbound.head.headers.get_all("host").iter().count() > 1 || !is_local(host) {
+        return refuse("without a master key the `Host` must be this machine's");
+    }
+    match inbound.header("origin") {
+        None if inbound.head.headers.contains_key("origin") => refuse("the `Origin` is not readable"),
+        None => Ok(()),
+        Some(origin) => {
+            let bare = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+            if bare == Some(host) { Ok(()) } else { refuse("without a master key no web page is served") }
+        }
+    }
+}
+
+fn is_local(authority: &str) -> bool {
+    let Ok(authority) = authority.parse::<http::uri::Authority>() else { return false };
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inbound::ClientBody;
+
+    fn from(host: &str, origin: Option<&str>) -> Result<(), Fault> {
+        let mut request = http::Request::builder().uri("/v1/models").header("host", host);
+        if let Some(origin) = origin {
+            request = request.header("origin", origin);
+        }
+        let (head, ()) = request.body(()).unwrap().into_parts();
+        local_only(&Inbound {
+            head,
+            body: ClientBody::Memory("".into()),
+            arrived: tokio::time::Instant::now(),
+            peer: None,
+        })
+    }
+
+    /// Promise 5.
+    #[test]
+    fn a_web_page_cannot_reach_a_gate_without_a_master_key() {
+        for host in ["localhost:4000", "127.0.0.1:4000", "[::1]:4000", "127.0.0.1", "LOCALHOST:1"] {
+            assert!(from(host, None).is_ok(), "{host}");
+            assert!(from(host, Some(&format!("http://{host}"))).is_ok());
+            for origin in [
+                "https://evil.example",
+                "null",
+                "http://localhost:9999",
+                "",
+                "http://localhost:4000.evil.example",
+            ] {
+                assert!(from(host, Some(origin)).is_err(), "{host} {origin}");
+            }
+        }
+        for host in [
+            "evil.example",
+            "evil.example:4000",
+            "localhost.evil.example",
+            "",
+            "127.0.0.1.evil.example",
+            "10.0.0.1",
+            "localhost@evil.example",
+        ] {
+            assert!(from(host, None).is_err(), "{host}");
+        }
+    }
+}

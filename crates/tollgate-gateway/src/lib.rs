@@ -1,0 +1,21 @@
+//! The data plane. Every call of a client goes through the nine phases of [`pipeline`]; nothing else sends its
+//! traffic anywhere. What the gate fetches on its own behalf goes through [`upstream::egress`].
+
+pub mod answer;
+mod attempt;
+pub mod dice;
+pub mod gate;
+mod gathered;
+mod guardrails;
+mod identify;
+pub mod inbound;
+pub mod llm;
+pub mod metrics;
+pub mod pipeline;
+mod policies;
+mod reject;
+mod relay;
+pub mod route;
+pub mod serve;
+pub mod settle;
+pub mod upstream;

@@ -1,0 +1,68 @@
+//! Phase 2: from a request's bytes to what the gate must know of it.
+
+use bytes::Bytes;
+use http::header;
+use tollgate_core::fault::{Fault, FaultClass};
+use tollgate_llm::formats::{Format, Peek};
+
+use super::body_fault;
+use crate::inbound::Inbound;
+use crate::settle::Ticket;
+
+/// A parsed request.
+#[derive(Debug)]
+pub struct Call {
+    /// Method, address and headers.
+    pub head: http::request::Parts,
+    /// The body as it came, known to be UTF-8.
+    pub body: Bytes,
+    /// What was read of it.
+    pub peek: Peek,
+}
+
+impl Call {
+    /// The body as text.
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap_or_default()
+    }
+}
+
+/// Reads the request.
+pub(super) async fn parse(format: &dyn Format, inbound: Inbound, ticket: &mut Ticket) -> Result<Call, Fault> {
+    check_encoding(&inbound)?;
+    let Inbound { head, body, .. } = inbound;
+    let body = body.read(&ticket.runtime.snapshot).await?;
+    let text = std::str::from_utf8(&body).map_err(|e| {
+        Fault::new(FaultClass::Invalid, format!("the body is not UTF-8 from byte {} on", e.valid_up_to()))
+    })?;
+    if text.trim_start().is_empty() {
+        return Err(Fault::new(FaultClass::Invalid, "the body is empty; a JSON object is expected"));
+    }
+    let peek = format.peek(text).map_err(|error| body_fault(&error))?;
+    // A name goes into headers and records: bounded, whatever the configuration.
+    const LONGEST_NAME: usize = 512;
+    if peek.model.len() > LONGEST_NAME {
+        return Err(Fault::new(
+            FaultClass::Invalid,
+            format!("the model's name is longer than {LONGEST_NAME} bytes"),
+        )
+        .param("model"));
+    }
+    ticket.parsed(&peek.model, peek.stream, body.len());
+    Ok(Call { head, body, peek })
+}
+
+/// Bodies are JSON, not compressed. A web page can send other types without asking (CORS "simple requests"), so
+/// this is also a part of promise 5.
+fn check_encoding(inbound: &Inbound) -> Result<(), Fault> {
+    let content_type = inbound.header(header::CONTENT_TYPE.as_str()).unwrap_or_default();
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    if !essence.eq_ignore_ascii_case("application/json") {
+        let message = format!("the content type must be application/json, not {essence:?}");
+        return Err(Fault::new(FaultClass::MediaType, message));
+    }
+    match inbound.header(header::CONTENT_ENCODING.as_str()) {
+        None | Some("identity") => Ok(()),
+        Some(_) => Err(Fault::new(FaultClass::MediaType, "a compressed request body is not read")),
+    }
+}

@@ -1,0 +1,88 @@
+//! The LLM adapter: the holes of the nine phases, filled for chat in any format.
+
+mod answer;
+mod call;
+mod images;
+pub mod models;
+mod send;
+pub(crate) mod stage;
+
+use http::Response;
+use tollgate_core::fault::{Fault, FaultClass};
+use tollgate_llm::formats::Format;
+use tollgate_llm::providers::Operation;
+
+use crate::answer::AnswerBody;
+use crate::attempt::Failed;
+use crate::inbound::Inbound;
+use crate::pipeline::Protocol;
+use crate::route::{Candidate, Route, Tries};
+use crate::settle::Ticket;
+
+pub use answer::Answer;
+pub use call::Call;
+
+/// A surface: what clients speak at a path.
+#[derive(Clone, Copy)]
+pub struct Llm {
+    /// The format that clients speak.
+    pub format: &'static dyn Format,
+    /// What the path does.
+    pub operation: Operation,
+}
+
+impl std::fmt::Debug for Llm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Llm({}, {:?})", self.format.name(), self.operation)
+    }
+}
+
+impl Protocol for Llm {
+    type Call = Call;
+    type Answer = Answer;
+
+    fn format(&self) -> &'static dyn Format {
+        self.format
+    }
+
+    async fn parse(&self, inbound: Inbound, ticket: &mut Ticket) -> Result<Call, Fault> {
+        call::parse(self.format, inbound, ticket).await
+    }
+
+    fn head<'a>(&self, call: &'a Call) -> &'a http::request::Parts {
+        &call.head
+    }
+
+    fn text<'a>(&self, call: &'a Call) -> &'a str {
+        call.text()
+    }
+
+    fn route(&self, call: &Call, ticket: &mut Ticket) -> Result<Tries, Fault> {
+        let snapshot = &ticket.runtime.snapshot;
+        let name = &call.peek.model;
+        let Some(found) = snapshot.models.find(name) else {
+            return Err(models::not_found(snapshot, name));
+        };
+        let route = Route::plan(snapshot, name, found.clone());
+        let tries = Tries::new(ticket.gate(), &ticket.runtime, route);
+        ticket.known_model(&found.model.name);
+        Ok(tries)
+    }
+
+    async fn send(&self, call: &Call, candidate: &Candidate, ticket: &mut Ticket) -> Result<Answer, Failed> {
+        send::send(self, call, candidate, ticket).await
+    }
+
+    fn relay(&self, answer: Answer, ticket: Ticket) -> Response<AnswerBody> {
+        answer::relay(answer, ticket, self.format)
+    }
+}
+
+/// A body that is not what the format says.
+pub(crate) fn body_fault(error: &tollgate_llm::json::BodyError) -> Fault {
+    let fault = Fault::new(FaultClass::Invalid, error.to_string());
+    match error {
+        tollgate_llm::json::BodyError::Shape { param, .. } if !param.is_empty() => fault.param(param.clone()),
+        _ => fault,
+    }
+}

@@ -1,0 +1,383 @@
+//! Phase 7 for an LLM call: one attempt at one deployment.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use tokio::time::Instant;
+use tollgate_core::fault::{Fault, FaultClass};
+use tollgate_core::usage::{Usage, UsageSource, estimate_tokens};
+use tollgate_llm::chat::Losses;
+use tollgate_llm::formats::{AnswerFor, Format, Target, classify};
+use tollgate_llm::json::splice;
+use tollgate_llm::providers::{Operation, Provider};
+
+use super::stage::Stage;
+use super::{Answer, Call, Llm, body_fault, images};
+use crate::attempt::{Failed, timed_out};
+use crate::gathered::Gathered;
+use crate::policies::VIA;
+use crate::relay::Stream;
+use crate::route::Candidate;
+use crate::settle::{Ticket, prompt_only, scrubbed};
+use crate::upstream::{SendError, UpstreamBody, UpstreamRequest, UpstreamResponse};
+
+/// A request in the upstream's format, and what its answer needs.
+struct Prepared {
+    body: Bytes,
+    same_format: bool,
+    hide_usage: bool,
+    answer: AnswerFor,
+}
+
+/// The largest error body that is read.
+const ERROR_BYTES: usize = 64 << 10;
+
+/// One attempt.
+pub(super) async fn send(
+    llm: &Llm,
+    call: &Call,
+    candidate: &Candidate,
+    ticket: &mut Ticket,
+) -> Result<Answer, Failed> {
+    let deployment = &candidate.deployment;
+    let provider = tollgate_llm::providers::find(deployment.provider)
+        .ok_or_else(|| Fault::new(FaultClass::Internal, format!("no adapter for {}", deployment.id)))?;
+    let format = provider.format_for(llm.format, deployment.format.as_deref());
+    let Some(path) = (provider.path)(llm.operation)
+        .filter(|_| llm.operation == Operation::Chat || format.name() == llm.format.name())
+    else {
+        return count_here(llm, call, ticket).map_err(Failed::from);
+    };
+    let prepared = prepare(llm, call, candidate, provider, format, ticket).await?;
+    let request = request(llm, call, candidate, provider, format, path, prepared.body.clone(), ticket)?;
+    let total_deadline = ticket.arrived + deployment.timeouts.total;
+    let first_deadline = (Instant::now() + deployment.timeouts.first_byte).min(total_deadline);
+    let upstream = std::sync::Arc::clone(&ticket.gate().parts.upstream);
+    let sent = tokio::time::timeout_at(first_deadline, upstream.send(request)).await;
+    let response = match sent {
+        Err(_) => return Err(first_byte_too_late(deployment.timeouts.first_byte, ticket)),
+        Ok(Err(SendError::Connect(why))) => {
+            return Err(
+                Fault::new(FaultClass::Connect, format!("{}: no connection: {why}", deployment.id)).into()
+            );
+        }
+        Ok(Err(SendError::Broken(why))) => {
+            let fault =
+                Fault::new(FaultClass::Cut, format!("{}: the connection broke: {why}", deployment.id));
+            return Err(Failed { fault, billed: Some(prompt_only(ticket.request_bytes())) });
+        }
+        Ok(Ok(response)) => response,
+    };
+    ticket.answered(response.status.as_u16(), format.request_id(&response.headers));
+    if !response.status.is_success() {
+        return Err(refused(response, candidate, format, first_deadline).await.into());
+    }
+    let exchange = Exchange { candidate, format, prepared: &prepared, total_deadline };
+    if call.peek.stream && llm.operation == Operation::Chat {
+        exchange.stream(llm, response, first_deadline, ticket).await
+    } else {
+        exchange.whole(llm, response, ticket).await
+    }
+}
+
+/// Counts tokens for an upstream that has no such operation: an estimate, and the answer says so.
+fn count_here(llm: &Llm, call: &Call, ticket: &mut Ticket) -> Result<Answer, Fault> {
+    let tokens = estimate_tokens(call.body.len() as u64);
+    ticket.edited("count_tokens: estimated by the gate");
+    let body = llm
+        .format
+        .write_token_count(tokens)
+        .ok_or_else(|| Fault::new(FaultClass::Unsupported, "tokens cannot be counted here"))?;
+    Ok(Answer::Whole {
+        headers: HeaderMap::new(),
+        body: body.into(),
+        usage: None,
+        source: Some(UsageSource::Estimated),
+    })
+}
+
+async fn prepare(
+    llm: &Llm,
+    call: &Call,
+    candidate: &Candidate,
+    provider: &Provider,
+    format: &'static dyn Format,
+    ticket: &mut Ticket,
+) -> Result<Prepared, Fault> {
+    let deployment = &candidate.deployment;
+    let inlined =
+        if deployment.image_urls { None } else { images::inline(llm.format, call.text(), ticket).await? };
+    let text = inlined.as_deref().unwrap_or_else(|| call.text());
+    let target = Target {
+        model: candidate.upstream_model.to_string(),
+        legacy_max_tokens: provider.legacy_max_tokens,
+        stream_usage: deployment.stream_usage,
+        max_output_tokens: deployment.facts.max_output_tokens,
+        native_schema: deployment.facts.native_schema,
+        no_sampling: deployment.facts.no_sampling,
+    };
+    if *call.peek.model != target.model {
+        ticket.edited(format!("model: {}", target.model));
+    }
+    let created = ticket.gate().parts.clock.now().as_second();
+    if format.name() == llm.format.name() {
+        let same = llm.format.same_format(text, &target).map_err(|e| body_fault(&e))?;
+        let body = match (same.edits.is_empty(), &inlined) {
+            (true, None) => call.body.clone(),
+            _ => Bytes::from(splice(text, same.edits)),
+        };
+        return Ok(Prepared {
+            body,
+            same_format: true,
+            hide_usage: same.hide_usage,
+            answer: AnswerFor { created, ..AnswerFor::default() },
+        });
+    }
+    translate(llm, text, format, &target, created, ticket)
+}
+
+fn translate(
+    llm: &Llm,
+    text: &str,
+    format: &dyn Format,
+    target: &Target,
+    created: i64,
+    ticket: &mut Ticket,
+) -> Result<Prepared, Fault> {
+    let mut losses = Losses::default();
+    let request = llm.format.read_request(text, &mut losses).map_err(|e| body_fault(&e))?;
+    let (body, schema_tool) =
+        format.write_request(&request, target, &mut losses).map_err(|e| body_fault(&e))?;
+    if let Some(loss) = losses.first_harmful().filter(|_| !ticket.runtime.snapshot.drop_params) {
+        let message = format!(
+            "`{}` cannot be sent to a {} upstream: {} (drop_params: true leaves such members out)",
+            loss.member,
+            format.name(),
+            loss.why
+        );
+        return Err(Fault::new(FaultClass::Unsupported, message).param(loss.member.clone()));
+    }
+    for loss in losses.iter() {
+        ticket.edited(format!("{}: {}", loss.member, loss.why));
+    }
+    let answer = AnswerFor { created, stream_usage: request.stream_usage, schema_tool };
+    Ok(Prepared { body: body.into(), same_format: false, hide_usage: false, answer })
+}
+
+#[expect(clippy::too_many_arguments, reason = "each is one part of a request line, its headers or its body")]
+fn request(
+    llm: &Llm,
+    call: &Call,
+    candidate: &Candidate,
+    provider: &Provider,
+    format: &dyn Format,
+    path: &str,
+    body: Bytes,
+    ticket: &Ticket,
+) -> Result<UpstreamRequest, Fault> {
+    let deployment = &candidate.deployment;
+    let base = (provider.normalise_base_url)(&deployment.base_url);
+    let uri: Uri = format!("{base}{path}").parse().map_err(|_| {
+        Fault::new(FaultClass::Internal, format!("the address of {} does not parse", deployment.id))
+    })?;
+    let mut headers = HeaderMap::with_capacity(12);
+    if format.name() == llm.format.name() {
+        for name in format.request_headers() {
+            for value in call.head.headers.get_all(*name) {
+                headers.append(HeaderName::from_static(name), value.clone());
+            }
+        }
+    }
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.insert(
+        header::USER_AGENT,
+        HeaderValue::from_static(concat!("tollgate/", env!("CARGO_PKG_VERSION"))),
+    );
+    headers.insert(HeaderName::from_static(VIA), via(call, &ticket.gate().parts.instance));
+    (provider.headers)(&mut headers, deployment.api_key.as_ref());
+    for (name, value) in &deployment.headers {
+        headers.insert(name.clone(), value.clone());
+    }
+    Ok(UpstreamRequest {
+        deployment: std::sync::Arc::clone(&deployment.id),
+        provider: deployment.provider,
+        format: tollgate_llm::formats::find(format.name()).map_or("", Format::name),
+        uri,
+        headers,
+        body,
+        connect_timeout: deployment.timeouts.connect,
+    })
+}
+
+/// The gates that the call has passed, and this one.
+fn via(call: &Call, instance: &str) -> HeaderValue {
+    let mut names: Vec<&str> = crate::policies::passed(&call.head).collect();
+    names.push(instance);
+    HeaderValue::from_str(&names.join(", ")).unwrap_or(HeaderValue::from_static("tollgate"))
+}
+
+fn first_byte_too_late(limit: Duration, ticket: &Ticket) -> Failed {
+    Failed {
+        fault: timed_out("the upstream did not begin to answer", limit, "first_byte_ms"),
+        billed: Some(prompt_only(ticket.request_bytes())),
+    }
+}
+
+/// An answer whose status is no success.
+async fn refused(
+    mut response: UpstreamResponse,
+    candidate: &Candidate,
+    format: &dyn Format,
+    deadline: Instant,
+) -> Fault {
+    let body = match tokio::time::timeout_at(deadline, collect(&mut response.body, ERROR_BYTES)).await {
+        Ok(Ok(body)) => body,
+        _ => Bytes::new(),
+    };
+    let deployment = &candidate.deployment;
+    let error = scrubbed(format.read_error(response.status, &body), deployment);
+    let class = classify(&error);
+    let message = match class {
+        // What it says is about the gate's credential, and may show a part of it.
+        FaultClass::UpstreamRefused if matches!(error.status, 401..=403) => {
+            format!("{}: the upstream refused the gate's credential (status {})", deployment.id, error.status)
+        }
+        _ => format!("{}: {} (status {})", deployment.id, error.message, error.status),
+    };
+    let upstream = (class != FaultClass::UpstreamRefused).then(|| Box::new(error));
+    Fault { retry_after: retry_after(&response.headers), upstream, ..Fault::new(class, message) }
+}
+
+/// `Retry-After` in seconds (RFC 9110 §10.2.3), or OpenAI's `retry-after-ms`. A date is not read: it would need
+/// the upstream's clock.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok();
+    let seconds = number("retry-after-ms").map(|ms| ms / 1000.0).or_else(|| number("retry-after"))?;
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+/// A request that was sent and whose answer has begun.
+struct Exchange<'a> {
+    candidate: &'a Candidate,
+    format: &'static dyn Format,
+    prepared: &'a Prepared,
+    total_deadline: Instant,
+}
+
+impl Exchange<'_> {
+    async fn stream(
+        &self,
+        llm: &Llm,
+        response: UpstreamResponse,
+        deadline: Instant,
+        ticket: &mut Ticket,
+    ) -> Result<Answer, Failed> {
+        self.expect_type(&response, "text/event-stream")
+            .map_err(|fault| Failed { fault, billed: Some(prompt_only(ticket.request_bytes())) })?;
+        let stage = if self.prepared.same_format {
+            Stage::same(self.format.watcher(self.prepared.hide_usage))
+        } else {
+            Stage::translated(self.format.stream_reader(), llm.format.stream_writer(&self.prepared.answer))
+        };
+        let headers = self.kept_headers(&response.headers);
+        let mut stream = Stream::new(response.body, stage, ticket.runtime.snapshot.limits.stream_event_bytes);
+        let limit = self.candidate.deployment.timeouts.first_byte;
+        match tokio::time::timeout_at(deadline, stream.first()).await {
+            Err(_) => Err(first_byte_too_late(limit, ticket)),
+            Ok(Err(fault)) => {
+                Err(Failed { fault: self.named(fault), billed: Some(stream.usage(ticket.request_bytes())) })
+            }
+            Ok(Ok(())) => Ok(Answer::Stream { headers, stream: Box::new(stream) }),
+        }
+    }
+
+    async fn whole(
+        &self,
+        llm: &Llm,
+        mut response: UpstreamResponse,
+        ticket: &mut Ticket,
+    ) -> Result<Answer, Failed> {
+        self.expect_type(&response, "application/json")
+            .map_err(|fault| Failed { fault, billed: Some(prompt_only(ticket.request_bytes())) })?;
+        let billed = || Some(prompt_only(ticket.request_bytes()));
+        let limit = ticket.runtime.snapshot.limits.response_body_bytes;
+        let total = self.candidate.deployment.timeouts.total;
+        let body = match tokio::time::timeout_at(self.total_deadline, collect(&mut response.body, limit))
+            .await
+        {
+            Err(_) => {
+                return Err(Failed {
+                    fault: timed_out("the call did not end", total, "total_ms"),
+                    billed: billed(),
+                });
+            }
+            Ok(Err(why)) => {
+                let fault = Fault::new(FaultClass::Cut, format!("the upstream's answer broke off: {why}"));
+                return Err(Failed { fault: self.named(fault), billed: billed() });
+            }
+            Ok(Ok(body)) => body,
+        };
+        let garbage = |why: &str| {
+            let fault =
+                Fault::new(FaultClass::BadUpstream, format!("the upstream's answer cannot be read: {why}"));
+            Failed { fault: self.named(fault), billed: billed() }
+        };
+        let text = std::str::from_utf8(&body).map_err(|_| garbage("it is not UTF-8"))?;
+        let headers = self.kept_headers(&response.headers);
+        if self.prepared.same_format {
+            let usage = self.format.response_usage(text).map_err(|why| garbage(&why))?;
+            let usage = (llm.operation == Operation::Chat)
+                .then(|| usage.unwrap_or_else(|| estimate(ticket, text.len())));
+            return Ok(Answer::Whole { headers, body, usage, source: None });
+        }
+        let read = self.format.read_response(&body).map_err(|why| garbage(&why))?;
+        let usage = read.usage.unwrap_or_else(|| estimate(ticket, text.len()));
+        let body = llm.format.write_response(&read, &self.prepared.answer);
+        Ok(Answer::Whole { headers, body: body.into(), usage: Some(usage), source: None })
+    }
+
+    /// HTML from a proxy in between, or a stream where none was asked for, is no answer.
+    fn expect_type(&self, response: &UpstreamResponse, expected: &str) -> Result<(), Fault> {
+        let sent =
+            response.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        let essence = sent.split(';').next().unwrap_or_default().trim();
+        if essence.eq_ignore_ascii_case(expected) {
+            return Ok(());
+        }
+        let shown: String = essence.chars().take(60).collect();
+        let message = format!("the upstream sent {shown:?} where {expected} was expected");
+        Err(self.named(Fault::new(FaultClass::BadUpstream, message)))
+    }
+
+    /// `fault`, with the deployment's name before its message.
+    fn named(&self, mut fault: Fault) -> Fault {
+        fault.message = format!("{}: {}", self.candidate.deployment.id, fault.message);
+        fault.upstream =
+            fault.upstream.map(|upstream| Box::new(scrubbed(*upstream, &self.candidate.deployment)));
+        fault
+    }
+
+    fn kept_headers(&self, upstream: &HeaderMap) -> HeaderMap {
+        if !self.prepared.same_format {
+            return HeaderMap::new();
+        }
+        let kept = upstream.iter().filter(|(name, _)| self.format.response_headers(name.as_str()));
+        kept.map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+}
+
+fn estimate(ticket: &Ticket, answer_bytes: usize) -> Usage {
+    Usage { output_tokens: estimate_tokens(answer_bytes as u64), ..prompt_only(ticket.request_bytes()) }
+}
+
+async fn collect(body: &mut UpstreamBody, limit: usize) -> Result<Bytes, String> {
+    let mut gathered = Gathered::new(limit);
+    while let Some(piece) = body.piece().await.transpose()? {
+        gathered
+            .push(piece)
+            .map_err(|_| format!("it is larger than {limit} bytes (limits.response_body_bytes)"))?;
+    }
+    Ok(gathered.finish())
+}

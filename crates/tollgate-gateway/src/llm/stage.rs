@@ -1,0 +1,173 @@
+//! What a stream passes through: a watcher where client and upstream speak the same format, a translation where
+//! they do not.
+
+use tollgate_core::fault::UpstreamError;
+use tollgate_core::usage::Usage;
+use tollgate_llm::chat::Event;
+use tollgate_llm::formats::{StreamReader, StreamWriter, Watch, Watcher};
+use tollgate_llm::sse::SseEvent;
+
+/// What a stream passes through.
+pub enum Stage {
+    /// Unchanged.
+    Same {
+        /// Reads along.
+        watcher: Box<dyn Watcher>,
+        /// Whether something of the answer has passed.
+        begun: bool,
+    },
+    /// Translated.
+    Translated {
+        /// Reads the upstream's format.
+        reader: Box<dyn StreamReader>,
+        /// Writes the client's.
+        writer: Box<dyn StreamWriter>,
+        /// What was learnt on the way.
+        seen: Seen,
+    },
+}
+
+/// What was learnt of a translated stream.
+#[derive(Debug, Default)]
+pub struct Seen {
+    begun: bool,
+    stopped: bool,
+    usage: Option<Usage>,
+    content_bytes: u64,
+}
+
+/// What became of an event.
+#[derive(Debug)]
+pub enum Fed {
+    /// More will follow.
+    More,
+    /// It was the last.
+    Last,
+    /// The upstream failed.
+    Failed(UpstreamError),
+    /// It is no event of the upstream's format; why.
+    Garbage(String),
+}
+
+impl std::fmt::Debug for Stage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Same { .. } => "Same",
+            Self::Translated { .. } => "Translated",
+        })
+    }
+}
+
+impl Stage {
+    /// A stream that passes unchanged.
+    pub fn same(watcher: Box<dyn Watcher>) -> Self {
+        Self::Same { watcher, begun: false }
+    }
+
+    /// A stream that is translated.
+    pub fn translated(reader: Box<dyn StreamReader>, writer: Box<dyn StreamWriter>) -> Self {
+        Self::Translated { reader, writer, seen: Seen::default() }
+    }
+
+    /// Whether the answer has begun: from here on another upstream cannot take over.
+    pub fn has_begun(&self) -> bool {
+        match self {
+            Self::Same { begun, .. } => *begun,
+            Self::Translated { seen, .. } => seen.begun,
+        }
+    }
+
+    /// Takes an event; what it means for the client goes to `out`.
+    pub fn feed(&mut self, event: &SseEvent, out: &mut Vec<u8>) -> Fed {
+        match self {
+            Self::Same { watcher, begun } => {
+                let watch = watcher.event(event);
+                *begun |= !event.data.is_empty() && !matches!(watch, Watch::Failed(_) | Watch::Garbage);
+                match watch {
+                    Watch::Forward => out.extend_from_slice(&event.raw),
+                    Watch::Replace(bytes) => out.extend(bytes),
+                    Watch::Drop => {}
+                    Watch::Last => {
+                        out.extend_from_slice(&event.raw);
+                        return Fed::Last;
+                    }
+                    Watch::Failed(error) => return Fed::Failed(error),
+                    Watch::Garbage => return Fed::Garbage(excerpt(event)),
+                }
+                Fed::More
+            }
+            Self::Translated { reader, writer, seen } => match reader.read(event) {
+                Ok(events) => seen.pass(events, writer.as_mut(), out),
+                Err(_) => Fed::Garbage(excerpt(event)),
+            },
+        }
+    }
+
+    /// The upstream has closed the stream. Whether the answer is complete all the same: some servers leave out
+    /// the format's last event.
+    pub fn end(&mut self, out: &mut Vec<u8>) -> bool {
+        match self {
+            Self::Same { watcher, .. } => watcher.stopped(),
+            Self::Translated { writer, seen, .. } => {
+                if seen.stopped {
+                    writer.write(Event::Done, out);
+                }
+                seen.stopped
+            }
+        }
+    }
+
+    /// The usage reported so far.
+    pub fn usage(&self) -> Option<Usage> {
+        match self {
+            Self::Same { watcher, .. } => watcher.usage(),
+            Self::Translated { seen, .. } => seen.usage,
+        }
+    }
+
+    /// Bytes of content so far.
+    pub fn content_bytes(&self) -> u64 {
+        match self {
+            Self::Same { watcher, .. } => watcher.content_bytes(),
+            Self::Translated { seen, .. } => seen.content_bytes,
+        }
+    }
+}
+
+impl Seen {
+    fn pass(&mut self, events: Vec<Event>, writer: &mut dyn StreamWriter, out: &mut Vec<u8>) -> Fed {
+        for event in events {
+            let last = match &event {
+                Event::Failed(error) => return Fed::Failed(error.clone()),
+                Event::Done => true,
+                other => {
+                    self.note(other);
+                    false
+                }
+            };
+            self.begun = true;
+            writer.write(event, out);
+            if last {
+                return Fed::Last;
+            }
+        }
+        Fed::More
+    }
+
+    fn note(&mut self, event: &Event) {
+        match event {
+            Event::Text(text) | Event::Refusal(text) | Event::ToolArguments { fragment: text, .. } => {
+                self.content_bytes += text.len() as u64;
+            }
+            Event::Usage(usage) | Event::Start { usage: Some(usage), .. } => self.usage = Some(*usage),
+            Event::Stop(_) => self.stopped = true,
+            _ => {}
+        }
+    }
+}
+
+fn excerpt(event: &SseEvent) -> String {
+    let text = String::from_utf8_lossy(&event.data[..event.data.len().min(400)]);
+    let shown: String = text.chars().take(80).collect();
+    format!("it sent {shown:?}")
+}

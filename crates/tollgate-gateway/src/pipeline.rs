@@ -1,0 +1,96 @@
+//! The nine phases. Protocol adapters and policies fill holes in it; none can skip a phase.
+
+use std::sync::Arc;
+
+use http::Response;
+use tollgate_core::fault::Fault;
+use tollgate_llm::formats::Format;
+
+use crate::answer::AnswerBody;
+use crate::gate::Gate;
+use crate::inbound::Inbound;
+use crate::route::{Candidate, Tries};
+use crate::settle::Ticket;
+use crate::{attempt, guardrails, identify, policies, reject};
+
+/// What a protocol adapter fills in.
+pub trait Protocol: Sync {
+    /// What phase 2 reads from a request.
+    type Call: Sync;
+    /// What an upstream answers, ready to be relayed.
+    type Answer: Send;
+
+    /// The format of answers and errors to the client.
+    fn format(&self) -> &'static dyn Format;
+
+    /// Phase 2: reads only what the gate needs; the body stays bytes.
+    fn parse(
+        &self,
+        inbound: Inbound,
+        ticket: &mut Ticket,
+    ) -> impl Future<Output = Result<Self::Call, Fault>> + Send;
+
+    /// The head of the request, for policies.
+    fn head<'a>(&self, call: &'a Self::Call) -> &'a http::request::Parts;
+
+    /// The text of the request, for guardrails.
+    fn text<'a>(&self, call: &'a Self::Call) -> &'a str;
+
+    /// Phase 5: what to try, in which order.
+    fn route(&self, call: &Self::Call, ticket: &mut Ticket) -> Result<Tries, Fault>;
+
+    /// Phase 7: one attempt at one upstream.
+    fn send(
+        &self,
+        call: &Self::Call,
+        candidate: &Candidate,
+        ticket: &mut Ticket,
+    ) -> impl Future<Output = Result<Self::Answer, attempt::Failed>> + Send;
+
+    /// Phases 8 and 9: streams the answer through the meter; the ticket is closed before its last piece leaves.
+    fn relay(&self, answer: Self::Answer, ticket: Ticket) -> Response<AnswerBody>;
+}
+
+/// Takes one request through the nine phases.
+pub async fn run<P: Protocol>(gate: &Arc<Gate>, protocol: &P, inbound: Inbound) -> Response<AnswerBody> {
+    let runtime = gate.runtime();
+    // 1 identify
+    let principal = match identify::principal(&runtime.snapshot, &inbound) {
+        Ok(principal) => principal,
+        Err(fault) => return refuse_stranger(gate, &fault, protocol.format()),
+    };
+    let mut ticket = Ticket::new(gate, runtime, protocol.format().name(), principal, inbound.arrived);
+    match phases(gate, protocol, inbound, &mut ticket).await {
+        // 8 relay, 9 settle
+        Ok(answer) => protocol.relay(answer, ticket),
+        Err(fault) => reject::call(ticket, &fault, protocol.format()),
+    }
+}
+
+async fn phases<P: Protocol>(
+    gate: &Gate,
+    protocol: &P,
+    inbound: Inbound,
+    ticket: &mut Ticket,
+) -> Result<P::Answer, Fault> {
+    // 2 parse
+    let call = protocol.parse(inbound, ticket).await?;
+    // 3 authorize
+    policies::authorize(gate, protocol.head(&call))?;
+    // 4 guard
+    guardrails::check_input(protocol.text(&call), &ticket.runtime.snapshot)?;
+    // 5 route
+    let mut tries = protocol.route(&call, ticket)?;
+    // 6 reserve
+    let first = attempt::reserve(&mut tries, ticket)?;
+    // 7 attempt
+    attempt::run(protocol, &call, tries, first, ticket).await
+}
+
+/// Refuses whoever could not be identified: counted, not recorded, so that strangers cannot fill the journal.
+pub(crate) fn refuse_stranger(gate: &Gate, fault: &Fault, format: &dyn Format) -> Response<AnswerBody> {
+    let labels = crate::metrics::StrangerLabels { reason: fault.class.name().to_owned() };
+    gate.metrics.strangers.get_or_create(&labels).inc();
+    tracing::debug!(fault = fault.class.name(), "refused a stranger");
+    reject::stranger(fault, format)
+}

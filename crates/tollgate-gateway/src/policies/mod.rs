@@ -1,0 +1,34 @@
+//! Phase 3: may this principal call this target? One file each, one line each in [`ALL`].
+
+mod draining;
+mod no_loop;
+
+pub(crate) use no_loop::VIA;
+
+use tollgate_core::fault::Fault;
+
+use crate::gate::Gate;
+
+/// What a policy decides on.
+pub(crate) struct Question<'a> {
+    /// The gate that was asked.
+    pub(crate) gate: &'a Gate,
+    /// The request's head.
+    pub(crate) head: &'a http::request::Parts,
+}
+
+type Policy = fn(&Question<'_>) -> Result<(), Fault>;
+
+/// Every policy, in the order asked; the first refusal counts.
+const ALL: &[Policy] = &[draining::check, no_loop::check];
+
+/// Asks every policy.
+pub(crate) fn authorize(gate: &Gate, head: &http::request::Parts) -> Result<(), Fault> {
+    let question = Question { gate, head };
+    ALL.iter().try_for_each(|policy| policy(&question))
+}
+
+/// The names of the gates that a request has passed.
+pub(crate) fn passed(head: &http::request::Parts) -> impl Iterator<Item = &str> {
+    no_loop::passed(head)
+}

@@ -1,0 +1,29 @@
+//! A gate must not be its own upstream: a base URL that points back here would multiply every call until
+//! something breaks. Each gate adds its name to `x-tollgate-via` on the way out and refuses what carries it.
+
+use tollgate_core::fault::{Fault, FaultClass};
+
+use super::Question;
+
+/// The header that lists the gates that a request has passed.
+pub(crate) const VIA: &str = "x-tollgate-via";
+
+/// Gates in a row; more is a loop of gates that rename themselves, or a mistake.
+const MOST_GATES: usize = 8;
+
+pub(super) fn check(question: &Question<'_>) -> Result<(), Fault> {
+    let own = &*question.gate.parts.instance;
+    if passed(question.head).any(|name| name == own) || passed(question.head).count() >= MOST_GATES {
+        return Err(Fault::new(
+            FaultClass::Loop,
+            "this call has already passed this gate: the `base_url` of the deployment points back to it \
+             (OPENAI_BASE_URL and ANTHROPIC_BASE_URL count when the configuration has none)",
+        ));
+    }
+    Ok(())
+}
+
+pub(super) fn passed(head: &http::request::Parts) -> impl Iterator<Item = &str> {
+    let values = head.headers.get_all(VIA).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).map(str::trim).filter(|name| !name.is_empty())
+}

@@ -1,0 +1,73 @@
+//! The one place where a fault becomes a response.
+
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use tollgate_core::fault::{Fault, FaultClass};
+use tollgate_core::record::Outcome;
+use tollgate_llm::formats::{Format, Shown};
+
+use crate::answer::AnswerBody;
+use crate::settle::Ticket;
+
+/// A response that shows `fault` to the client of an identified call, and closes the call.
+pub(crate) fn call(mut ticket: Ticket, fault: &Fault, format: &dyn Format) -> Response<AnswerBody> {
+    let body = ticket.show(fault, |shown| format.write_error(shown));
+    let mut response = response(fault, body);
+    identify(&ticket, response.headers_mut());
+    ticket.status(fault.status());
+    if let AnswerBody::Whole(Some(body)) = response.body() {
+        ticket.sending(body.len());
+    }
+    let outcome = match fault.class {
+        FaultClass::ClientGone => Outcome::ClientGone,
+        _ if ticket.attempts() == 0 => Outcome::Refused,
+        _ => Outcome::Failed,
+    };
+    ticket.close(outcome, Some(fault));
+    response
+}
+
+/// A response for whoever was not identified, or asked for what is no call.
+pub(crate) fn stranger(fault: &Fault, format: &dyn Format) -> Response<AnswerBody> {
+    let body = format.write_error(&Shown { fault, call_id: None, tried: &[] });
+    response(fault, body)
+}
+
+fn response(fault: &Fault, body: Vec<u8>) -> Response<AnswerBody> {
+    let mut response = Response::new(AnswerBody::whole(body));
+    *response.status_mut() =
+        StatusCode::from_u16(fault.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(wait) = fault.retry_after {
+        // Whole seconds (RFC 9110 §10.2.3), rounded up: earlier would be too early.
+        headers.insert(
+            header::RETRY_AFTER,
+            HeaderValue::from(wait.as_secs() + u64::from(wait.subsec_nanos() > 0)),
+        );
+    }
+    if fault.class == FaultClass::Unauthenticated {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    if !fault.retryable() {
+        // The SDKs obey this header; without it they try a 5xx again that cannot succeed.
+        headers.insert(HeaderName::from_static("x-should-retry"), HeaderValue::from_static("false"));
+    }
+    response
+}
+
+/// The headers that tell a client which call this was and who answered.
+pub(crate) fn identify(ticket: &Ticket, headers: &mut HeaderMap) {
+    let mut put = |name: &'static str, value: &str| {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    };
+    put("x-tollgate-call-id", &ticket.call_id.to_string());
+    if let Some(model) = ticket.model() {
+        put("x-tollgate-model", model);
+    }
+    if let Some(candidate) = ticket.candidate() {
+        put("x-tollgate-deployment", &candidate.deployment.id);
+    }
+    headers.insert(HeaderName::from_static("x-tollgate-attempts"), HeaderValue::from(ticket.attempts()));
+}

@@ -1,0 +1,257 @@
+//! Phase 8 for streams: from the upstream's connection to the client's, piece by piece, through the meter.
+//!
+//! Nothing runs beside it: the client's connection asks for the next piece, and only then is the upstream read.
+//! So a slow client slows the upstream down, and a client that goes away drops all of this, which cancels the
+//! upstream and closes the call.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::{Instant, Sleep};
+use tollgate_core::fault::{Fault, FaultClass, UpstreamError};
+use tollgate_core::record::Outcome;
+use tollgate_core::usage::{Usage, UsageSource, estimate_tokens};
+use tollgate_llm::formats::{Format, classify};
+use tollgate_llm::sse::{SseEvent, SseReader};
+
+use crate::attempt::{rest_if_failing, timed_out};
+use crate::llm::stage::{Fed, Stage};
+use crate::settle::{Ticket, scrubbed};
+use crate::upstream::UpstreamBody;
+
+/// An upstream's stream on its way through the meter.
+#[derive(Debug)]
+pub struct Stream {
+    body: UpstreamBody,
+    reader: SseReader,
+    stage: Stage,
+    /// What is ready for the client.
+    ready: Vec<u8>,
+    ended: Option<End>,
+}
+
+/// How a stream ended.
+#[derive(Debug)]
+enum End {
+    Complete,
+    Failed(Fault),
+}
+
+impl Stream {
+    /// A stream that has not been read yet.
+    pub fn new(body: UpstreamBody, stage: Stage, event_limit: usize) -> Self {
+        Self { body, reader: SseReader::new(event_limit), stage, ready: Vec::new(), ended: None }
+    }
+
+    /// Reads until there is something for the client, or the stream has failed.
+    pub async fn first(&mut self) -> Result<(), Fault> {
+        while self.ended.is_none() && !self.stage.has_begun() {
+            let piece = self.body.piece().await;
+            self.take(piece);
+        }
+        match self.ended.take_if(|end| matches!(end, End::Failed(_))) {
+            Some(End::Failed(fault)) => Err(fault),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes the next piece of the upstream's body.
+    fn take(&mut self, piece: Option<Result<Bytes, String>>) {
+        match piece {
+            Some(Ok(bytes)) => {
+                self.reader.push(&bytes);
+                self.feed();
+            }
+            Some(Err(why)) => self.broke_off(&why),
+            None => {
+                if let Some(event) = self.reader.finish() {
+                    self.feed_event(&event);
+                }
+                if self.ended.is_none() {
+                    if self.stage.end(&mut self.ready) {
+                        self.ended = Some(End::Complete);
+                    } else {
+                        self.broke_off("it ended without its last event");
+                    }
+                }
+            }
+        }
+    }
+
+    fn broke_off(&mut self, why: &str) {
+        let message = format!("the upstream's answer broke off: {why}");
+        self.ended.get_or_insert(End::Failed(Fault::new(FaultClass::Cut, message)));
+    }
+
+    fn feed(&mut self) {
+        while self.ended.is_none() {
+            match self.reader.next_event() {
+                Ok(Some(event)) => self.feed_event(&event),
+                Ok(None) => return,
+                Err(_) => self.fail_garbage("an event is larger than limits.stream_event_bytes"),
+            }
+        }
+    }
+
+    fn feed_event(&mut self, event: &SseEvent) {
+        match self.stage.feed(event, &mut self.ready) {
+            Fed::More => {}
+            Fed::Last => self.ended = Some(End::Complete),
+            Fed::Failed(error) => self.ended = Some(End::Failed(stream_fault(error))),
+            Fed::Garbage(why) => self.fail_garbage(&why),
+        }
+    }
+
+    fn fail_garbage(&mut self, why: &str) {
+        let message = format!("the upstream's stream cannot be read: {why}");
+        self.ended = Some(End::Failed(Fault::new(FaultClass::BadUpstream, message)));
+    }
+
+    /// What the provider bills: what it reported, or an estimate from what passed.
+    pub fn usage(&self, request_bytes: u64) -> Usage {
+        let complete = matches!(self.ended, Some(End::Complete));
+        let estimated = Usage {
+            input_tokens: estimate_tokens(request_bytes),
+            output_tokens: estimate_tokens(self.stage.content_bytes()),
+            ..Usage::default()
+        };
+        match self.stage.usage() {
+            Some(reported) if complete => reported,
+            // The beginning of a stream tells the input; the output is what came before the break.
+            Some(reported) if reported.input_tokens > 0 => Usage {
+                output_tokens: reported.output_tokens.max(estimated.output_tokens),
+                source: UsageSource::Estimated,
+                ..reported
+            },
+            _ => estimated,
+        }
+    }
+}
+
+fn stream_fault(error: UpstreamError) -> Fault {
+    let class = classify(&error);
+    Fault { upstream: Some(Box::new(error.clone())), ..Fault::new(class, error.message) }
+}
+
+/// A stream on its way to a client.
+#[derive(Debug)]
+pub struct Relay {
+    stream: Stream,
+    ticket: Ticket,
+    format: &'static dyn Format,
+    timer: Pin<Box<Sleep>>,
+    idle: Duration,
+    deadline: Instant,
+    finished: bool,
+}
+
+impl Relay {
+    /// `stream`, for the client that holds `ticket`.
+    pub fn new(stream: Stream, mut ticket: Ticket, format: &'static dyn Format) -> Self {
+        let timeouts = ticket.candidate().map(|candidate| candidate.deployment.timeouts);
+        let idle = timeouts.map_or(Duration::MAX, |t| t.idle);
+        let total = timeouts.map_or(Duration::MAX, |t| t.total);
+        let deadline = ticket.arrived + total;
+        ticket.first_byte();
+        let timer = Box::pin(tokio::time::sleep_until(deadline.min(Instant::now() + idle)));
+        Self { stream, ticket, format, timer, idle, deadline, finished: false }
+    }
+
+    /// Whether everything has been handed over.
+    pub fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// The next piece for the client.
+    pub fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        loop {
+            if self.finished {
+                return Poll::Ready(None);
+            }
+            if self.stream.ended.is_some() {
+                // Settled before the last piece leaves.
+                self.settle();
+                self.finished = true;
+            }
+            if !self.stream.ready.is_empty() {
+                let piece = std::mem::take(&mut self.stream.ready);
+                if !self.finished {
+                    self.ticket.sending(piece.len());
+                }
+                return Poll::Ready(Some(piece.into()));
+            }
+            if self.finished {
+                return Poll::Ready(None);
+            }
+            match self.stream.body.poll_piece(cx) {
+                Poll::Ready(piece) => {
+                    self.timer.as_mut().reset(self.deadline.min(Instant::now() + self.idle));
+                    self.stream.take(piece);
+                }
+                Poll::Pending => {
+                    std::task::ready!(self.timer.as_mut().poll(cx));
+                    self.stream.ended = Some(End::Failed(self.too_slow()));
+                }
+            }
+        }
+    }
+
+    fn too_slow(&self) -> Fault {
+        if Instant::now() >= self.deadline {
+            let total = self.deadline.duration_since(self.ticket.arrived);
+            timed_out("the call did not end", total, "total_ms")
+        } else {
+            timed_out("the upstream's stream did not go on", self.idle, "idle_ms")
+        }
+    }
+
+    /// Phase 9, on the way out: usage, the record, and an error event where the stream failed.
+    fn settle(&mut self) {
+        let usage = self.stream.usage(self.ticket.request_bytes());
+        match self.stream.ended.take() {
+            Some(End::Failed(fault)) => {
+                let fault = self.explain(fault);
+                let event = self.ticket.show(&fault, |shown| self.format.write_stream_error(shown));
+                self.stream.ready.extend(event);
+                self.ticket.attempt_failed(&fault, Some(usage));
+                if let Some(candidate) = self.ticket.candidate() {
+                    rest_if_failing(candidate, &fault, &self.ticket);
+                }
+                self.ticket.sending(self.stream.ready.len());
+                self.ticket.close(Outcome::Failed, Some(&fault));
+            }
+            _ => {
+                self.ticket.charge(usage);
+                self.ticket.attempt_succeeded();
+                self.ticket.sending(self.stream.ready.len());
+                self.ticket.close(Outcome::Ok, None);
+            }
+        }
+    }
+
+    /// `fault`, with the deployment's name before what it said and its credential blanked out.
+    fn explain(&self, mut fault: Fault) -> Fault {
+        let Some(candidate) = self.ticket.candidate() else { return fault };
+        if let Some(upstream) = fault.upstream.take() {
+            let upstream = scrubbed(*upstream, &candidate.deployment);
+            fault.message = format!("{}: {}", candidate.deployment.id, upstream.message);
+            fault.upstream = Some(Box::new(upstream));
+        }
+        fault
+    }
+}
+
+impl Drop for Relay {
+    /// The client went away in the middle: what has passed is billed all the same.
+    fn drop(&mut self) {
+        if !self.finished {
+            let usage = self.stream.usage(self.ticket.request_bytes());
+            self.ticket.charge(usage);
+            let fault =
+                Fault::new(FaultClass::ClientGone, "the client went away before the end of its answer");
+            self.ticket.close(Outcome::ClientGone, Some(&fault));
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! What to try next. The decisions of phase 7, without its input and output.
+//!
+//! Within a model: each deployment in its order, then around again with a pause, as often as `retries` says.
+//! Then the models that configuration names for this kind of failure, each in the same way.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tollgate_core::config::snapshot::Found;
+use tollgate_core::fault::{Fault, FaultClass};
+
+use super::{Candidate, Route, in_order, unavailable};
+use crate::gate::{Gate, Runtime};
+
+/// The candidates of a call that are still to be tried.
+pub struct Tries {
+    gate: Arc<Gate>,
+    runtime: Arc<Runtime>,
+    route: Route,
+    /// The candidates of the model that is being tried.
+    group: Vec<Candidate>,
+    /// Which of them is next; past the end, it goes around.
+    at: usize,
+    /// Attempts at this model so far.
+    here: u32,
+    /// Deployments of this model that must not be tried again in this call.
+    ruled_out: Vec<Arc<str>>,
+    /// Further models, once a failure has chosen the list.
+    fallbacks: Option<VecDeque<Found>>,
+    /// Attempts of the call so far.
+    total: u32,
+}
+
+/// What to do after a failure.
+#[derive(Debug)]
+pub enum Next {
+    /// Try this, after a pause.
+    Try(Duration, Candidate),
+    /// Give up: the failure is the answer.
+    Stop,
+}
+
+impl std::fmt::Debug for Tries {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tries").field("total", &self.total).finish_non_exhaustive()
+    }
+}
+
+impl Tries {
+    /// Everything that `route` allows.
+    pub fn new(gate: &Arc<Gate>, runtime: &Arc<Runtime>, route: Route) -> Self {
+        Self {
+            gate: Arc::clone(gate),
+            runtime: Arc::clone(runtime),
+            route,
+            group: Vec::new(),
+            at: 0,
+            here: 0,
+            ruled_out: Vec::new(),
+            fallbacks: None,
+            total: 0,
+        }
+    }
+
+    /// The first candidate: of the model that was asked for, or of the first fallback that can serve.
+    pub fn first(&mut self, now: Instant) -> Result<Candidate, Fault> {
+        let asked = self.route.first.clone();
+        self.enter(&asked, now);
+        let fault = if self.group.is_empty() {
+            unavailable(&asked.model.name, &asked.model.deployments)
+        } else {
+            match self.pick(now) {
+                Ok(candidate) => return Ok(candidate),
+                Err(wait) => full(&asked.model.name, wait),
+            }
+        };
+        self.next_model(&fault, now).ok_or(fault)
+    }
+
+    /// What to do after `fault`.
+    pub fn next(&mut self, fault: &Fault, now: Instant) -> Next {
+        if self.total >= self.runtime.snapshot.limits.attempts || is_final(fault.class) {
+            return Next::Stop;
+        }
+        if let Some(next) = self.same_model(fault, now) {
+            return next;
+        }
+        match self.next_model(fault, now) {
+            Some(candidate) => Next::Try(Duration::ZERO, candidate),
+            None => Next::Stop,
+        }
+    }
+
+    fn enter(&mut self, found: &Found, now: Instant) {
+        let candidates = self.runtime.candidates(found, &*self.gate.parts.catalog);
+        self.group = in_order(candidates, &self.gate.parts.dice, now);
+        self.at = 0;
+        self.here = 0;
+        self.ruled_out.clear();
+    }
+
+    /// Another attempt at the model that just failed.
+    fn same_model(&mut self, fault: &Fault, now: Instant) -> Option<Next> {
+        if matches!(fault.class, FaultClass::ContextWindow | FaultClass::ContentPolicy) {
+            return None;
+        }
+        let last = (self.at + self.group.len() - 1) % self.group.len();
+        let last = Arc::clone(&self.group[last].deployment.id);
+        if !fault.retryable() {
+            self.ruled_out.push(Arc::clone(&last));
+        }
+        // What this deployment cannot do another may, and finding out costs no retry.
+        let spends = fault.class != FaultClass::Unsupported;
+        if spends && self.here > self.runtime.snapshot.routing.retries {
+            return None;
+        }
+        let around = self.at >= self.group.len();
+        let candidate = self.pick(now).ok()?;
+        let pause =
+            if around || candidate.deployment.id == last { self.pause(fault)? } else { Duration::ZERO };
+        Some(Next::Try(pause, candidate))
+    }
+
+    /// How long to wait before going around again; `None` when the upstream asks for more than is waited for.
+    fn pause(&self, fault: &Fault) -> Option<Duration> {
+        let routing = &self.runtime.snapshot.routing;
+        if let Some(asked) = fault.retry_after {
+            return (asked <= routing.backoff_max).then_some(asked);
+        }
+        let doublings = self.here.saturating_sub(2).min(16);
+        let most = routing.backoff.saturating_mul(1 << doublings).min(routing.backoff_max);
+        // Between half and all of it, so that clients that failed together do not come back together.
+        let jitter = self.gate.parts.dice.below(u64::try_from(most.as_millis() / 2).unwrap_or(0) + 1);
+        Some(most / 2 + Duration::from_millis(jitter))
+    }
+
+    /// The next candidate of the group that has room; `Err` is how long until one has.
+    fn pick(&mut self, now: Instant) -> Result<Candidate, Duration> {
+        let mut soonest = Duration::MAX;
+        for _ in 0..self.group.len() {
+            let candidate = &self.group[self.at % self.group.len()];
+            self.at += 1;
+            if self.ruled_out.contains(&candidate.deployment.id) {
+                continue;
+            }
+            match candidate.health.take(&candidate.deployment, now) {
+                Ok(()) => {
+                    self.here += 1;
+                    self.total += 1;
+                    return Ok(candidate.clone());
+                }
+                Err(wait) => soonest = soonest.min(wait),
+            }
+        }
+        Err(soonest)
+    }
+
+    /// The first candidate of the next model to fall back to.
+    fn next_model(&mut self, fault: &Fault, now: Instant) -> Option<Candidate> {
+        if self.fallbacks.is_none() {
+            self.fallbacks = Some(self.route.fallbacks(fault.class).to_vec().into());
+        }
+        while let Some(found) = self.fallbacks.as_mut().and_then(VecDeque::pop_front) {
+            self.enter(&found, now);
+            if let Ok(candidate) = self.pick(now) {
+                return Some(candidate);
+            }
+        }
+        None
+    }
+}
+
+/// Faults that no other upstream can mend.
+fn is_final(class: FaultClass) -> bool {
+    use FaultClass as C;
+    matches!(
+        class,
+        C::Invalid | C::TooLarge | C::ClientGone | C::Unrecordable | C::Internal | C::Loop | C::Forbidden
+    )
+}
+
+fn full(model: &str, wait: Duration) -> Fault {
+    let message =
+        format!("every deployment of `{model}` is at its limit of requests or tokens per minute (rpm, tpm)");
+    Fault { retry_after: Some(wait), ..Fault::new(FaultClass::RateLimited, message) }
+}

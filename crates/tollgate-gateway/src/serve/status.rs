@@ -1,0 +1,61 @@
+//! Health for load balancers and Kubernetes, and counters for Prometheus.
+
+use std::sync::Arc;
+
+use http::{HeaderValue, Response, StatusCode, header};
+use serde_json::json;
+use tollgate_llm::formats::openai_chat::OpenAiChat;
+
+use crate::answer::AnswerBody;
+use crate::gate::Gate;
+use crate::identify;
+use crate::inbound::Inbound;
+use crate::pipeline::refuse_stranger;
+
+/// OpenMetrics 1.0, which Prometheus reads.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The answer at `path`, when there is one.
+pub(super) fn answer(gate: &Arc<Gate>, inbound: &Inbound, path: &str) -> Option<Response<AnswerBody>> {
+    Some(match path {
+        "/livez" => text(StatusCode::OK, "text/plain", "ok\n".to_owned()),
+        // The words that LiteLLM's probes look for.
+        "/health/liveliness" | "/health/liveness" => {
+            text(StatusCode::OK, "application/json", "\"I'm alive!\"".to_owned())
+        }
+        "/readyz" => match readiness(gate) {
+            Ok(()) => text(StatusCode::OK, "text/plain", "ok\n".to_owned()),
+            Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, "text/plain", format!("{why}\n")),
+        },
+        "/health/readiness" => match readiness(gate) {
+            Ok(()) => text(StatusCode::OK, "application/json", json!({ "status": "healthy" }).to_string()),
+            Err(why) => {
+                let body = json!({ "status": "unhealthy", "reason": why }).to_string();
+                text(StatusCode::SERVICE_UNAVAILABLE, "application/json", body)
+            }
+        },
+        // Model names and spend are nobody's business who has no key.
+        "/metrics" => match identify::principal(&gate.runtime().snapshot, inbound) {
+            Ok(_) => text(StatusCode::OK, OPEN_METRICS, gate.metrics.render()),
+            Err(fault) => refuse_stranger(gate, &fault, &OpenAiChat),
+        },
+        _ => return None,
+    })
+}
+
+fn readiness(gate: &Gate) -> Result<(), &'static str> {
+    if gate.is_draining() {
+        Err("the gate is stopping")
+    } else if gate.is_recordable() {
+        Ok(())
+    } else {
+        Err("records cannot be written")
+    }
+}
+
+fn text(status: StatusCode, content_type: &'static str, body: String) -> Response<AnswerBody> {
+    let mut response = Response::new(AnswerBody::whole(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}

@@ -1,0 +1,267 @@
+//! What the gate fetches on its own behalf: one guarded client.
+//!
+//! Only hosts that the configuration names; only public addresses unless it says otherwise; the name is resolved
+//! once and the connection goes to that very address, so that a name that changes its mind cannot lead inside;
+//! redirects stay on the host; size and time are limited. Every fetch leaves an `egress` event.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, Uri, header};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
+use hyper_rustls::ConfigBuilderExt;
+use hyper_util::rt::TokioIo;
+use rustls_pki_types::ServerName;
+use tokio::net::TcpStream;
+use tollgate_core::call::CallId;
+use tollgate_core::config::snapshot::Egress;
+
+use crate::gate::Gate;
+use crate::gathered::Gathered;
+
+/// From the name look-up to the last byte.
+const TIME: Duration = Duration::from_secs(10);
+
+/// Redirects in a row.
+const REDIRECTS: usize = 3;
+
+/// Something that was fetched.
+#[derive(Debug)]
+pub struct Fetched {
+    /// Its type, as the server says.
+    pub content_type: String,
+    /// Its bytes.
+    pub body: Bytes,
+}
+
+/// Fetches the image at `url` for the call `call_id`. The reason of a refusal is for the client to read.
+pub async fn image(gate: &Gate, rules: &Egress, url: &str, call_id: CallId) -> Result<Fetched, String> {
+    let fetched = match tokio::time::timeout(TIME, fetch(rules, url)).await {
+        Ok(fetched) => fetched,
+        Err(_) => Err(format!("it took longer than {} s", TIME.as_secs())),
+    };
+    let fetched = fetched.and_then(|fetched| {
+        let image =
+            ["image/png", "image/jpeg", "image/gif", "image/webp"].contains(&fetched.content_type.as_str());
+        if image { Ok(fetched) } else { Err(format!("it is no image but {:?}", fetched.content_type)) }
+    });
+    let host = url.parse::<Uri>().ok().and_then(|uri| uri.host().map(str::to_owned));
+    let detail = match &fetched {
+        Ok(fetched) => serde_json::json!({ "host": host, "bytes": fetched.body.len() }),
+        Err(why) => serde_json::json!({ "host": host, "refused": why }),
+    };
+    gate.event("egress", Some(call_id), detail);
+    fetched
+}
+
+async fn fetch(rules: &Egress, url: &str) -> Result<Fetched, String> {
+    let mut uri: Uri = url.parse().map_err(|_| "the address does not parse".to_owned())?;
+    for _ in 0..=REDIRECTS {
+        let host = allowed_host(rules, &uri)?;
+        let mut response = get(rules, &uri, &host).await?;
+        if !response.status().is_redirection() {
+            return read(rules, &mut response).await;
+        }
+        let location = response.headers().get(header::LOCATION).and_then(|l| l.to_str().ok());
+        let next = location.and_then(|location| follow(&uri, location)).ok_or("it redirects to nowhere")?;
+        if next.host() != uri.host() || next.scheme() != uri.scheme() {
+            return Err("it redirects to another host".to_owned());
+        }
+        uri = next;
+    }
+    Err("it redirects too often".to_owned())
+}
+
+fn follow(from: &Uri, location: &str) -> Option<Uri> {
+    if location.starts_with('/') && !location.starts_with("//") {
+        let mut parts = from.clone().into_parts();
+        parts.path_and_query = Some(location.parse().ok()?);
+        return Uri::from_parts(parts).ok();
+    }
+    location.parse().ok().filter(|uri: &Uri| uri.host().is_some())
+}
+
+/// The host of `uri`, when it may be fetched from.
+fn allowed_host(rules: &Egress, uri: &Uri) -> Result<String, String> {
+    if !matches!(uri.scheme_str(), Some("http" | "https")) {
+        return Err("only http and https are fetched".to_owned());
+    }
+    let authority = uri.authority().ok_or("it names no host")?;
+    if authority.as_str().contains('@') {
+        return Err("an address with a user in it is not fetched".to_owned());
+    }
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
+    let allowed = rules.image_hosts.iter().any(|rule| match rule.strip_prefix("*.") {
+        Some(domain) => host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.')),
+        None => *rule == host,
+    });
+    if allowed { Ok(host) } else { Err(format!("the host `{host}` is not in `egress.image_hosts`")) }
+}
+
+async fn get(rules: &Egress, uri: &Uri, host: &str) -> Result<Response<Incoming>, String> {
+    let tls = uri.scheme_str() == Some("https");
+    let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
+    let address = resolve(rules, host, port).await?;
+    let failed = |e: &dyn std::error::Error| format!("it cannot be reached: {}", super::reason(e));
+    let stream = TcpStream::connect(address).await.map_err(|e| failed(&e))?;
+    let path = uri.path_and_query().map_or("/", |p| p.as_str());
+    let request = Request::get(path)
+        .header(header::HOST, uri.authority().map_or(host, |a| a.as_str()))
+        .header(header::ACCEPT_ENCODING, "identity")
+        .header(header::USER_AGENT, concat!("tollgate/", env!("CARGO_PKG_VERSION")))
+        .body(Empty::<Bytes>::new())
+        .map_err(|e| failed(&e))?;
+    if tls {
+        let name = ServerName::try_from(host.to_owned()).map_err(|e| failed(&e))?;
+        let config = rustls::ClientConfig::builder().try_with_platform_verifier().map_err(|e| failed(&e))?;
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(config.with_no_client_auth()));
+        let stream = connector.connect(name, stream).await.map_err(|e| failed(&e))?;
+        exchange(TokioIo::new(stream), request).await
+    } else {
+        exchange(TokioIo::new(stream), request).await
+    }
+}
+
+async fn exchange<I>(io: I, request: Request<Empty<Bytes>>) -> Result<Response<Incoming>, String>
+where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+{
+    let failed = |e: hyper::Error| format!("it cannot be fetched: {}", super::reason(&e));
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.map_err(failed)?;
+    // It ends with the response, which is read or dropped within the time limit.
+    tokio::spawn(connection);
+    sender.send_request(request).await.map_err(failed)
+}
+
+async fn resolve(rules: &Egress, host: &str, port: u16) -> Result<SocketAddr, String> {
+    let found = tokio::net::lookup_host((host, port))
+        .await
+        .map_err(|e| format!("`{host}` cannot be resolved: {e}"))?;
+    let mut refused = None;
+    for address in found {
+        if rules.private_addresses || is_public(address.ip()) {
+            return Ok(address);
+        }
+        refused = Some(address.ip());
+    }
+    Err(match refused {
+        Some(ip) => format!("`{host}` is at {ip}, which is not public (egress.private_addresses)"),
+        None => format!("`{host}` has no address"),
+    })
+}
+
+async fn read(rules: &Egress, response: &mut Response<Incoming>) -> Result<Fetched, String> {
+    if response.status() != StatusCode::OK {
+        return Err(format!("the server answered {}", response.status().as_u16()));
+    }
+    let content_type =
+        response.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let content_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let mut body = Gathered::new(rules.image_bytes);
+    while let Some(frame) = response.body_mut().frame().await {
+        let frame = frame.map_err(|e| format!("it broke off: {}", super::reason(&e)))?;
+        if let Ok(data) = frame.into_data() {
+            let too_large = |_| format!("it is larger than {} bytes (egress.image_bytes)", rules.image_bytes);
+            body.push(data).map_err(too_large)?;
+        }
+    }
+    Ok(Fetched { content_type, body: body.finish() })
+}
+
+/// Whether an address is one that anybody on the Internet may have (IANA special-purpose registries).
+fn is_public(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => {
+            let [a, b, c, _] = ip.octets();
+            !(ip.is_private()
+                || ip.is_loopback()
+                || ip.is_link_local()
+                || ip.is_broadcast()
+                || ip.is_documentation()
+                || ip.is_multicast()
+                || a == 0
+                || a >= 240
+                || (a == 100 && (64..128).contains(&b))
+                || (a == 192 && b == 0 && c == 0)
+                || (a == 198 && (18..20).contains(&b)))
+        }
+        IpAddr::V6(ip) => {
+            let [first, second, ..] = ip.segments();
+            let global = (0x2000..0x4000).contains(&first);
+            // 6to4 and NAT64 carry an IPv4 address inside, 2001:db8::/32 is for documentation, Teredo tunnels.
+            global && first != 0x2002 && !(first == 0x2001 && (second == 0x0db8 || second == 0))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(hosts: &[&str]) -> Egress {
+        Egress {
+            image_hosts: hosts.iter().map(ToString::to_string).collect(),
+            private_addresses: false,
+            image_bytes: 10,
+        }
+    }
+
+    #[test]
+    fn only_hosts_that_are_named() {
+        let rules = rules(&["a.example", "*.b.example"]);
+        let may = |url: &str| allowed_host(&rules, &url.parse().unwrap()).is_ok();
+        assert!(may("https://a.example/x.png") && may("http://c.b.example/"));
+        for url in [
+            "https://b.example/",
+            "https://xb.example/",
+            "https://a.example.evil/",
+            "https://evil/a.example",
+            "ftp://a.example/",
+            "https://a.example@evil/",
+            "https://u@a.example/",
+            "/a.example",
+        ] {
+            assert!(!may(url), "{url}");
+        }
+    }
+
+    #[test]
+    fn addresses_inside_are_not_public() {
+        let inside = [
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "0.0.0.0",
+            "224.0.0.1",
+            "255.255.255.255",
+            "198.18.0.1",
+            "::1",
+            "::",
+            "fc00::1",
+            "fe80::1",
+            "::ffff:10.0.0.1",
+            "64:ff9b::a00:1",
+            "2002:a00:1::",
+            "2001:db8::1",
+            "ff02::1",
+        ];
+        for ip in inside {
+            assert!(!is_public(ip.parse().unwrap()), "{ip}");
+        }
+        for ip in ["1.1.1.1", "93.184.216.34", "2606:4700::1111"] {
+            assert!(is_public(ip.parse().unwrap()), "{ip}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_that_leads_inside_is_refused() {
+        let error = fetch(&rules(&["localhost"]), "http://localhost:1/x.png").await.unwrap_err();
+        assert!(error.contains("not public"), "{error}");
+    }
+}

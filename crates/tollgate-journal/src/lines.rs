@@ -1,0 +1,123 @@
+//! One file of JSON Lines.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use parking_lot::Mutex;
+use tollgate_core::ports::{Journal, JournalError};
+use tollgate_core::record::Entry;
+
+/// An append-only file of JSON Lines.
+#[derive(Debug)]
+pub struct JsonLines {
+    path: PathBuf,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    file: File,
+    /// The entry that is being written; kept, so that appending allocates nothing.
+    line: Vec<u8>,
+    /// Where the file ends, to take a half-written line back.
+    end: u64,
+}
+
+impl JsonLines {
+    /// Opens the file at `path` for appending, with its folders. A last line that a crash left unfinished is
+    /// ended, so that the next entry begins on a line of its own.
+    pub fn open(path: &Path) -> Result<Self, JournalError> {
+        let failed =
+            |e: std::io::Error| JournalError { place: path.display().to_string(), reason: e.to_string() };
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(failed)?;
+        }
+        let mut options = OpenOptions::new();
+        options.create(true).read(true).append(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(path).map_err(failed)?;
+        // Two writers would tear each other's lines.
+        file.try_lock().map_err(|_| JournalError {
+            place: path.display().to_string(),
+            reason: "another gate writes it; give each its own --data-dir".to_owned(),
+        })?;
+        let mut end = file.seek(SeekFrom::End(0)).map_err(failed)?;
+        if end > 0 {
+            file.seek(SeekFrom::End(-1)).map_err(failed)?;
+            let mut last = [0];
+            file.read_exact(&mut last).map_err(failed)?;
+            if last != *b"\n" {
+                file.write_all(b"\n").map_err(failed)?;
+                end += 1;
+            }
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            state: Mutex::new(State { file, line: Vec::with_capacity(2048), end }),
+        })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Journal for JsonLines {
+    fn append(&self, entry: &Entry<'_>) -> Result<(), JournalError> {
+        let failed = |reason: String| JournalError { place: self.path.display().to_string(), reason };
+        let mut state = self.state.lock();
+        let State { file, line, end } = &mut *state;
+        line.clear();
+        serde_json::to_writer(&mut *line, entry).map_err(|e| failed(e.to_string()))?;
+        line.push(b'\n');
+        if let Err(error) = file.write_all(line) {
+            // A full disk takes a part of a line: take it back, so that the file stays readable.
+            let _ = file.set_len(*end);
+            return Err(failed(error.to_string()));
+        }
+        *end += line.len() as u64;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tollgate_core::record::Event;
+
+    use super::*;
+
+    fn event(name: &str) -> Event<'_> {
+        Event {
+            at: jiff::Timestamp::UNIX_EPOCH,
+            event: name,
+            call_id: None,
+            detail: serde_json::json!({ "n": 1 }),
+        }
+    }
+
+    #[test]
+    fn entries_are_lines_and_survive_reopening_after_a_torn_one() {
+        let folder = std::env::temp_dir().join(format!("tollgate-lines-{}", std::process::id()));
+        let path = folder.join("deep/records.jsonl");
+        JsonLines::open(&path).unwrap().append(&Entry::Event(&event("a"))).unwrap();
+        OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"torn").unwrap();
+        JsonLines::open(&path).unwrap().append(&Entry::Event(&event("b"))).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 3);
+        assert_eq!(lines[0], r#"{"entry":"event","at":"1970-01-01T00:00:00Z","event":"a","detail":{"n":1}}"#);
+        assert!(lines[2].contains("\"b\""));
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_is_an_error_that_names_the_file() {
+        let journal = JsonLines::open(Path::new("/dev/full")).unwrap();
+        let error = journal.append(&Entry::Event(&event("a"))).unwrap_err();
+        assert!(error.to_string().contains("/dev/full"), "{error}");
+    }
+}

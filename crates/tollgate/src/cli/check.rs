@@ -1,0 +1,80 @@
+//! `tollgate check FILE`.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use tollgate_core::config::resolve::Overrides;
+use tollgate_core::config::snapshot::{Deployment, Snapshot};
+
+use super::say;
+use crate::configuration::{Read, Source};
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// tollgate.yaml, or a LiteLLM config.yaml
+    file: PathBuf,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Arguments {
+    pub(super) fn run(self) -> Result<()> {
+        let read = Source::File(self.file.clone()).read(&Overrides::default())?;
+        if self.json {
+            say(&as_json(&read).to_string())?;
+            return Ok(());
+        }
+        for line in lines(&read) {
+            say(&line)?;
+        }
+        say(&format!("{}: ok", self.file.display()))?;
+        Ok(())
+    }
+}
+
+fn lines(read: &Read) -> Vec<String> {
+    let Snapshot { listen, master_key, models, .. } = &read.snapshot;
+    let access = if master_key.is_some() { "with the master key" } else { "from this machine only" };
+    let mut lines = vec![format!("serves {listen}, {access}")];
+    for model in models.iter() {
+        lines.push(model.name.to_string());
+        lines.extend(model.deployments.iter().map(|deployment| format!("  {}", describe(deployment))));
+    }
+    if !read.not_acted_on.is_empty() {
+        lines.push("understood but not acted on:".to_owned());
+        lines.extend(read.not_acted_on.iter().map(|name| format!("  {name}")));
+    }
+    lines
+}
+
+fn describe(deployment: &Deployment) -> String {
+    if let Some(why) = &deployment.unavailable {
+        return format!("{}  OUT OF SERVICE: {why}", deployment.id);
+    }
+    let price = match &deployment.facts.price {
+        Some(_) => "",
+        None if deployment.model.contains('*') => "",
+        None => "  no price: its cost will be `unknown`",
+    };
+    format!("{}{price}", deployment.id)
+}
+
+fn as_json(read: &Read) -> serde_json::Value {
+    let models: serde_json::Map<String, serde_json::Value> = read
+        .snapshot
+        .models
+        .iter()
+        .map(|model| {
+            let deployments = model.deployments.iter().map(|d| serde_json::json!({ "id": d.id, "unavailable": d.unavailable, "priced": d.facts.price.is_some() }));
+            (model.name.to_string(), deployments.collect())
+        })
+        .collect();
+    serde_json::json!({
+        "listen": read.snapshot.listen.to_string(),
+        "master_key": read.snapshot.master_key.is_some(),
+        "models": models,
+        "not_acted_on": read.not_acted_on,
+    })
+}

@@ -1,0 +1,55 @@
+//! The command line: one file a command.
+
+mod check;
+mod demo;
+mod serve;
+
+use std::io::Write;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// One gate that every AI call passes.
+#[derive(Debug, Parser)]
+#[command(version, about, args_conflicts_with_subcommands = true, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: serve::Arguments,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve (what happens without a command)
+    Serve(serve::Arguments),
+    /// Read a configuration file, say what it means or what is wrong with it, and start nothing
+    Check(check::Arguments),
+    /// Serve a built-in simulator, send calls through it and show what became of them
+    Demo(demo::Arguments),
+}
+
+impl Cli {
+    /// Does what was asked for.
+    pub(crate) async fn run(self) -> Result<()> {
+        match self.command {
+            None => self.serve.run().await,
+            Some(Command::Serve(arguments)) => arguments.run().await,
+            Some(Command::Check(arguments)) => arguments.run(),
+            Some(Command::Demo(arguments)) => arguments.run().await,
+        }
+    }
+}
+
+/// Prints a line for the person at the terminal.
+pub(crate) fn say(line: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}")?;
+    out.flush()
+}
+
+/// Prints a reason of failure.
+pub(crate) fn complain(line: &str) {
+    // Nobody is left to be told when standard error is gone.
+    let _ = writeln!(std::io::stderr(), "tollgate: {line}");
+}
