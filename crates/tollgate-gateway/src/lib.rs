@@ -4,6 +4,7 @@
 pub mod answer;
 mod attempt;
 pub mod dice;
+mod explain;
 pub mod gate;
 mod gathered;
 mod guardrails;

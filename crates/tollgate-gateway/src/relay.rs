@@ -17,8 +17,9 @@ use tollgate_llm::formats::{Format, classify};
 use tollgate_llm::sse::{SseEvent, SseReader};
 
 use crate::attempt::{rest_if_failing, timed_out};
+use crate::explain::explained;
 use crate::llm::stage::{Fed, Stage};
-use crate::settle::{Ticket, scrubbed};
+use crate::settle::Ticket;
 use crate::upstream::UpstreamBody;
 
 /// An upstream's stream on its way through the meter.
@@ -212,7 +213,9 @@ impl Relay {
         let usage = self.stream.usage(self.ticket.request_bytes());
         match self.stream.ended.take() {
             Some(End::Failed(fault)) => {
-                let fault = self.explain(fault);
+                let deployment = self.ticket.candidate().map(|candidate| &candidate.deployment);
+                let fault = deployment
+                    .map_or_else(|| fault.clone(), |deployment| explained(fault.clone(), deployment));
                 let event = self.ticket.show(&fault, |shown| self.format.write_stream_error(shown));
                 self.stream.ready.extend(event);
                 self.ticket.attempt_failed(&fault, Some(usage));
@@ -229,17 +232,6 @@ impl Relay {
                 self.ticket.close(Outcome::Ok, None);
             }
         }
-    }
-
-    /// `fault`, with the deployment's name before what it said and its credential blanked out.
-    fn explain(&self, mut fault: Fault) -> Fault {
-        let Some(candidate) = self.ticket.candidate() else { return fault };
-        if let Some(upstream) = fault.upstream.take() {
-            let upstream = scrubbed(*upstream, &candidate.deployment);
-            fault.message = format!("{}: {}", candidate.deployment.id, upstream.message);
-            fault.upstream = Some(Box::new(upstream));
-        }
-        fault
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tollgate_core::call::CallId;
 use tollgate_core::config::snapshot::Deployment;
-use tollgate_core::fault::{Fault, FaultClass, UpstreamError};
+use tollgate_core::fault::{Fault, FaultClass};
 use tollgate_core::price::Cost;
 use tollgate_core::principal::Principal;
 use tollgate_core::record::{Attempt, AttemptEntry, Closed, Entry, FaultEntry, Opened, Outcome};
@@ -406,21 +406,4 @@ fn log(closed: &Closed<'_>) {
         "{}",
         closed.outcome.name(),
     );
-}
-
-/// The upstream's words with the deployment's credential blanked out: upstreams echo what they were sent.
-pub fn scrubbed(mut error: UpstreamError, deployment: &Deployment) -> UpstreamError {
-    let secrets = deployment.api_key.iter().cloned().chain(
-        deployment
-            .headers
-            .iter()
-            .filter_map(|(_, v)| Some(tollgate_core::secret::Secret::new(v.to_str().ok()?))),
-    );
-    for secret in secrets {
-        error.message = secret.scrub(error.message);
-        error.code = error.code.map(|text| secret.scrub(text));
-        error.kind = error.kind.map(|text| secret.scrub(text));
-        error.param = error.param.map(|text| secret.scrub(text));
-    }
-    error
 }

@@ -15,11 +15,12 @@ use tollgate_llm::providers::{Operation, Provider};
 use super::stage::Stage;
 use super::{Answer, Call, Llm, body_fault, images};
 use crate::attempt::{Failed, timed_out};
+use crate::explain::explained;
 use crate::gathered::Gathered;
 use crate::policies::VIA;
 use crate::relay::Stream;
 use crate::route::Candidate;
-use crate::settle::{Ticket, prompt_only, scrubbed};
+use crate::settle::{Ticket, prompt_only};
 use crate::upstream::{SendError, UpstreamBody, UpstreamRequest, UpstreamResponse};
 
 /// A request in the upstream's format, and what its answer needs.
@@ -236,18 +237,18 @@ async fn refused(
         Ok(Ok(body)) => body,
         _ => Bytes::new(),
     };
-    let deployment = &candidate.deployment;
-    let error = scrubbed(format.read_error(response.status, &body), deployment);
+    let error = format.read_error(response.status, &body);
     let class = classify(&error);
     let message = match class {
         // What it says is about the gate's credential, and may show a part of it.
         FaultClass::UpstreamRefused if matches!(error.status, 401..=403) => {
-            format!("{}: the upstream refused the gate's credential (status {})", deployment.id, error.status)
+            format!("the upstream refused the gate's credential (status {})", error.status)
         }
-        _ => format!("{}: {} (status {})", deployment.id, error.message, error.status),
+        _ => format!("{} (status {})", error.message, error.status),
     };
     let upstream = (class != FaultClass::UpstreamRefused).then(|| Box::new(error));
-    Fault { retry_after: retry_after(&response.headers), upstream, ..Fault::new(class, message) }
+    let fault = Fault { retry_after: retry_after(&response.headers), upstream, ..Fault::new(class, message) };
+    explained(fault, &candidate.deployment)
 }
 
 /// `Retry-After` in seconds (RFC 9110 §10.2.3), or OpenAI's `retry-after-ms`. A date is not read: it would need
@@ -286,9 +287,10 @@ impl Exchange<'_> {
         let limit = self.candidate.deployment.timeouts.first_byte;
         match tokio::time::timeout_at(deadline, stream.first()).await {
             Err(_) => Err(first_byte_too_late(limit, ticket)),
-            Ok(Err(fault)) => {
-                Err(Failed { fault: self.named(fault), billed: Some(stream.usage(ticket.request_bytes())) })
-            }
+            Ok(Err(fault)) => Err(Failed {
+                fault: explained(fault, &self.candidate.deployment),
+                billed: Some(stream.usage(ticket.request_bytes())),
+            }),
             Ok(Ok(())) => Ok(Answer::Stream { headers, stream: Box::new(stream) }),
         }
     }
@@ -315,14 +317,14 @@ impl Exchange<'_> {
             }
             Ok(Err(why)) => {
                 let fault = Fault::new(FaultClass::Cut, format!("the upstream's answer broke off: {why}"));
-                return Err(Failed { fault: self.named(fault), billed: billed() });
+                return Err(Failed { fault: explained(fault, &self.candidate.deployment), billed: billed() });
             }
             Ok(Ok(body)) => body,
         };
         let garbage = |why: &str| {
             let fault =
                 Fault::new(FaultClass::BadUpstream, format!("the upstream's answer cannot be read: {why}"));
-            Failed { fault: self.named(fault), billed: billed() }
+            Failed { fault: explained(fault, &self.candidate.deployment), billed: billed() }
         };
         let text = std::str::from_utf8(&body).map_err(|_| garbage("it is not UTF-8"))?;
         let headers = self.kept_headers(&response.headers);
@@ -348,15 +350,7 @@ impl Exchange<'_> {
         }
         let shown: String = essence.chars().take(60).collect();
         let message = format!("the upstream sent {shown:?} where {expected} was expected");
-        Err(self.named(Fault::new(FaultClass::BadUpstream, message)))
-    }
-
-    /// `fault`, with the deployment's name before its message.
-    fn named(&self, mut fault: Fault) -> Fault {
-        fault.message = format!("{}: {}", self.candidate.deployment.id, fault.message);
-        fault.upstream =
-            fault.upstream.map(|upstream| Box::new(scrubbed(*upstream, &self.candidate.deployment)));
-        fault
+        Err(explained(Fault::new(FaultClass::BadUpstream, message), &self.candidate.deployment))
     }
 
     fn kept_headers(&self, upstream: &HeaderMap) -> HeaderMap {

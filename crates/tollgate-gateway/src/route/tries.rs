@@ -25,6 +25,8 @@ pub struct Tries {
     at: usize,
     /// Attempts at this model so far.
     here: u32,
+    /// Pauses at this model so far: each is twice as long as the one before.
+    pauses: u32,
     /// Deployments of this model that must not be tried again in this call.
     ruled_out: Vec<Arc<str>>,
     /// Further models, once a failure has chosen the list.
@@ -58,6 +60,7 @@ impl Tries {
             group: Vec::new(),
             at: 0,
             here: 0,
+            pauses: 0,
             ruled_out: Vec::new(),
             fallbacks: None,
             total: 0,
@@ -98,6 +101,7 @@ impl Tries {
         self.group = in_order(candidates, &self.gate.parts.dice, now);
         self.at = 0;
         self.here = 0;
+        self.pauses = 0;
         self.ruled_out.clear();
     }
 
@@ -124,13 +128,13 @@ impl Tries {
     }
 
     /// How long to wait before going around again; `None` when the upstream asks for more than is waited for.
-    fn pause(&self, fault: &Fault) -> Option<Duration> {
+    fn pause(&mut self, fault: &Fault) -> Option<Duration> {
         let routing = &self.runtime.snapshot.routing;
         if let Some(asked) = fault.retry_after {
             return (asked <= routing.backoff_max).then_some(asked);
         }
-        let doublings = self.here.saturating_sub(2).min(16);
-        let most = routing.backoff.saturating_mul(1 << doublings).min(routing.backoff_max);
+        let most = routing.backoff.saturating_mul(1 << self.pauses.min(16)).min(routing.backoff_max);
+        self.pauses += 1;
         // Between half and all of it, so that clients that failed together do not come back together.
         let jitter = self.gate.parts.dice.below(u64::try_from(most.as_millis() / 2).unwrap_or(0) + 1);
         Some(most / 2 + Duration::from_millis(jitter))

@@ -1,6 +1,7 @@
 //! Wire formats: one folder each, one line each in [`ALL`].
 
 pub mod anthropic_messages;
+mod content;
 mod numbers;
 pub mod openai_chat;
 

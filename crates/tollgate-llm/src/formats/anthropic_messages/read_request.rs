@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::chat::{ImageSource, Losses, Message, OutputFormat, Part, Request, Role, Tool, ToolChoice};
+use crate::formats::content::Content;
 use crate::json::{BodyError, what_was_wrong};
 
 #[derive(Deserialize)]
@@ -12,7 +13,7 @@ struct Written {
     /// Absent from a request to count tokens.
     max_tokens: Option<u64>,
     messages: Vec<WrittenMessage>,
-    system: Option<Content>,
+    system: Option<Content<Block>>,
     #[serde(default)]
     tools: Option<Vec<WrittenTool>>,
     tool_choice: Option<WrittenChoice>,
@@ -30,14 +31,7 @@ struct Written {
 #[derive(Deserialize)]
 struct WrittenMessage {
     role: String,
-    content: Content,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Content {
-    Text(String),
-    Blocks(Vec<Block>),
+    content: Content<Block>,
 }
 
 #[derive(Deserialize)]
@@ -184,10 +178,10 @@ fn lose_own_members(body: &str, written: &Written, losses: &mut Losses) -> Resul
     Ok(())
 }
 
-fn parts_of(content: Content, at: &str, losses: &mut Losses) -> Result<Vec<Part>, BodyError> {
+fn parts_of(content: Content<Block>, at: &str, losses: &mut Losses) -> Result<Vec<Part>, BodyError> {
     let blocks = match content {
         Content::Text(text) => return Ok(vec![Part::Text(text)]),
-        Content::Blocks(blocks) => blocks,
+        Content::Parts(blocks) => blocks,
     };
     let mut parts = Vec::with_capacity(blocks.len());
     for (number, block) in blocks.into_iter().enumerate() {
@@ -214,7 +208,7 @@ fn part_of(block: Block, at: &str, losses: &mut Losses) -> Result<Option<Part>, 
             parts: match block.content {
                 None => Vec::new(),
                 Some(raw) => {
-                    let content: Content = serde_json::from_str(raw.get()).map_err(|_| {
+                    let content: Content<Block> = serde_json::from_str(raw.get()).map_err(|_| {
                         BodyError::shape(format!("{at}.content"), "must be a text or a list of blocks")
                     })?;
                     parts_of(content, &format!("{at}.content"), losses)?

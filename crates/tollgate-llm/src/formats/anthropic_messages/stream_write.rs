@@ -74,6 +74,11 @@ impl EventWriter {
         Self::emit("message_start", &json!({ "type": "message_start", "message": message }), out);
     }
 
+    /// The usage so far. Clients require the numbers, so what nobody told is zero here; the record says `estimated`.
+    fn usage_or_none(&self) -> WireUsage {
+        self.usage.clone().unwrap_or_else(|| WireUsage::from(&tollgate_core::usage::Usage::default()))
+    }
+
     fn close(&mut self, out: &mut Vec<u8>) {
         if self.open != Open::Nothing {
             self.open = Open::Nothing;
@@ -166,7 +171,7 @@ impl EventWriter {
         let stop =
             if only_schema && self.stop == StopReason::ToolCalls { &StopReason::End } else { &self.stop };
         let (reason, text) = stop_reason_name(stop);
-        let usage = self.usage.clone().unwrap_or_default();
+        let usage = self.usage_or_none();
         let delta = json!({
             "type": "message_delta",
             "delta": { "stop_reason": reason, "stop_sequence": text },

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::chat::{ImageSource, Losses, Message, OutputFormat, Part, Request, Role, Tool, ToolChoice};
+use crate::formats::content::Content;
 use crate::json::{BodyError, what_was_wrong};
 
 #[derive(Deserialize)]
@@ -19,7 +20,7 @@ struct Written {
     max_completion_tokens: Option<u64>,
     temperature: Option<f64>,
     top_p: Option<f64>,
-    stop: Option<OneOrMany>,
+    stop: Option<Content<String>>,
     user: Option<String>,
     safety_identifier: Option<String>,
     stream: Option<bool>,
@@ -37,19 +38,12 @@ struct Written {
 struct WrittenMessage {
     role: String,
     #[serde(default)]
-    content: Option<Content>,
+    content: Option<Content<WrittenPart>>,
     #[serde(default)]
     refusal: Option<String>,
     #[serde(default)]
     tool_calls: Option<Vec<WrittenCall>>,
     tool_call_id: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Content {
-    Text(String),
-    Parts(Vec<WrittenPart>),
 }
 
 #[derive(Deserialize)]
@@ -109,13 +103,6 @@ struct JsonSchema {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
-enum OneOrMany {
-    One(String),
-    Many(Vec<String>),
-}
-
-#[derive(Deserialize)]
 struct StreamOptions {
     #[serde(default)]
     include_usage: bool,
@@ -156,8 +143,8 @@ pub(super) fn read(body: &str, losses: &mut Losses) -> Result<Request, BodyError
     };
     request.stop = match written.stop {
         None => Vec::new(),
-        Some(OneOrMany::One(text)) => vec![text],
-        Some(OneOrMany::Many(texts)) => texts,
+        Some(Content::Text(text)) => vec![text],
+        Some(Content::Parts(texts)) => texts,
     };
     for (index, message) in written.messages.into_iter().enumerate() {
         push_message(&mut request.messages, message, index, losses)?;

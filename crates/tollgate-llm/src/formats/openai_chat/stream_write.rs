@@ -39,8 +39,8 @@ impl ChunkWriter {
             "model": self.model,
             "choices": choices,
         });
-        if self.answer.stream_usage {
-            chunk["usage"] = usage.and_then(|u| serde_json::to_value(u).ok()).unwrap_or(Value::Null);
+        if let Some(usage) = usage.and_then(|usage| serde_json::to_value(usage).ok()) {
+            chunk["usage"] = usage;
         }
         out.extend(sse(None, chunk.to_string().as_bytes()));
     }

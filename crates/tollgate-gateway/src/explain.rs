@@ -1,0 +1,35 @@
+//! What an upstream said, made fit for clients and records: with the deployment's name, and without the secrets
+//! that upstreams echo.
+
+use tollgate_core::config::snapshot::Deployment;
+use tollgate_core::fault::{Fault, UpstreamError};
+use tollgate_core::secret::Secret;
+
+/// `fault` with the deployment's name before its message, and every secret of the deployment blanked out.
+pub(crate) fn explained(mut fault: Fault, deployment: &Deployment) -> Fault {
+    let secrets = secrets(deployment);
+    fault.message = scrub(&secrets, format!("{}: {}", deployment.id, fault.message));
+    fault.upstream = fault.upstream.map(|upstream| Box::new(scrubbed(*upstream, &secrets)));
+    fault
+}
+
+fn scrubbed(error: UpstreamError, secrets: &[Secret]) -> UpstreamError {
+    let text = |text: Option<String>| text.map(|text| scrub(secrets, text));
+    UpstreamError {
+        format: error.format,
+        status: error.status,
+        kind: text(error.kind),
+        code: text(error.code),
+        param: text(error.param),
+        message: scrub(secrets, error.message),
+    }
+}
+
+fn secrets(deployment: &Deployment) -> Vec<Secret> {
+    let headers = deployment.headers.iter().filter_map(|(_, value)| value.to_str().ok()).map(Secret::new);
+    deployment.api_key.iter().cloned().chain(headers).collect()
+}
+
+fn scrub(secrets: &[Secret], text: String) -> String {
+    secrets.iter().fold(text, |text, secret| secret.scrub(text))
+}

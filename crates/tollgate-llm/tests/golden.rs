@@ -1,0 +1,226 @@
+//! Golden fixtures: what each format becomes in the other. `fixtures/FROM-to-TO/{request,response,stream}/` holds
+//! `CASE.in.*`, written by hand, and `CASE.out.*`, which is compared to the byte. After a wanted change:
+//! `UPDATE_FIXTURES=1 cargo test -p tollgate-llm --test golden`, then read the difference.
+
+mod shared;
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use tollgate_llm::chat::Losses;
+use tollgate_llm::formats::{AnswerFor, Format, Target, find};
+use tollgate_llm::sse::SseReader;
+
+/// What the upstream of a case is like, told by the case's name.
+fn target(case: &str) -> Target {
+    Target {
+        model: "upstream-model".into(),
+        stream_usage: true,
+        max_output_tokens: Some(8192),
+        native_schema: case.ends_with("-native"),
+        ..Target::default()
+    }
+}
+
+fn answer(case: &str) -> AnswerFor {
+    AnswerFor { created: 1_700_000_000, stream_usage: true, schema_tool: case == "schema-tool" }
+}
+
+/// A translated request, and below it what was lost.
+fn request(from: &dyn Format, to: &dyn Format, case: &str, text: &str) -> String {
+    let mut losses = Losses::default();
+    let read = from.read_request(text, &mut losses).unwrap();
+    let (body, schema_tool) = to.write_request(&read, &target(case), &mut losses).unwrap();
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    let losses: Vec<String> = losses
+        .iter()
+        .map(|l| format!("{}{}: {}", if l.harmless { "" } else { "! " }, l.member, l.why))
+        .collect();
+    pretty(&serde_json::json!({ "body": body, "losses": losses, "schema_tool": schema_tool }))
+}
+
+fn response(from: &dyn Format, to: &dyn Format, case: &str, text: &str) -> String {
+    let read = from.read_response(text.as_bytes()).unwrap();
+    pretty(&serde_json::from_slice(&to.write_response(&read, &answer(case))).unwrap())
+}
+
+fn stream(from: &dyn Format, to: &dyn Format, answer: &AnswerFor, text: &str) -> String {
+    let mut events = SseReader::new(1 << 20);
+    events.push(text.as_bytes());
+    let (mut reader, mut writer) = (from.stream_reader(), to.stream_writer(answer));
+    let mut out = Vec::new();
+    while let Some(event) = events.next_event().unwrap().or_else(|| events.finish()) {
+        for event in reader.read(&event).unwrap() {
+            writer.write(event, &mut out);
+        }
+    }
+    String::from_utf8(out).unwrap()
+}
+
+fn pretty(value: &Value) -> String {
+    serde_json::to_string_pretty(value).unwrap() + "\n"
+}
+
+fn cases() -> Vec<PathBuf> {
+    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, found);
+            } else if path.to_string_lossy().contains(".in.") {
+                found.push(path);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures"), &mut found);
+    found.sort();
+    found
+}
+
+/// Direction, kind and name of a case.
+fn parts(path: &Path) -> (&'static dyn Format, &'static dyn Format, String, String) {
+    let name = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();
+    let kind = path.parent().unwrap();
+    let direction = name(kind.parent().unwrap());
+    let (from, to) = direction.split_once("-to-").unwrap();
+    (find(from).unwrap(), find(to).unwrap(), name(kind), name(path).split('.').next().unwrap().to_owned())
+}
+
+#[test]
+fn every_fixture_becomes_what_it_should() {
+    let mut wrong = String::new();
+    let cases = cases();
+    assert!(cases.len() >= 25);
+    for path in cases {
+        let (from, to, kind, case) = parts(&path);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let got = match kind.as_str() {
+            "request" => request(from, to, &case, &text),
+            "response" => response(from, to, &case, &text),
+            "stream" => stream(from, to, &answer(&case), &text),
+            other => panic!("{other}"),
+        };
+        let expected = PathBuf::from(path.to_string_lossy().replace(".in.", ".out."));
+        if std::env::var_os("UPDATE_FIXTURES").is_some() {
+            std::fs::write(&expected, &got).unwrap();
+        } else if std::fs::read_to_string(&expected).unwrap_or_default() != got {
+            write!(wrong, "\n{}:\n{got}", expected.display()).unwrap();
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// The published schema of OpenAI's API, for the type called `name`.
+fn openai_schema(name: &str) -> Option<jsonschema::Validator> {
+    let mut document: Value = serde_json::from_str(&shared::read("specs/openai/openapi.json")?).unwrap();
+    // It forbids null where the real API sends it.
+    let choice = &mut document["components"]["schemas"]["CreateChatCompletionStreamResponse"]["properties"]["choices"]
+        ["items"];
+    for member in ["finish_reason", "logprobs"] {
+        let was = choice["properties"][member].take();
+        choice["properties"][member] = serde_json::json!({ "anyOf": [was, { "type": "null" }] });
+    }
+    document["$ref"] = Value::from(format!("#/components/schemas/{name}"));
+    Some(jsonschema::validator_for(&document).unwrap())
+}
+
+fn check(schema: &jsonschema::Validator, value: &Value, what: &dyn std::fmt::Debug) {
+    let errors: Vec<String> =
+        schema.iter_errors(value).map(|e| format!("{}: {e}", e.instance_path())).collect();
+    assert!(errors.is_empty(), "{what:?}: {errors:#?}\n{value}");
+}
+
+fn chunks(stream: &str) -> Vec<Value> {
+    stream
+        .lines()
+        .filter_map(|l| l.strip_prefix("data: "))
+        .filter(|d| *d != "[DONE]")
+        .map(|d| serde_json::from_str(d).unwrap())
+        .collect()
+}
+
+#[test]
+fn what_we_write_for_openai_fits_the_published_schema() {
+    let (Some(request_schema), Some(response_schema), Some(chunk_schema)) = (
+        openai_schema("CreateChatCompletionRequest"),
+        openai_schema("CreateChatCompletionResponse"),
+        openai_schema("CreateChatCompletionStreamResponse"),
+    ) else {
+        return;
+    };
+    for path in cases().into_iter().filter(|p| p.to_string_lossy().contains("-to-openai_chat")) {
+        let (_, _, kind, _) = parts(&path);
+        let out = std::fs::read_to_string(path.to_string_lossy().replace(".in.", ".out.")).unwrap();
+        match kind.as_str() {
+            "request" => check(&request_schema, &serde_json::from_str::<Value>(&out).unwrap()["body"], &path),
+            "response" => check(&response_schema, &serde_json::from_str(&out).unwrap(), &path),
+            _ => chunks(&out).iter().for_each(|chunk| check(&chunk_schema, chunk, &path)),
+        }
+    }
+    // The simulator's own answers, too.
+    let openai = find("openai_chat").unwrap();
+    for prompt in ["Hello", "please call f"] {
+        let body = |stream: bool| {
+            serde_json::json!({ "model": "m", "stream": stream, "stream_options": { "include_usage": true },
+            "messages": [{ "role": "user", "content": prompt }],
+            "tools": [{ "type": "function", "function": { "name": "f", "parameters": { "type": "object" } } }] })
+        };
+        let played = |stream| tollgate_llm::simulator::play(openai, &body(stream).to_string(), 1).pieces;
+        let bytes = |stream| -> Vec<u8> {
+            played(stream)
+                .into_iter()
+                .flat_map(|p| if let tollgate_llm::simulator::Piece::Send(b) = p { b } else { vec![] })
+                .collect()
+        };
+        check(&response_schema, &serde_json::from_slice(&bytes(false)).unwrap(), &prompt);
+        chunks(&String::from_utf8(bytes(true)).unwrap())
+            .iter()
+            .for_each(|chunk| check(&chunk_schema, chunk, &prompt));
+    }
+}
+
+#[test]
+fn recorded_anthropic_streams_are_read_whole_and_translated() {
+    let (anthropic, openai) = (find("anthropic_messages").unwrap(), find("openai_chat").unwrap());
+    let Some(chunk_schema) = openai_schema("CreateChatCompletionStreamResponse") else { return };
+    let recorded = [
+        ("basic_response", "Hello there!", "stop", 6),
+        ("tool_use_response", "I'll check the current weather in Paris for you.", "tool_calls", 65),
+        (
+            "incomplete_partial_json_response",
+            "I'll create a comprehensive tax guide for someone with multiple W2s and save it in a file called taxes.txt. Let me do that for you now.",
+            "length",
+            124,
+        ),
+        ("refusal_response", "", "content_filter", 0),
+        ("compaction_response", "Hello there!", "stop", 8),
+        ("fallback_response", "Hello there!", "stop", 8),
+        ("fallback_credit_response", "Hello there!", "stop", 8),
+    ];
+    for (name, text, finish, output_tokens) in recorded {
+        let Some(recording) = shared::read(&format!("specs/anthropic/streams/{name}.txt")) else { return };
+        let out =
+            stream(anthropic, openai, &AnswerFor { stream_usage: true, ..AnswerFor::default() }, &recording);
+        let chunks = chunks(&out);
+        chunks.iter().for_each(|chunk| check(&chunk_schema, chunk, &name));
+        let said: String =
+            chunks.iter().filter_map(|c| c["choices"][0]["delta"]["content"].as_str()).collect();
+        assert_eq!(said, text, "{name}");
+        assert!(chunks.iter().any(|c| c["choices"][0]["finish_reason"] == finish), "{name}: {out}");
+        assert_eq!(chunks.last().unwrap()["usage"]["completion_tokens"], output_tokens, "{name}");
+        assert!(out.ends_with("data: [DONE]\n\n"));
+
+        // The watcher sees the same usage as the translation, and its last event.
+        let mut watcher = anthropic.watcher(false);
+        let mut events = SseReader::new(1 << 20);
+        events.push(recording.as_bytes());
+        let mut last = None;
+        while let Some(event) = events.next_event().unwrap().or_else(|| events.finish()) {
+            last = Some(watcher.event(&event));
+        }
+        assert_eq!(last, Some(tollgate_llm::formats::Watch::Last), "{name}");
+        assert_eq!(watcher.usage().unwrap().output_tokens, output_tokens, "{name}");
+    }
+}
