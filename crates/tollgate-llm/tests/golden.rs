@@ -2,6 +2,8 @@
 //! `CASE.in.*`, written by hand, and `CASE.out.*`, which is compared to the byte. After a wanted change:
 //! `UPDATE_FIXTURES=1 cargo test -p tollgate-llm --test golden`, then read the difference.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod shared;
 
 use std::fmt::Write as _;

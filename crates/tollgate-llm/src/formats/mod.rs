@@ -129,7 +129,8 @@ impl Shown<'_> {
     /// The message with what was tried and the call's id, for a person.
     pub fn message(&self) -> String {
         let mut text = self.fault.message.clone();
-        if !self.tried.is_empty() {
+        // A single attempt is named in the message already.
+        if self.tried.len() > 1 {
             let list: Vec<_> =
                 self.tried.iter().map(|(who, class)| format!("{who}: {}", class.name())).collect();
             text.push_str(&format!(" (tried {})", list.join(", ")));

@@ -1,0 +1,13 @@
+"""Runs the tests of the JavaScript SDKs, `sdks.test.mjs`, against the same gate."""
+
+import os
+import subprocess
+
+import world
+
+
+def test_javascript_sdks(gate):
+    command = [world.NODE, "--test", "--test-reporter=tap", world.HERE / "sdks.test.mjs"]
+    done = subprocess.run(command, env={**os.environ, "TOLLGATE_URL": gate.url}, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "# pass 48" in done.stdout and "# skipped 0" in done.stdout, done.stdout[-800:]

@@ -1,0 +1,138 @@
+"""Starts what the tests need: the binary under test and an independent mock of the providers, on free ports."""
+
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent
+NODE = HERE / "node_modules" / ".bin" / "node"
+
+MODELS = """
+models:
+  sim: [{ provider: simulator, price: { input_usd_per_mtok: 1, output_usd_per_mtok: 2 } }]
+  sim-openai: [{ provider: simulator, format: openai_chat }]
+  sim-anthropic: [{ provider: simulator, format: anthropic_messages }]
+  openai: [{ provider: openai, model: gpt-4o, base_url: "${AIMOCK}/v1", api_key: mock }]
+  anthropic: [{ provider: anthropic, model: claude-sonnet-4-5, base_url: "${AIMOCK}", api_key: mock }]
+  compatible: [{ provider: openai_compatible, model: local, base_url: "${AIMOCK}/v1" }]
+routing: { retries: 0 }
+"""
+
+
+def binary() -> str:
+    """The binary under test."""
+    return os.environ["TOLLGATE_BIN"]
+
+
+def free_port() -> int:
+    """A port that nothing uses now."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_for(ready, what: str, process: subprocess.Popen, seconds: float = 20.0):
+    """Waits until `ready` returns something, and fails when the process ends or the time is over."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"{what} ended with status {process.returncode}")
+        if found := ready():
+            return found
+        time.sleep(0.02)
+    raise RuntimeError(f"{what} was not ready within {seconds} s")
+
+
+def get(url: str, headers: dict[str, str] | None = None) -> tuple[int, bytes]:
+    """Status and body at `url`; status 0 when there is no connection."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers or {}), timeout=10) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+    except OSError:
+        return 0, b""
+
+
+def post(url: str, body, headers: dict[str, str] | None = None):
+    """Status, headers and body of a JSON request."""
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"content-type": "application/json", **(headers or {})})
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, dict(answer.headers.items()), answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, dict(error.headers.items()), error.read()
+
+
+class Aimock:
+    """The independent mock: npm's @copilotkit/aimock."""
+
+    def __init__(self):
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        llmock = HERE / "node_modules" / ".bin" / "llmock"
+        command = [NODE, llmock, "-p", str(port), "-f", HERE / "aimock" / "fixtures.json", "--log-level", "silent", "--strict"]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_for(lambda: get(f"{self.url}/__aimock/journal")[0], "aimock", self.process)
+
+    def journal(self) -> list:
+        """Every request that it got."""
+        read = json.loads(get(f"{self.url}/__aimock/journal")[1])
+        return read if isinstance(read, list) else read["entries"]
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+
+
+class Gate:
+    """A running binary. Its log is JSON, because nobody is at a terminal."""
+
+    def __init__(self, *arguments: str, config: str | None = None, env: dict[str, str] | None = None, folder: str | None = None):
+        self.folder = pathlib.Path(folder or tempfile.mkdtemp(prefix="tollgate-test-"))
+        self.log = self.folder / "log.jsonl"
+        command = [binary(), "--port", "0", "--data-dir", str(self.folder / "data"), *arguments]
+        if config is not None:
+            self.config = self.folder / "config.yaml"
+            self.config.write_text(config)
+            command += ["--config", str(self.config)]
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("OPENAI", "ANTHROPIC", "TOLLGATE"))}
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env={**clean, **(env or {})})
+        try:
+            self.url = wait_for(lambda: self.logged("listening"), "tollgate", self.process)["address"]
+        except RuntimeError as error:
+            raise RuntimeError(f"{error}:\n{self.log.read_text()}") from error
+        self.port = int(self.url.rsplit(":", 1)[1])
+
+    def logged(self, message: str) -> dict | None:
+        """The last log line with this message."""
+        found = None
+        for line in self.log.read_text().splitlines():
+            if line.startswith("{") and json.loads(line).get("message", "").startswith(message):
+                found = json.loads(line)
+        return found
+
+    def records(self, kind: str = "closed") -> list[dict]:
+        """The entries of this kind."""
+        lines = (self.folder / "data" / "records.jsonl").read_text().splitlines()
+        return [entry for entry in map(json.loads, lines) if entry["entry"] == kind]
+
+    def closed(self, call_id: str) -> dict:
+        """The one closed entry of a call."""
+        found = [entry for entry in self.records() if entry["call_id"] == call_id]
+        assert len(found) == 1, found
+        return found[0]
+
+    def stop(self) -> int:
+        """Stops it as an operator does."""
+        self.process.terminate()
+        return self.process.wait(timeout=40)
