@@ -99,7 +99,8 @@ class Gate:
     def __init__(self, *arguments: str, config: str | None = None, env: dict[str, str] | None = None, folder: str | None = None):
         self.folder = pathlib.Path(folder or tempfile.mkdtemp(prefix="tollgate-test-"))
         self.log = self.folder / "log.jsonl"
-        command = [binary(), "--port", "0", "--data-dir", str(self.folder / "data"), *arguments]
+        port = [] if "--port" in arguments else ["--port", "0"]
+        command = [binary(), *port, "--data-dir", str(self.folder / "data"), *arguments]
         if config is not None:
             self.config = self.folder / "config.yaml"
             self.config.write_text(config)

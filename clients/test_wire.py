@@ -1,0 +1,286 @@
+"""The running binary from outside: connections, limits, signals, files."""
+
+import http.server
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import threading
+import time
+
+import prometheus_client.openmetrics.parser as openmetrics
+import pytest
+import world
+
+SIM = "models: { sim: [{ provider: simulator }] }\n"
+CHAT = {"model": "sim", "messages": [{"role": "user", "content": "hello"}]}
+
+
+@pytest.fixture
+def own_gate(request):
+    """Makes gates of a test's own and stops them."""
+    made = []
+
+    def make(*arguments, **options):
+        made.append(world.Gate(*arguments, **options))
+        return made[-1]
+
+    yield make
+    for gate in made:
+        if gate.process.poll() is None:
+            gate.process.kill()
+            gate.process.wait()
+
+
+def raw(gate, text: bytes, wait: float = 10) -> bytes:
+    """Everything that comes back for these bytes."""
+    with socket.create_connection(("127.0.0.1", gate.port), timeout=wait) as s:
+        s.sendall(text)
+        answer = b""
+        while True:
+            try:
+                piece = s.recv(65536)
+            except (TimeoutError, ConnectionResetError):
+                return answer
+            if not piece:
+                return answer
+            answer += piece
+
+
+def prompt(text: str, stream: bool = False) -> dict:
+    return {"model": "sim", "stream": stream, "messages": [{"role": "user", "content": text}]}
+
+
+class Upstream:
+    """An upstream that counts connections and says when a client of its has left."""
+
+    def __init__(self):
+        upstream = self
+        self.left = threading.Event()
+        self.headers = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                self.rfile.read(int(self.headers["content-length"]))
+                upstream.headers.append(dict(self.headers))
+                self.send_response(200)
+                self.send_header("content-type", "text/event-stream")
+                self.end_headers()
+                try:
+                    while True:
+                        self.wfile.write(b'data: {"choices":[{"index":0,"delta":{"content":"x"}}]}\n\n')
+                        self.wfile.flush()
+                        upstream.left.wait(0.01)
+                except OSError:
+                    upstream.left.set()
+                self.close_connection = True
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+def test_a_client_that_leaves_cancels_the_upstream(own_gate):
+    upstream = Upstream()
+    gate = own_gate(config=f"models: {{ m: [{{ provider: openai_compatible, base_url: '{upstream.url}' }}] }}\n")
+    body = json.dumps({**CHAT, "model": "m", "stream": True}).encode()
+    with socket.create_connection(("127.0.0.1", gate.port)) as s:
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+        s.sendall(head.encode() + body)
+        assert b"200 OK" in s.recv(1000)
+    assert upstream.left.wait(10), "the upstream still sends"
+    closed = world.wait_for(lambda: gate.records(), "the record", gate.process)
+    assert (closed[0]["outcome"], closed[0]["usage"]["source"]) == ("client_gone", "estimated")
+
+
+def test_smuggling_and_malformed_heads_are_refused(gate):
+    body = json.dumps(CHAT).encode()
+    start = b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+    bad = [
+        start + b"content-length: 5\r\ncontent-length: 6\r\n\r\n" + body,
+        start + b"content-length: +5\r\n\r\n" + body,
+        start + b"transfer-encoding: chunked, identity\r\n\r\n" + body,
+        start + b"transfer-encoding: xchunked\r\n\r\n" + body,
+        start + b"content-length : 5\r\n\r\n" + body,
+        start + b"x\r\n y: folded\r\ncontent-length: 0\r\n\r\n",
+        start + b"transfer-encoding: chunked\r\n\r\nZZ\r\n" + body,
+        b"GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n",
+        b"\x16\x03\x01\x00\x05hello\r\n\r\n",
+        start + b"".join(b"x-%d: y\r\n" % n for n in range(200)) + b"\r\n",
+        start + b"x-large: " + b"y" * 100_000 + b"\r\n\r\n",
+    ]
+    calls = len(gate.records())
+    for text in bad:
+        answer = raw(gate, text, wait=2)
+        assert answer == b"" or answer.split(b" ")[1][:1] == b"4", (text[:200], answer[:200])
+        assert b"chatcmpl" not in answer and b"sim-" not in answer
+    # Both lengths given: the chunked one counts and the connection is not used again (RFC 9112 §6.3).
+    both = start + b"content-length: 3\r\ntransfer-encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\nGET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n" % (len(body), body)
+    assert raw(gate, both, wait=2).count(b"HTTP/1.1 ") <= 1
+    assert [r for r in gate.records()[calls:] if r["outcome"] == "ok"][1:] == []
+
+
+def test_limits_on_bodies_hold_before_they_are_read(own_gate):
+    gate = own_gate(config=SIM + "limits: { request_body_bytes: 1000 }\ntimeouts: { request_ms: 300 }\n")
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+    assert b" 413 " in raw(gate, head + b"content-length: 100000000000\r\n\r\n")
+    chunk = b"400\r\n" + b"x" * 1024 + b"\r\n"
+    assert b" 413 " in raw(gate, head + b"transfer-encoding: chunked\r\n\r\n" + chunk)
+    assert b" 408 " in raw(gate, head + b"content-length: 100\r\n\r\n{")
+
+
+def test_tls_and_http2(own_gate, tmp_path):
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
+    names = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+    subprocess.run([*made, *names, "-keyout", tmp_path / "key.pem", "-out", tmp_path / "cert.pem"], check=True, capture_output=True)
+    gate = own_gate(config=SIM + f"tls: {{ certificate: {tmp_path}/cert.pem, key: {tmp_path}/key.pem }}\n")
+    assert gate.url.startswith("https://")
+    context = ssl.create_default_context(cafile=tmp_path / "cert.pem")
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    with socket.create_connection(("127.0.0.1", gate.port)) as s, context.wrap_socket(s, server_hostname="localhost") as tls:
+        assert tls.selected_alpn_protocol() == "h2"
+    curl = ["curl", "-sS", "--cacert", tmp_path / "cert.pem", "-w", " %{http_version} %{http_code}", "-H", "content-type: application/json"]
+    for flag, version in [("--http1.1", "1.1"), ("--http2", "2")]:
+        done = subprocess.run([*curl, flag, "-d", json.dumps(CHAT), f"https://localhost:{gate.port}/v1/chat/completions"], capture_output=True, text=True, check=True)
+        assert done.stdout.endswith(f" {version} 200") and "hello" in done.stdout
+    plain = subprocess.run([*curl[:2], "--http2-prior-knowledge", "-k", f"https://localhost:{gate.port}/livez"], capture_output=True, text=True, check=True)
+    assert plain.stdout == "ok\n"
+
+
+def test_a_changed_file_is_reloaded_and_a_bad_one_changes_nothing(own_gate):
+    gate = own_gate(config=SIM)
+    models = lambda: [m["id"] for m in json.loads(world.get(f"{gate.url}/v1/models")[1])["data"]]  # noqa: E731
+    assert models() == ["sim"]
+    gate.config.write_text(SIM.replace("sim:", "renamed:"))
+    world.wait_for(lambda: models() == ["renamed"], "the reload", gate.process)
+    gate.config.write_text("models: { m: [{ provider: simulator, wieght: 1 }] }\n")
+    refused = world.wait_for(lambda: gate.logged("the configuration was not reloaded"), "the refusal", gate.process)
+    assert "did you mean `weight`" in refused["message"] and models() == ["renamed"]
+    # As an editor or Kubernetes does: another file in its place.
+    other = gate.config.with_suffix(".new")
+    other.write_text(SIM.replace("sim:", "replaced:"))
+    other.rename(gate.config)
+    world.wait_for(lambda: models() == ["replaced"], "the reload", gate.process)
+    before = len([e for e in gate.records("event") if e["event"] == "reload"])
+    gate.process.send_signal(signal.SIGHUP)
+    world.wait_for(lambda: len([e for e in gate.records("event") if e["event"] == "reload"]) > before, "SIGHUP", gate.process)
+    assert gate.stop() == 0
+    assert [e["event"] for e in gate.records("event")][:1] == ["start"] and gate.records("event")[-1]["event"] == "stop"
+
+
+def test_sigterm_lets_calls_end_and_takes_no_new_ones(own_gate):
+    gate = own_gate(config=SIM)
+    answers = []
+    body = prompt("hello\nsimulate: drip 50", stream=True)
+    call = threading.Thread(target=lambda: answers.append(world.post(f"{gate.url}/v1/chat/completions", body)))
+    call.start()
+    world.wait_for(lambda: gate.records("opened"), "the call", gate.process)
+    assert gate.stop() == 0
+    call.join()
+    assert answers[0][0] == 200 and answers[0][2].endswith(b"data: [DONE]\n\n")
+    assert gate.records()[0]["outcome"] == "ok"
+
+
+def test_a_call_that_outlives_the_drain_still_leaves_its_record(own_gate):
+    gate = own_gate(config=SIM + "timeouts: { drain_ms: 200 }\n")
+    call = threading.Thread(target=lambda: pytest.raises(Exception, world.post, f"{gate.url}/v1/chat/completions", prompt("hello\nsimulate: hang")))
+    call.start()
+    world.wait_for(lambda: gate.records("opened"), "the call", gate.process)
+    assert gate.stop() == 0
+    call.join()
+    assert [r["outcome"] for r in gate.records()] == ["client_gone"]
+
+
+def test_metrics_are_read_by_the_official_parser(gate):
+    world.post(f"{gate.url}/v1/chat/completions", CHAT)
+    text = world.get(f"{gate.url}/metrics")[1].decode()
+    samples = {s.name: s for family in openmetrics.text_string_to_metric_families(text) for s in family.samples if s.labels.get("model", "sim") == "sim"}
+    assert samples["tollgate_calls_total"].value >= 1 and "tollgate_call_duration_seconds_bucket" in samples
+
+
+def test_two_gates_do_not_share_a_folder(gate):
+    command = [world.binary(), "--model", "simulator/x", "--port", "0", "--data-dir", gate.folder / "data"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 1 and "another gate" in done.stderr
+
+
+def test_a_gate_that_is_its_own_upstream_says_so(own_gate):
+    port = world.free_port()
+    own = ["--model", "openai/gpt-4o", "--port", str(port)]
+    gate = own_gate(*own, env={"OPENAI_API_KEY": "x", "OPENAI_BASE_URL": f"http://127.0.0.1:{port}/v1"})
+    started = time.monotonic()
+    status, _, body = world.post(f"http://127.0.0.1:{port}/v1/chat/completions", {**CHAT, "model": "gpt-4o"})
+    assert status == 508 or b"loop" in body, body
+    assert time.monotonic() - started < 10 and len(gate.records()) < 20
+
+
+def test_the_commands_say_what_is_wrong(tmp_path):
+    run = lambda *a: subprocess.run([world.binary(), *map(str, a)], capture_output=True, text=True, timeout=20, check=False, env={"HOME": str(tmp_path)})  # noqa: E731
+    assert run("--port", "x").returncode == 2
+    nothing = run()
+    assert nothing.returncode == 1 and "--config FILE or --model" in nothing.stderr
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("models: { m: [{ provider: simulatr }] }\n")
+    checked = run("check", bad)
+    assert checked.returncode == 1 and "did you mean `simulator`" in checked.stderr and checked.stdout == ""
+    good = tmp_path / "good.yaml"
+    good.write_text(SIM)
+    checked = run("check", good)
+    assert checked.returncode == 0 and checked.stdout.endswith("good.yaml: ok\n")
+    assert json.loads(run("check", "--json", good).stdout)["models"]["sim"][0]["id"] == "simulator/sim"
+    open_to_all = run("--config", good, "--host", "0.0.0.0", "--port", "0")
+    assert open_to_all.returncode == 1 and "no master key" in open_to_all.stderr
+
+
+def test_the_demo_runs_once_without_a_terminal(tmp_path):
+    done = subprocess.run([world.binary(), "demo", "--port", "0", "--data-dir", tmp_path], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "it wants get_weather" in done.stdout and str(tmp_path / "records.jsonl") in done.stdout
+    closed = [line for line in (tmp_path / "records.jsonl").read_text().splitlines() if '"closed"' in line]
+    assert len(closed) == 4
+
+
+def post_text() -> str | None:
+    path = world.ROOT.parent / "shared" / "posts" / "litellm-and-agentgateway.txt"
+    if not path.exists():
+        if os.environ.get("REQUIRE_SHARED"):
+            pytest.fail("the post is absent")
+        pytest.skip("../shared/posts/litellm-and-agentgateway.txt is absent")
+    return path.read_text()
+
+
+def test_the_posts_first_demo(own_gate, aimock):
+    port = re.search(r"litellm (--model) \S+ (--port) (\d+)", post_text())
+    env = {"OPENAI_API_KEY": "mock", "OPENAI_BASE_URL": f"{aimock.url}/v1"}
+    gate = own_gate(port[1], "openai/gpt-4o", env=env)
+    for model in ["openai/gpt-4o", "gpt-4o"]:
+        status, headers, body = world.post(f"{gate.url}/v1/chat/completions", {**CHAT, "model": model})
+        assert (status, headers["x-tollgate-deployment"].split("@")[0]) == (200, "openai/gpt-4o") and b"Hello" in body
+
+
+def test_the_posts_file_and_curl(own_gate, aimock, tmp_path):
+    text = post_text()
+    config = text.split("Create litellm_config.yaml:\n", 1)[1].split("\nA few things", 1)[0]
+    command = re.search(r"^curl http://localhost:4000.*?'$", text, re.M | re.S)[0]
+    assert '"model": "gemini"' in command and "Bearer sk-xxxx" in command
+    env = {"OPENAI_API_KEY": "mock", "OPENAI_BASE_URL": f"{aimock.url}/v1", "ANTHROPIC_API_KEY": "mock", "ANTHROPIC_BASE_URL": aimock.url, "GEMINI_API_KEY": "mock"}
+    gate = own_gate(config=config, env=env)
+    ask = lambda model: subprocess.run(  # noqa: E731
+        ["bash", "-c", command.replace(":4000/", f":{gate.port}/").replace("gemini", model).replace("Hello!", "hello") + " -sS -w '\\n%{http_code}'"],
+        capture_output=True, text=True, check=True, cwd=tmp_path,
+    ).stdout.rsplit("\n", 1)
+    for model in ["gpt-4o", "claude"]:
+        body, status = ask(model)
+        assert status == "200" and "Hello! How can I help you" in json.loads(body)["choices"][0]["message"]["content"]
+    body, status = ask("gemini")
+    assert status == "503" and "not supported by this version" in body
+    assert world.post(f"{gate.url}/v1/chat/completions", CHAT)[0] == 401
