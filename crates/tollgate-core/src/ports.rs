@@ -42,6 +42,18 @@ pub struct ModelFacts {
     pub price: Option<Price>,
 }
 
+impl ModelFacts {
+    /// These, with what `configured` says instead.
+    #[must_use]
+    pub fn overridden_by(self, configured: &Self) -> Self {
+        Self {
+            price: configured.price.clone().or(self.price),
+            max_output_tokens: configured.max_output_tokens.or(self.max_output_tokens),
+            ..self
+        }
+    }
+}
+
 /// The model catalog.
 pub trait Catalog: Send + Sync {
     /// What is known of `model` at `provider`.

@@ -54,7 +54,7 @@ pub(crate) async fn run<P: Protocol>(
             Next::Try(pause, next) => (pause, next),
             Next::Stop => return Err(failed.fault),
         };
-        let deadline = ticket.arrived + candidate.deployment.timeouts.total;
+        let deadline = ticket.arrived + next.deployment.timeouts.total;
         if Instant::now() + pause >= deadline {
             return Err(failed.fault);
         }

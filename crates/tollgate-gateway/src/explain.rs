@@ -30,6 +30,13 @@ fn secrets(deployment: &Deployment) -> Vec<Secret> {
     deployment.api_key.iter().cloned().chain(headers).collect()
 }
 
+/// Blanks out secrets, and cuts what is longer than a person reads: records are kept.
 fn scrub(secrets: &[Secret], text: String) -> String {
-    secrets.iter().fold(text, |text, secret| secret.scrub(text))
+    const LONGEST: usize = 2_000;
+    let mut text = secrets.iter().fold(text, |text, secret| secret.scrub(text));
+    if text.len() > LONGEST {
+        text.truncate(text.floor_char_boundary(LONGEST));
+        text.push('…');
+    }
+    text
 }

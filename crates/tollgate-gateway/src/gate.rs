@@ -39,28 +39,33 @@ pub struct Gate {
     pub metrics: Metrics,
     runtime: ArcSwap<Runtime>,
     draining: AtomicBool,
+    cut: AtomicBool,
     open_calls: AtomicU64,
     /// Whether the journal took the last entry.
     recordable: AtomicBool,
 }
+
+type HealthMap = BTreeMap<Arc<str>, BTreeMap<Arc<str>, Arc<Health>>>;
 
 /// A snapshot and what is remembered about its deployments.
 #[derive(Debug)]
 pub struct Runtime {
     /// The configuration.
     pub snapshot: Arc<Snapshot>,
-    health: BTreeMap<Arc<str>, Arc<Health>>,
+    /// By public model and deployment: the same upstream may serve two models with two credentials.
+    health: HealthMap,
 }
 
 impl Gate {
     /// A gate that begins with `snapshot`.
     pub fn new(parts: Parts, snapshot: Snapshot) -> Arc<Self> {
-        let runtime = Runtime::new(snapshot, &BTreeMap::new());
+        let runtime = Runtime::new(snapshot, &HealthMap::new());
         Arc::new(Self {
             parts,
             metrics: Metrics::new(),
             runtime: ArcSwap::from_pointee(runtime),
             draining: AtomicBool::new(false),
+            cut: AtomicBool::new(false),
             open_calls: AtomicU64::new(0),
             recordable: AtomicBool::new(true),
         })
@@ -99,9 +104,23 @@ impl Gate {
         let _ = self.record(&Entry::Event(&entry));
     }
 
-    /// Whether the journal took the last entry.
+    /// Whether the journal takes entries. Where it did not take the last one, this tries again: without calls
+    /// nobody else would find out that the disk has room again.
     pub fn is_recordable(&self) -> bool {
+        if !self.recordable.load(Ordering::Relaxed) {
+            self.event("recordable", None, serde_json::json!({}));
+        }
         self.recordable.load(Ordering::Relaxed)
+    }
+
+    /// The time for calls in flight is over: those that are dropped from now on were cut off by the gate.
+    pub fn cut(&self) {
+        self.cut.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether calls that are dropped now are cut off by the gate.
+    pub fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::Relaxed)
     }
 
     /// Takes no new calls from now on.
@@ -131,26 +150,29 @@ impl Gate {
 }
 
 impl Runtime {
-    fn new(snapshot: Snapshot, before: &BTreeMap<Arc<str>, Arc<Health>>) -> Self {
-        let all = snapshot.models.iter().flat_map(|model| &model.deployments);
-        let health = all
-            .map(|deployment| {
-                let known = before.get(&deployment.id).cloned();
-                (Arc::clone(&deployment.id), known.unwrap_or_default())
-            })
-            .collect();
+    fn new(snapshot: Snapshot, before: &HealthMap) -> Self {
+        let mut health = HealthMap::new();
+        for model in snapshot.models.iter() {
+            let known = before.get(&model.name);
+            let of = |deployment: &Arc<Deployment>| {
+                let kept = known.and_then(|known| known.get(&deployment.id)).cloned();
+                (Arc::clone(&deployment.id), kept.unwrap_or_default())
+            };
+            health.insert(Arc::clone(&model.name), model.deployments.iter().map(of).collect());
+        }
         Self { snapshot: Arc::new(snapshot), health }
     }
 
     /// What may be tried for `found`: every deployment that is in service.
     pub fn candidates(&self, found: &Found, catalog: &dyn Catalog) -> Vec<Candidate> {
+        let health = self.health.get(&found.model.name);
         let in_service = found.model.deployments.iter().filter(|d| d.unavailable.is_none());
         in_service
             .map(|deployment| {
                 let upstream_model = deployment.model_for(found.wild.as_deref());
                 Candidate {
                     model: Arc::clone(&found.model.name),
-                    health: self.health.get(&deployment.id).cloned().unwrap_or_default(),
+                    health: health.and_then(|of| of.get(&deployment.id)).cloned().unwrap_or_default(),
                     deployment: priced(deployment, &upstream_model, catalog),
                     upstream_model,
                 }
@@ -161,7 +183,7 @@ impl Runtime {
 
 /// A deployment of a pattern has no price of its own: it has that of the model that it stands for in this call.
 fn priced(deployment: &Arc<Deployment>, upstream_model: &Arc<str>, catalog: &dyn Catalog) -> Arc<Deployment> {
-    if Arc::ptr_eq(&deployment.model, upstream_model) || deployment.facts.price.is_some() {
+    if Arc::ptr_eq(&deployment.model, upstream_model) {
         return Arc::clone(deployment);
     }
     match catalog.facts(deployment.provider, upstream_model) {

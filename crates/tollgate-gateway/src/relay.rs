@@ -33,6 +33,9 @@ pub struct Stream {
     ended: Option<End>,
 }
 
+/// Comments that are kept for the client before the answer begins.
+const MOST_BEFORE_BEGIN: usize = 64 << 10;
+
 /// How a stream ended.
 #[derive(Debug)]
 enum End {
@@ -98,6 +101,9 @@ impl Stream {
 
     fn feed_event(&mut self, event: &SseEvent) {
         match self.stage.feed(event, &mut self.ready) {
+            Fed::More if !self.stage.has_begun() && self.ready.len() > MOST_BEFORE_BEGIN => {
+                self.fail_garbage("it sends comments and no answer");
+            }
             Fed::More => {}
             Fed::Last => self.ended = Some(End::Complete),
             Fed::Failed(error) => self.ended = Some(End::Failed(stream_fault(error))),
@@ -111,13 +117,9 @@ impl Stream {
     }
 
     /// What the provider bills: what it reported, or an estimate from what passed.
-    pub fn usage(&self, request_bytes: u64) -> Usage {
+    pub fn usage(&self, prompt: Usage) -> Usage {
         let complete = matches!(self.ended, Some(End::Complete));
-        let estimated = Usage {
-            input_tokens: estimate_tokens(request_bytes),
-            output_tokens: estimate_tokens(self.stage.content_bytes()),
-            ..Usage::default()
-        };
+        let estimated = Usage { output_tokens: estimate_tokens(self.stage.content_bytes()), ..prompt };
         match self.stage.usage() {
             Some(reported) if complete => reported,
             // The beginning of a stream tells the input; the output is what came before the break.
@@ -171,6 +173,10 @@ impl Relay {
             if self.finished {
                 return Poll::Ready(None);
             }
+            // Also where the upstream always has more and the client is slow to take it.
+            if self.stream.ended.is_none() && Instant::now() >= self.deadline {
+                self.stream.ended = Some(End::Failed(self.too_slow()));
+            }
             if self.stream.ended.is_some() {
                 // Settled before the last piece leaves.
                 self.settle();
@@ -210,7 +216,7 @@ impl Relay {
 
     /// Phase 9, on the way out: usage, the record, and an error event where the stream failed.
     fn settle(&mut self) {
-        let usage = self.stream.usage(self.ticket.request_bytes());
+        let usage = self.stream.usage(self.ticket.prompt_only());
         match self.stream.ended.take() {
             Some(End::Failed(fault)) => {
                 let deployment = self.ticket.candidate().map(|candidate| &candidate.deployment);
@@ -236,14 +242,12 @@ impl Relay {
 }
 
 impl Drop for Relay {
-    /// The client went away in the middle: what has passed is billed all the same.
+    /// Nobody reads on: what has passed is billed all the same.
     fn drop(&mut self) {
         if !self.finished {
-            let usage = self.stream.usage(self.ticket.request_bytes());
-            self.ticket.charge(usage);
-            let fault =
-                Fault::new(FaultClass::ClientGone, "the client went away before the end of its answer");
-            self.ticket.close(Outcome::ClientGone, Some(&fault));
+            self.ticket.charge(self.stream.usage(self.ticket.prompt_only()));
+            let fault = self.ticket.gone();
+            self.ticket.close_gone(&fault);
         }
     }
 }

@@ -13,7 +13,7 @@ use tollgate_core::fault::{Fault, FaultClass};
 use tollgate_core::price::Cost;
 use tollgate_core::principal::Principal;
 use tollgate_core::record::{Attempt, AttemptEntry, Closed, Entry, FaultEntry, Opened, Outcome};
-use tollgate_core::usage::{Usage, UsageSource};
+use tollgate_core::usage::{Usage, UsageSource, estimate_tokens};
 use tollgate_llm::formats::Shown;
 
 use crate::gate::{Gate, Runtime};
@@ -36,17 +36,30 @@ pub struct Ticket {
     metric_model: Option<Arc<str>>,
     stream: bool,
     request_bytes: u64,
+    prompt_bytes: u64,
     attempts: Vec<AttemptEntry>,
     candidate: Option<Candidate>,
     /// Time spent waiting for upstreams.
     waited: Duration,
     edits: Vec<String>,
-    charges: Vec<(Usage, Cost)>,
+    charges: Vec<Charge>,
+    /// Whether the last attempt has gone out, and whether it has been charged.
+    sent: bool,
+    charged: bool,
+    /// Whether the operation is one that providers bill.
+    billed: bool,
     opened: bool,
     closed: bool,
     first_byte: Option<Duration>,
     response_bytes: u64,
     status: u16,
+}
+
+/// What one attempt used and cost.
+struct Charge {
+    deployment: Arc<str>,
+    usage: Usage,
+    cost: Cost,
 }
 
 impl std::fmt::Debug for Ticket {
@@ -76,11 +89,15 @@ impl Ticket {
             metric_model: None,
             stream: false,
             request_bytes: 0,
+            prompt_bytes: 0,
             attempts: Vec::new(),
             candidate: None,
             waited: Duration::ZERO,
             edits: Vec::new(),
             charges: Vec::new(),
+            sent: false,
+            charged: false,
+            billed: true,
             opened: false,
             closed: false,
             first_byte: None,
@@ -89,11 +106,22 @@ impl Ticket {
         }
     }
 
-    /// Notes what was read of the request.
-    pub fn parsed(&mut self, model: &str, stream: bool, request_bytes: usize) {
+    /// Notes what was read of the request. `prompt_bytes` is what counts when nobody reports the usage.
+    pub fn parsed(&mut self, model: &str, stream: bool, request_bytes: usize, prompt_bytes: u64) {
         self.model = Some(Arc::from(model));
         self.stream = stream;
         self.request_bytes = request_bytes as u64;
+        self.prompt_bytes = prompt_bytes;
+    }
+
+    /// Notes that providers do not bill the operation.
+    pub fn free(&mut self) {
+        self.billed = false;
+    }
+
+    /// Notes that the request goes out now.
+    pub fn sent(&mut self) {
+        self.sent = true;
     }
 
     /// Notes that the model is one that is configured.
@@ -131,6 +159,8 @@ impl Ticket {
             Fault::new(FaultClass::Unrecordable, format!("the call cannot be recorded: {error}"))
         })?;
         self.opened = true;
+        self.sent = false;
+        self.charged = false;
         self.candidate = Some(candidate.clone());
         let started_us = micros(self.arrived.elapsed());
         self.attempts.push(AttemptEntry {
@@ -182,7 +212,6 @@ impl Ticket {
     /// Notes that the last attempt was answered whole.
     pub fn attempt_succeeded(&self) {
         if let Some(candidate) = &self.candidate {
-            candidate.health.succeeded();
             self.count_attempt(&candidate.deployment, None);
         }
     }
@@ -198,11 +227,12 @@ impl Ticket {
 
     /// Takes what the current deployment bills for `usage`.
     pub fn charge(&mut self, usage: Usage) {
-        let Some(candidate) = &self.candidate else { return };
+        let Some(candidate) = self.candidate.as_ref().filter(|_| self.billed) else { return };
+        self.charged = true;
         let cost =
             candidate.deployment.facts.price.as_ref().map_or(Cost::Unknown, |price| price.cost(&usage));
         candidate.health.used(usage.input_tokens.saturating_add(usage.output_tokens));
-        self.charges.push((usage, cost));
+        self.charges.push(Charge { deployment: Arc::clone(&candidate.deployment.id), usage, cost });
     }
 
     /// Notes a change that the gate made to the request.
@@ -240,9 +270,9 @@ impl Ticket {
         self.attempts.len()
     }
 
-    /// The size of the request's body.
-    pub fn request_bytes(&self) -> u64 {
-        self.request_bytes
+    /// An estimate of what a provider bills when nothing came back.
+    pub fn prompt_only(&self) -> Usage {
+        Usage { input_tokens: estimate_tokens(self.prompt_bytes), ..Usage::default() }
     }
 
     /// The gate.
@@ -257,7 +287,8 @@ impl Ticket {
 
     /// Usage of all attempts and what they cost together; `None` when nothing was charged.
     pub fn total(&self) -> Option<(Usage, Cost)> {
-        let (first, rest) = self.charges.split_first()?;
+        let each: Vec<_> = self.charges.iter().map(|charge| (charge.usage, charge.cost)).collect();
+        let (first, rest) = each.split_first()?;
         Some(
             rest.iter()
                 .fold(*first, |(usage, cost), (more, further)| (add(usage, more), add_cost(cost, *further))),
@@ -269,6 +300,24 @@ impl Ticket {
         let failed = self.attempts.iter().filter_map(|a| Some((a.deployment.to_string(), a.fault?)));
         let tried: Vec<_> = failed.collect();
         show(&Shown { fault, call_id: Some(self.call_id), tried: &tried })
+    }
+
+    /// Why a call is dropped that nobody has closed.
+    pub fn gone(&self) -> Fault {
+        if std::thread::panicking() {
+            Fault::new(FaultClass::Internal, "the gate failed while it handled the call")
+        } else if self.gate.is_cut() {
+            Fault::new(FaultClass::Draining, "the gate stopped before the call had ended (timeouts.drain_ms)")
+        } else {
+            Fault::new(FaultClass::ClientGone, "the client went away before the end of its answer")
+        }
+    }
+
+    /// Closes a call that was dropped, for the reason that [`Ticket::gone`] gave.
+    pub fn close_gone(&mut self, fault: &Fault) {
+        let outcome =
+            if fault.class == FaultClass::ClientGone { Outcome::ClientGone } else { Outcome::Failed };
+        self.close(outcome, Some(fault));
     }
 
     /// Phase 9. Does nothing the second time.
@@ -302,16 +351,10 @@ impl Ticket {
         // The failure is logged by the gate; the call itself is over and cannot be refused any more.
         let _ = self.gate.record(&Entry::Closed(&closed));
         log(&closed);
-        self.count(outcome, fault, total, duration);
+        self.count(outcome, fault, duration);
     }
 
-    fn count(
-        &self,
-        outcome: Outcome,
-        fault: Option<&Fault>,
-        total: Option<(Usage, Cost)>,
-        duration: Duration,
-    ) {
+    fn count(&self, outcome: Outcome, fault: Option<&Fault>, duration: Duration) {
         let metrics = &self.gate.metrics;
         let labels = CallLabels {
             surface: self.surface.to_owned(),
@@ -326,10 +369,11 @@ impl Ticket {
         if let Some(first) = self.first_byte {
             metrics.first_byte.get_or_create(&labels).observe(first.as_secs_f64());
         }
-        if let Some((usage, cost)) = total {
-            metrics.input_tokens.get_or_create(&labels).inc_by(usage.input_tokens);
-            metrics.output_tokens.get_or_create(&labels).inc_by(usage.output_tokens);
-            match cost {
+        for charge in &self.charges {
+            let labels = DeploymentLabels { deployment: charge.deployment.to_string() };
+            metrics.input_tokens.get_or_create(&labels).inc_by(charge.usage.input_tokens);
+            metrics.output_tokens.get_or_create(&labels).inc_by(charge.usage.output_tokens);
+            match charge.cost {
                 Cost::Known(nano) => metrics.cost.get_or_create(&labels).inc_by(nano),
                 Cost::Unknown => metrics.unpriced.get_or_create(&labels).inc(),
             };
@@ -342,26 +386,16 @@ impl Drop for Ticket {
         if self.closed {
             return;
         }
-        let fault = if std::thread::panicking() {
-            Fault::new(FaultClass::Internal, "the gate failed while it handled the call")
-        } else {
-            Fault::new(FaultClass::ClientGone, "the client went away")
-        };
-        // Something was sent and its answer will never be read: the provider bills the prompt all the same.
-        if self.charges.is_empty() && self.attempts.last().is_some_and(|last| last.fault.is_none()) {
-            self.charge(prompt_only(self.request_bytes));
+        let fault = self.gone();
+        // It went out and its answer will never be read: the provider bills the prompt all the same.
+        if self.sent && !self.charged && self.attempts.last().is_some_and(|last| last.fault.is_none()) {
+            self.charge(self.prompt_only());
         }
         if self.status == 0 {
             self.status = fault.class.status();
         }
-        let outcome = if fault.class == FaultClass::Internal { Outcome::Failed } else { Outcome::ClientGone };
-        self.close(outcome, Some(&fault));
+        self.close_gone(&fault);
     }
-}
-
-/// An estimate of what a provider bills when nothing came back.
-pub fn prompt_only(request_bytes: u64) -> Usage {
-    Usage { input_tokens: tollgate_core::usage::estimate_tokens(request_bytes), ..Usage::default() }
 }
 
 fn add(a: Usage, b: &Usage) -> Usage {

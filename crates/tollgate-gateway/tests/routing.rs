@@ -258,3 +258,66 @@ async fn patterns_serve_what_they_match() {
     gate.chat("openai/gpt-4o", "x").await;
     assert_eq!(gate.upstream.last_body()["model"], "exact");
 }
+
+#[tokio::test(start_paused = true)]
+async fn patience_is_kept_with_the_deployment_that_asked_for_it() {
+    let gate = two("routing: { retries: 3, backoff_ms: 100, allowed_fails: 100, cooldown_ms: 0 }\n");
+    gate.upstream.on(A, error(429, "slow down").header("retry-after", "60"));
+    gate.upstream.on(B, error(500, "x"));
+    gate.upstream.on(B, ok());
+    let got = gate.chat("m", "x").await;
+    assert_eq!((got.status, gate.upstream.asked()), (200, vec![A.to_owned(), B.to_owned(), B.to_owned()]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fallback_is_preferred_to_a_model_that_rests() {
+    let gate = TestGate::new(
+        "models:
+  m: [{ provider: openai_compatible, base_url: 'http://a' }]
+  other: [{ provider: openai_compatible, base_url: 'http://c' }]
+routing: { retries: 0, allowed_fails: 0, fallbacks: { m: [other] } }
+",
+    );
+    gate.upstream.on(A, error(500, "x"));
+    gate.upstream.on(C, ok());
+    gate.upstream.on(C, ok());
+    gate.chat("m", "x").await;
+    gate.chat("m", "x").await;
+    assert_eq!(gate.upstream.asked(), [A, C, C], "the one that rests is not asked");
+    // When the fallback fails too, the model is asked all the same.
+    gate.upstream.on(C, error(500, "x"));
+    gate.upstream.on(A, ok());
+    assert_eq!(deployment(&gate.chat("m", "x").await), A);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_upstream_with_two_credentials_has_two_healths() {
+    let gate = TestGate::new(
+        "models:
+  one: [{ provider: openai, model: gpt-4o, api_key: sk-team-one, rpm: 1 }]
+  two: [{ provider: openai, model: gpt-4o, api_key: sk-team-two, rpm: 1 }]
+",
+    );
+    (0..2).for_each(|_| gate.upstream.on("openai", ok()));
+    assert_eq!(gate.chat("one", "x").await.status, 200);
+    assert_eq!(gate.chat("two", "x").await.status, 200, "another credential has its own limit");
+    assert_eq!(gate.chat("one", "x").await.status, 429);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_attempt_that_went_out_is_charged_once() {
+    let gate = two("routing: { retries: 1 }\ntimeouts: { first_byte_ms: 1000 }\n");
+    gate.upstream.on(A, Reply::Hang);
+    gate.upstream.on(B, Reply::Hang);
+    let call = gate
+        .begin(tollgate_testkit::request("/v1/chat/completions", &tollgate_testkit::chat("m", "x", false)));
+    assert!(tokio::time::timeout(Duration::from_millis(1500), call).await.is_err());
+    let closed = gate.closed();
+    let each = tollgate_testkit::chat("m", "x", false).to_string().len().div_ceil(4);
+    assert_eq!(closed["usage"]["input_tokens"], 2 * each, "the one that timed out and the one that was left");
+
+    let gate = two("routing: { retries: 0 }\n");
+    gate.upstream.on(A, Reply::NoConnection);
+    gate.chat("m", "x").await;
+    assert!(gate.closed().get("usage").is_none(), "nothing went out");
+}

@@ -222,3 +222,56 @@ async fn a_client_that_does_not_read_holds_the_upstream_back() {
     }
     assert_eq!(gate.gate.open_calls(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn comments_without_an_answer_do_not_pile_up() {
+    let gate = TestGate::new(MODELS);
+    let comments = std::iter::repeat_with(|| send(&":\n\n".repeat(1000))).take(100).collect();
+    gate.upstream.on("openai/gpt-4o", Reply::stream(comments));
+    gate.upstream.on("openai_compatible", whole());
+    assert!(gate.chat_stream("gpt", "x").await.text().contains("spare"));
+    assert_eq!(gate.closed()["attempts"][0]["fault"], "bad_upstream_response");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upstream_that_is_faster_than_its_client_still_ends_at_the_total() {
+    let gate = TestGate::new(MODELS);
+    gate.upstream.on("openai", Reply::stream((0..10_000).map(|_| chunk("x")).collect()));
+    let mut response = gate.begin(request("/v1/chat/completions", &chat("gpt", "x", true))).await;
+    let mut text = String::new();
+    while let Some(frame) = response.body_mut().frame().await {
+        text = String::from_utf8(frame.unwrap().into_data().unwrap().to_vec()).unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert!(text.contains("total_ms"), "{text}");
+}
+
+/// What an early leaver is charged is near what was read, whatever frame the upstream puts around it.
+#[tokio::test(start_paused = true)]
+async fn the_estimate_counts_content_and_not_its_frame() {
+    let gate = TestGate::new(MODELS);
+    let framed = || {
+        send(
+            "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"four\"},\"logprobs\":null,\"finish_reason\":null}],\"usage\":null,\"obfuscation\":\"SkWvZKxSkWvZKx\"}\n\n",
+        )
+    };
+    gate.upstream.on("openai", Reply::stream((0..100).map(|_| framed()).chain([Piece::Hang]).collect()));
+    let mut response = gate.begin(request("/v1/chat/completions", &chat("gpt", "x", true))).await;
+    for _ in 0..100 {
+        response.body_mut().frame().await.unwrap().unwrap();
+    }
+    drop(response);
+    assert_eq!(gate.closed()["usage"]["output_tokens"], 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_picture_is_not_billed_by_the_length_of_its_base64() {
+    let gate = TestGate::new(MODELS);
+    gate.upstream.on("openai", Reply::Hang);
+    let url = format!("data:image/png;base64,{}", "iVBORw0KGgo".repeat(100_000));
+    let body = json!({ "model": "gpt", "messages": [{ "role": "user", "content": [{ "type": "image_url", "image_url": { "url": url } }] }] });
+    let call = gate.begin(request("/v1/chat/completions", &body));
+    assert!(tokio::time::timeout(Duration::from_secs(1), call).await.is_err());
+    let tokens = gate.closed()["usage"]["input_tokens"].as_u64().unwrap();
+    assert!((1_000..2_000).contains(&tokens), "{tokens}");
+}

@@ -249,6 +249,26 @@ impl Completeness {
     }
 }
 
+/// How long `text` is without its long runs of base64, and how many of those there are.
+pub fn without_base64(text: &str) -> (usize, usize) {
+    /// Shorter ones are ids and signatures.
+    const LONG: usize = 1_000;
+    if text.len() < LONG {
+        return (text.len(), 0);
+    }
+    let (mut rest, mut count) = (text.len(), 0);
+    // Base64 holds no quote, so the texts between quotes are looked at; the last part of a data URL counts.
+    for string in text.split('"').filter(|string| string.len() >= LONG) {
+        let run = string.rsplit(',').next().unwrap_or_default();
+        let base64 = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=' | b'-' | b'_');
+        if run.len() >= LONG && run.bytes().all(base64) {
+            rest -= run.len();
+            count += 1;
+        }
+    }
+    (rest, count)
+}
+
 /// `text` as a JSON string.
 pub fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
@@ -318,6 +338,14 @@ mod tests {
         ] {
             assert!(find(text).is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn base64_is_told_from_text() {
+        let picture = "iVBORw0KGgo".repeat(200);
+        let prose = "All work and no play. ".repeat(100);
+        let body = json!({ "a": format!("data:image/png;base64,{picture}"), "b": prose, "c": picture, "d": "short" }).to_string();
+        assert_eq!(without_base64(&body), (body.len() - 2 * picture.len(), 2));
     }
 
     #[test]

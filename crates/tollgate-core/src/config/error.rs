@@ -32,6 +32,11 @@ impl ConfigError {
         Self { place: (place.0 > 0).then_some(place), ..Self::new(message) }
     }
 
+    /// What is wrong, without its place.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     /// The same, with advice.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -83,39 +88,85 @@ impl ConfigError {
     }
 }
 
-/// `line` with the values of members that name a credential replaced, unless they only refer to one.
+/// `line` with its values blanked out, but for those that cannot be a secret: numbers, references, and members
+/// whose values are names.
 fn mask(line: &str) -> String {
-    const NAMES: [&str; 6] = ["key", "secret", "token", "password", "authorization", "credential"];
     let mut out = String::with_capacity(line.len());
     let mut rest = line;
-    while let Some(colon) = rest.find(": ") {
-        let (head, tail) = rest.split_at(colon + 2);
+    let Some(first) = rest.find(':') else {
+        // No member on it: it may be the inside of a longer text.
+        let dash = rest.len() - rest.trim_start_matches([' ', '-']).len();
+        return if rest[dash..].is_empty() { rest.to_owned() } else { format!("{}…", &rest[..dash]) };
+    };
+    let mut colon = first;
+    loop {
+        let (head, tail) = rest.split_at(colon + 1);
         out.push_str(head);
         let name =
-            head[..colon].rsplit(|c: char| c == '{' || c == ',' || c.is_whitespace()).next().unwrap_or("");
-        let end = end_of_value(tail);
-        let value = tail[..end].trim();
-        let refers = value.trim_matches(['"', '\'']).starts_with("${") || value.starts_with("os.environ/");
-        let secret = NAMES.iter().any(|n| name.to_lowercase().contains(n));
-        if secret && !refers && !value.is_empty() && !value.starts_with('{') {
+            head[..colon].rsplit(['{', ',', ' ', '[']).find(|part| !part.is_empty()).unwrap_or_default();
+        let value = tail.trim_start();
+        out.push_str(&tail[..tail.len() - value.len()]);
+        let end = value[..end_of_value(value)].trim_end().len();
+        let shown = value[..end].trim();
+        if is_secret(name) && shown.starts_with('[') {
             out.push('…');
-            rest = &tail[end..];
+            return out;
+        }
+        if shown.is_empty() || shown.starts_with(['{', '[', '#']) || is_harmless(name, shown) {
+            rest = value;
         } else {
-            rest = tail;
+            out.push('…');
+            rest = &value[end..];
+        }
+        // The next colon that ends a name: the one of a URL is inside a value.
+        let begin = if shown.starts_with(['{', '[']) || rest.len() < value.len() { 0 } else { end };
+        match rest[begin..].find(':') {
+            Some(found) => colon = begin + found,
+            None => break,
         }
     }
     out.push_str(rest);
     out
 }
 
-/// Where the flow-style or block-style scalar at the start of `text` ends.
+fn is_harmless(name: &str, value: &str) -> bool {
+    const NAMES: [&str; 12] = [
+        "provider",
+        "model",
+        "model_name",
+        "listen",
+        "format",
+        "mode",
+        "routing_strategy",
+        "certificate",
+        "data_dir",
+        "fallbacks",
+        "custom_llm_provider",
+        "file",
+    ];
+    let bare = value.trim_matches(['"', '\'']);
+    let number =
+        bare.len() <= 12 && bare.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | '_' | 'e' | '-'));
+    let refers = (bare.starts_with("${") && bare.ends_with('}')) || bare.starts_with("os.environ/");
+    let name = name.trim_matches(['"', '\'']);
+    refers
+        || (!is_secret(name)
+            && (number || matches!(bare, "true" | "false" | "null") || NAMES.contains(&name)))
+}
+
+/// Whether a member of this name holds a secret.
+fn is_secret(name: &str) -> bool {
+    ["key", "secret", "token", "password", "auth"].iter().any(|part| name.to_lowercase().contains(part))
+}
+
+/// Where the scalar at the start of `text` ends.
 fn end_of_value(text: &str) -> usize {
     let quoted = |quote: char| text.strip_prefix(quote)?.find(quote).map(|end| end + 2);
-    quoted('"')
-        .or_else(|| quoted('\''))
-        .or_else(|| text.starts_with("${").then(|| text.find('}').map(|end| end + 1))?)
-        .or_else(|| text.find([',', '}']))
-        .unwrap_or(text.len())
+    let reference = || text.starts_with("${").then(|| text.find('}').map(|end| end + 1))?;
+    let plain = || {
+        text.find([',', '}']).filter(|end| !text[*end..].starts_with(",") || text[*end..].starts_with(", "))
+    };
+    quoted('"').or_else(|| quoted('\'')).or_else(reference).or_else(plain).unwrap_or(text.len())
 }
 
 impl fmt::Display for ConfigError {
@@ -143,12 +194,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_snippet_never_shows_a_secret() {
-        let flow = r#"  - { provider: openai, api_key: "sk-123, 4", wieght: 3 }"#;
-        assert_eq!(mask(flow), "  - { provider: openai, api_key: …, wieght: 3 }");
-        assert_eq!(mask("  master_key: sk-1234 # x"), "  master_key: …");
-        assert_eq!(mask("  api_key: os.environ/OPENAI_API_KEY"), "  api_key: os.environ/OPENAI_API_KEY");
-        assert_eq!(mask("  api_key: ${OPENAI_API_KEY}"), "  api_key: ${OPENAI_API_KEY}");
-        assert_eq!(mask("  weight: abc"), "  weight: abc");
+    fn a_snippet_shows_names_and_no_secret() {
+        let cases = [
+            (
+                r#"  - { provider: openai, api_key: "sk-123, 4", wieght: 3 }"#,
+                "  - { provider: openai, api_key: …, wieght: 3 }",
+            ),
+            ("  master_key: sk-1234 # x", "  master_key: …"),
+            ("  api_key: os.environ/OPENAI_API_KEY", "  api_key: os.environ/OPENAI_API_KEY"),
+            ("  api_key: ${OPENAI_API_KEY}", "  api_key: ${OPENAI_API_KEY}"),
+            ("  weight: abc", "  weight: …"),
+            ("modles: {}", "modles: {}"),
+            (
+                r#"{"m":[{"provider":"openai","api_key":"sk-live","wieght":1}]}"#,
+                r#"{"m":[{"provider":"openai","api_key":…,"wieght":1}]}"#,
+            ),
+            (r#"  headers: { x-auth: "s3cret" }"#, "  headers: { x-auth: … }"),
+            ("master_key: sk-ab,cd", "master_key: …"),
+            ("  sk-in-a-block", "  …"),
+            (
+                "    - { provider: openai, base_url: https://u:pw@host, wieght: 3 }",
+                "    - { provider: openai, base_url: …, wieght: 3 }",
+            ),
+            (
+                "    litellm_params: { model: openai/x, api_key: 12345 }",
+                "    litellm_params: { model: openai/x, api_key: … }",
+            ),
+        ];
+        for (line, shown) in cases {
+            assert_eq!(mask(line), shown, "{line}");
+        }
     }
 }

@@ -22,9 +22,8 @@ section! {
         general_settings: GeneralSettings,
         litellm_settings: LitellmSettings,
         router_settings: RouterSettings,
-        environment_variables: BTreeMap<String, SecretRef>,
     } not acted on {
-        callback_settings guardrails mcp_servers mcp_tools vector_store_registry prompts search_tools agent_list
+        environment_variables callback_settings guardrails mcp_servers mcp_tools vector_store_registry prompts search_tools agent_list
         credential_list assistant_settings finetune_settings files_settings include policies
     }
 }
@@ -234,9 +233,6 @@ pub(super) fn translate(written: Written) -> Result<Loaded, ConfigError> {
     note("general_settings", general.not_acted_on());
     note("litellm_settings", litellm.not_acted_on());
     note("router_settings", router.not_acted_on());
-    if written.environment_variables.is_some_and(|v| !v.is_empty()) {
-        note("environment_variables", vec!["*"]);
-    }
     if router.routing_strategy.as_ref().is_some_and(|s| s.value != "simple-shuffle") {
         note("router_settings", vec!["routing_strategy"]);
     }
@@ -250,8 +246,8 @@ pub(super) fn translate(written: Written) -> Result<Loaded, ConfigError> {
         master_key: general.master_key,
         drop_params: litellm.drop_params.unwrap_or_default(),
         timeouts: Timeouts {
-            total_ms: router.timeout.or(litellm.request_timeout).map(|s| s.0),
-            first_byte_ms: router.stream_timeout.map(|s| s.0),
+            // Of one attempt there, and a long stream is not cut: so here it is the time to the first byte.
+            first_byte_ms: router.timeout.or(router.stream_timeout).or(litellm.request_timeout).map(|s| s.0),
             ..Timeouts::default()
         },
         models,
@@ -304,21 +300,19 @@ fn deployment(
     let info = entry.model_info.as_ref();
     note(&format!("{path}.model_info"), info.map(ModelInfo::not_acted_on).unwrap_or_default());
 
-    let (provider, upstream) =
-        split_model(&model.value, params.custom_llm_provider.as_deref()).ok_or_else(|| {
-            ConfigError::at(
-                model.referenced,
-                format!("`{}` does not say which provider serves it", model.value),
-            )
-            .hint("write it as `provider/model`, such as `openai/gpt-4o`")
-        })?;
+    let split = split_model(&model.value, params.custom_llm_provider.as_deref());
+    let unnamed =
+        format!("`{}` does not say which provider serves it: write it as `provider/model`", model.value);
+    let unnamed = split.is_none().then_some(unnamed);
+    let (provider, upstream) = split.unwrap_or_else(|| ("unnamed".to_owned(), model.value.clone()));
     let mut headers = params.extra_headers.clone().unwrap_or_default();
     if let Some(organization) = &params.organization {
         headers.insert("openai-organization".to_owned(), organization.clone());
     }
     let mode = info.and_then(|i| i.mode.as_deref()).unwrap_or("chat");
     let unavailable = (!matches!(mode, "chat" | "completion" | "responses"))
-        .then(|| format!("`mode: {mode}` is not supported by this version"));
+        .then(|| format!("`mode: {mode}` is not supported by this version"))
+        .or(unnamed);
     Ok((
         name.value.clone(),
         Deployment {
@@ -337,8 +331,7 @@ fn deployment(
             format: None,
             headers,
             timeouts: Timeouts {
-                total_ms: params.timeout.map(|s| s.0),
-                first_byte_ms: params.stream_timeout.map(|s| s.0),
+                first_byte_ms: params.timeout.or(params.stream_timeout).map(|s| s.0),
                 ..Timeouts::default()
             },
             unavailable,
@@ -355,8 +348,18 @@ fn split_model(model: &str, provider: Option<&str>) -> Option<(String, String)> 
     if let Some((provider, rest)) = model.split_once('/') {
         return Some((provider.to_owned(), rest.to_owned()));
     }
-    let bare =
-        [("gpt-", "openai"), ("o1", "openai"), ("o3", "openai"), ("o4", "openai"), ("claude-", "anthropic")];
+    let bare = [
+        ("gpt-", "openai"),
+        ("chatgpt-", "openai"),
+        ("o1", "openai"),
+        ("o3", "openai"),
+        ("o4", "openai"),
+        ("text-embedding-", "openai"),
+        ("dall-e-", "openai"),
+        ("claude-", "anthropic"),
+        ("command-", "cohere"),
+        ("gemini-", "vertex_ai"),
+    ];
     bare.iter()
         .find(|(prefix, _)| model.starts_with(prefix))
         .map(|(_, p)| ((*p).to_owned(), model.to_owned()))

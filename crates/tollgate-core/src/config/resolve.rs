@@ -6,14 +6,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, Uri};
 use serde_saphyr::Spanned;
 
-use super::file::{self, File, PriceWritten};
-use super::snapshot::{Deployment, Egress, GateTimeouts, Limits, Model, Models, Routing, Snapshot, Timeouts};
+use super::file::{self, File};
+use super::snapshot::{Egress, GateTimeouts, Limits, Model, Models, Routing, Snapshot, Timeouts};
 use super::{ConfigError, Loaded, SecretRef};
-use crate::ports::{Catalog, Environment, ModelFacts, ProviderFacts, Providers};
-use crate::price::{Price, Rates, decimal};
+use crate::ports::{Catalog, Environment, Providers};
 use crate::secret::Secret;
 
 /// Where the gate is served when nothing says otherwise.
@@ -52,9 +50,9 @@ pub fn resolve(
         .map_err(|e| e.snippet_from(text).in_file(name))
 }
 
-struct Resolver<'a> {
-    world: World<'a>,
-    lenient: bool,
+pub(super) struct Resolver<'a> {
+    pub(super) world: World<'a>,
+    pub(super) lenient: bool,
 }
 
 impl Resolver<'_> {
@@ -141,208 +139,6 @@ impl Resolver<'_> {
         }
         Ok(Model { name: Arc::from(name), deployments })
     }
-
-    fn deployment(
-        &self,
-        public: &str,
-        written: &file::Deployment,
-        shared: &file::Timeouts,
-    ) -> Result<Deployment, ConfigError> {
-        let name = &written.provider.value;
-        let model: Arc<str> = Arc::from(written.model.as_deref().unwrap_or(public));
-        if model.contains('*') && !public.contains('*') {
-            return Err(ConfigError::at(
-                written.provider.referenced,
-                format!("model `{public}` has no `*`, but its deployment's `{model}` has"),
-            ));
-        }
-        let Some(provider) = self.world.providers.find(name) else {
-            return self.unsupported(written, &model);
-        };
-        let mut unavailable = written.unavailable.clone();
-        let mut out_of_service = |why: String, at: &dyn Fn(String) -> ConfigError| {
-            if !self.lenient {
-                return Err(at(why));
-            }
-            unavailable.get_or_insert(why);
-            Ok(())
-        };
-        let base_url = match self.base_url(&provider, written.base_url.as_ref())? {
-            Some(url) => url,
-            None => {
-                let why = format!("provider `{name}` needs a `base_url`");
-                out_of_service(why, &|why| ConfigError::at(written.provider.referenced, why))?;
-                String::new()
-            }
-        };
-        let api_key = match self.api_key(&provider, written.api_key.as_ref()) {
-            Ok(key) => key,
-            Err(why) => {
-                let place = written.api_key.as_ref().map_or(written.provider.referenced, |k| k.referenced);
-                out_of_service(why, &|why| ConfigError::at(place, why))?;
-                None
-            }
-        };
-        Ok(Deployment {
-            id: Arc::from(deployment_id(&provider, &model, &base_url)),
-            provider: provider.name,
-            base_url: Arc::from(base_url),
-            api_key,
-            format: format(&provider, written.format.as_ref())?,
-            weight: written.weight.unwrap_or(1),
-            order: written.order.unwrap_or(0),
-            rpm: written.rpm,
-            tpm: written.tpm,
-            facts: self.facts(&provider, &model, written)?,
-            image_urls: written.image_urls.unwrap_or(true),
-            stream_usage: written.stream_usage.unwrap_or(true),
-            headers: self.headers(&written.headers)?,
-            timeouts: timeouts(&written.timeouts, shared),
-            unavailable,
-            model,
-        })
-    }
-
-    /// A deployment of a provider that this version cannot speak to: out of service, so that the rest of a
-    /// LiteLLM file still runs.
-    fn unsupported(&self, written: &file::Deployment, model: &Arc<str>) -> Result<Deployment, ConfigError> {
-        let name = &written.provider.value;
-        if !(self.lenient && self.world.providers.planned(name)) {
-            return Err(ConfigError::at(written.provider.referenced, format!("unknown provider `{name}`"))
-                .hint_nearest(name, self.world.providers.names()));
-        }
-        Ok(Deployment {
-            id: Arc::from(format!("{name}/{model}")),
-            provider: "",
-            model: Arc::clone(model),
-            base_url: Arc::from(""),
-            api_key: None,
-            format: None,
-            weight: written.weight.unwrap_or(1),
-            order: written.order.unwrap_or(0),
-            rpm: None,
-            tpm: None,
-            facts: ModelFacts::default(),
-            image_urls: true,
-            stream_usage: true,
-            headers: Vec::new(),
-            timeouts: timeouts(&file::Timeouts::default(), &file::Timeouts::default()),
-            unavailable: Some(format!("provider `{name}` is not supported by this version")),
-        })
-    }
-
-    fn base_url(
-        &self,
-        provider: &ProviderFacts,
-        written: Option<&Spanned<String>>,
-    ) -> Result<Option<String>, ConfigError> {
-        let (text, place) = match written {
-            Some(spanned) => {
-                let text = self
-                    .interpolate(&spanned.value)
-                    .map_err(|why| ConfigError::at(spanned.referenced, why))?;
-                (Some(text), Some(spanned.referenced))
-            }
-            None => {
-                let variable =
-                    |name: &&str| self.world.environment.variable(name).filter(|v| !v.trim().is_empty());
-                let text = provider.base_url_variables.iter().find_map(variable);
-                (text.or_else(|| provider.base_url.map(str::to_owned)), None)
-            }
-        };
-        let Some(text) = text else { return Ok(None) };
-        let text = text.trim().trim_end_matches('/').to_owned();
-        let wrong = |why: &str| {
-            let message = format!("`{text}` is no base URL: {why}");
-            place.map_or_else(
-                || ConfigError::new(message.clone()),
-                |place| ConfigError::at(place, message.clone()),
-            )
-        };
-        let uri: Uri = text.parse().map_err(|_| wrong("it does not parse"))?;
-        match (uri.scheme_str(), uri.host()) {
-            (Some("http" | "https"), Some(host)) if !host.is_empty() => {}
-            _ => return Err(wrong("it must begin with http:// or https:// and name a host")),
-        }
-        if uri.query().is_some() || uri.authority().is_some_and(|a| a.as_str().contains('@')) {
-            return Err(wrong("it must hold neither a query nor a user"));
-        }
-        Ok(Some(text))
-    }
-
-    fn api_key(
-        &self,
-        provider: &ProviderFacts,
-        written: Option<&Spanned<SecretRef>>,
-    ) -> Result<Option<Secret>, String> {
-        if let Some(written) = written {
-            return self.usable_key(written.value.read(self.world.environment)?).map(Some);
-        }
-        let Some(variable) = provider.key_variable else { return Ok(None) };
-        match SecretRef::Variable(variable.to_owned()).read(self.world.environment) {
-            Ok(key) => self.usable_key(key).map(Some),
-            Err(_) if provider.key_optional => Ok(None),
-            Err(why) => Err(format!("no `api_key` for provider `{}`, and {why}", provider.name)),
-        }
-    }
-
-    fn usable_key(&self, key: Secret) -> Result<Secret, String> {
-        match HeaderValue::from_str(key.expose()) {
-            Ok(_) => Ok(key),
-            Err(_) => Err("the credential holds characters that no header can carry".to_owned()),
-        }
-    }
-
-    fn headers(
-        &self,
-        written: &BTreeMap<String, SecretRef>,
-    ) -> Result<Vec<(HeaderName, HeaderValue)>, ConfigError> {
-        let one = |(name, value): (&String, &SecretRef)| {
-            let header: HeaderName =
-                name.parse().map_err(|_| ConfigError::new(format!("`{name}` is no header name")))?;
-            let value = value
-                .read(self.world.environment)
-                .map_err(|why| ConfigError::new(format!("header `{name}`: {why}")))?;
-            let mut value = HeaderValue::from_str(value.expose()).map_err(|_| {
-                ConfigError::new(format!("header `{name}`: its value cannot stand in a header"))
-            })?;
-            value.set_sensitive(true);
-            Ok((header, value))
-        };
-        written.iter().map(one).collect()
-    }
-
-    fn facts(
-        &self,
-        provider: &ProviderFacts,
-        model: &str,
-        written: &file::Deployment,
-    ) -> Result<ModelFacts, ConfigError> {
-        let mut facts = self.world.catalog.facts(provider.name, model).unwrap_or_default();
-        if let Some(price) = &written.price {
-            facts.price = Some(price_of(price).map_err(|e| ConfigError::at(written.provider.referenced, e))?);
-        }
-        if written.max_output_tokens.is_some() {
-            facts.max_output_tokens = written.max_output_tokens;
-        }
-        Ok(facts)
-    }
-
-    /// `text` with each `${NAME}` replaced by the variable.
-    fn interpolate(&self, text: &str) -> Result<String, String> {
-        if let Some(name) = text.strip_prefix("os.environ/") {
-            return self.world.environment.variable(name).ok_or_else(|| format!("{name} is not set"));
-        }
-        let mut out = String::new();
-        let mut rest = text;
-        while let Some((before, after)) = rest.split_once("${") {
-            let (name, tail) = after.split_once('}').ok_or("a `${` without `}`")?;
-            out.push_str(before);
-            out.push_str(&self.world.environment.variable(name).ok_or_else(|| format!("{name} is not set"))?);
-            rest = tail;
-        }
-        Ok(out + rest)
-    }
 }
 
 fn listen(written: Option<&Spanned<String>>, overrides: &Overrides) -> Result<SocketAddr, ConfigError> {
@@ -364,49 +160,6 @@ fn listen(written: Option<&Spanned<String>>, overrides: &Overrides) -> Result<So
         address.set_port(port);
     }
     Ok(address)
-}
-
-fn deployment_id(provider: &ProviderFacts, model: &str, base_url: &str) -> String {
-    match provider.base_url {
-        Some(usual) if usual != base_url => {
-            let host = base_url.split_once("://").map_or(base_url, |(_, rest)| rest);
-            format!("{}/{model}@{host}", provider.name)
-        }
-        Some(_) => format!("{}/{model}", provider.name),
-        None => {
-            let host = base_url.split_once("://").map_or(base_url, |(_, rest)| rest);
-            format!("{}/{model}@{host}", provider.name)
-        }
-    }
-}
-
-fn format(
-    provider: &ProviderFacts,
-    written: Option<&Spanned<String>>,
-) -> Result<Option<Arc<str>>, ConfigError> {
-    let Some(written) = written else { return Ok(None) };
-    if provider.formats.contains(&written.value.as_str()) {
-        return Ok(Some(Arc::from(written.value.as_str())));
-    }
-    let message = format!("provider `{}` does not speak `{}`", provider.name, written.value);
-    Err(ConfigError::at(written.referenced, message)
-        .hint(format!("it speaks: {}", provider.formats.join(", "))))
-}
-
-fn price_of(written: &PriceWritten) -> Result<Price, String> {
-    // USD per 10⁶ tokens is 10¹²⁻⁶ pico-dollars per token.
-    let read = |text: &str| decimal(text, 6).map_err(|e| format!("price `{text}`: {e}"));
-    let optional = |text: &Option<String>| text.as_deref().map(read).transpose();
-    Ok(Price {
-        rates: Rates {
-            input: read(&written.input_usd_per_mtok)?,
-            output: read(&written.output_usd_per_mtok)?,
-            cache_read: optional(&written.cache_read_usd_per_mtok)?,
-            cache_write: optional(&written.cache_write_usd_per_mtok)?,
-            ..Rates::default()
-        },
-        tiers: Vec::new(),
-    })
 }
 
 fn routing(written: &file::Routing, models: &Models) -> Result<Routing, ConfigError> {
@@ -433,7 +186,7 @@ fn routing(written: &file::Routing, models: &Models) -> Result<Routing, ConfigEr
     })
 }
 
-fn timeouts(own: &file::Timeouts, shared: &file::Timeouts) -> Timeouts {
+pub(super) fn timeouts(own: &file::Timeouts, shared: &file::Timeouts) -> Timeouts {
     Timeouts {
         connect: millis(own.connect_ms.or(shared.connect_ms), 10_000),
         first_byte: millis(own.first_byte_ms.or(shared.first_byte_ms), 300_000),

@@ -64,6 +64,7 @@ impl fmt::Debug for SecretRef {
 
 impl<'de> Deserialize<'de> for SecretRef {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        const QUOTES: &str = "a number or a truth value where a secret is expected: put it in quotes";
         struct Reference;
         impl<'de> Visitor<'de> for Reference {
             type Value = SecretRef;
@@ -76,9 +77,21 @@ impl<'de> Deserialize<'de> for SecretRef {
                 Ok(SecretRef::parse(text))
             }
 
-            // YAML would drop a leading zero, and the default message would show the value.
+            // YAML would change how it is written, and the default message would show the value.
             fn visit_u64<E: de::Error>(self, _: u64) -> Result<SecretRef, E> {
-                Err(de::Error::custom("a number where a secret is expected: put it in quotes"))
+                Err(de::Error::custom(QUOTES))
+            }
+
+            fn visit_i64<E: de::Error>(self, _: i64) -> Result<SecretRef, E> {
+                Err(de::Error::custom(QUOTES))
+            }
+
+            fn visit_f64<E: de::Error>(self, _: f64) -> Result<SecretRef, E> {
+                Err(de::Error::custom(QUOTES))
+            }
+
+            fn visit_bool<E: de::Error>(self, _: bool) -> Result<SecretRef, E> {
+                Err(de::Error::custom(QUOTES))
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<SecretRef, A::Error> {

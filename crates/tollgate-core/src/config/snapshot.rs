@@ -127,6 +127,8 @@ pub struct Deployment {
     pub tpm: Option<u64>,
     /// Price and limits of the model; what the configuration says wins over the catalog.
     pub facts: ModelFacts,
+    /// What the configuration says of the model.
+    pub configured: ModelFacts,
     /// Whether it takes images by URL.
     pub image_urls: bool,
     /// Whether it understands `stream_options.include_usage`.
@@ -148,10 +150,10 @@ impl Deployment {
         }
     }
 
-    /// The same deployment, with other facts about its model.
+    /// The same deployment, for a model of which the catalog knows `facts`.
     #[must_use]
     pub fn with_facts(&self, facts: ModelFacts) -> Self {
-        Self { facts, ..self.clone() }
+        Self { facts: facts.overridden_by(&self.configured), ..self.clone() }
     }
 }
 

@@ -4,6 +4,8 @@ use bytes::Bytes;
 use http::header;
 use tollgate_core::fault::{Fault, FaultClass};
 use tollgate_llm::formats::{Format, Peek};
+use tollgate_llm::json::without_base64;
+use tollgate_llm::providers::Operation;
 
 use super::body_fault;
 use crate::inbound::Inbound;
@@ -18,6 +20,8 @@ pub struct Call {
     pub body: Bytes,
     /// What was read of it.
     pub peek: Peek,
+    /// The body with its images fetched, once an attempt has needed that.
+    pub inlined: tokio::sync::OnceCell<Option<String>>,
 }
 
 impl Call {
@@ -28,7 +32,12 @@ impl Call {
 }
 
 /// Reads the request.
-pub(super) async fn parse(format: &dyn Format, inbound: Inbound, ticket: &mut Ticket) -> Result<Call, Fault> {
+pub(super) async fn parse(
+    format: &dyn Format,
+    operation: Operation,
+    inbound: Inbound,
+    ticket: &mut Ticket,
+) -> Result<Call, Fault> {
     check_encoding(&inbound)?;
     let Inbound { head, body, .. } = inbound;
     let body = body.read(&ticket.runtime.snapshot).await?;
@@ -48,8 +57,20 @@ pub(super) async fn parse(format: &dyn Format, inbound: Inbound, ticket: &mut Ti
         )
         .param("model"));
     }
-    ticket.parsed(&peek.model, peek.stream, body.len());
-    Ok(Call { head, body, peek })
+    ticket.parsed(&peek.model, peek.stream, body.len(), prompt_bytes(text));
+    if operation != Operation::Chat {
+        ticket.free();
+    }
+    Ok(Call { head, body, peek, inlined: tokio::sync::OnceCell::new() })
+}
+
+/// The bytes of a request that an estimate of its tokens counts: pictures and documents are not billed by the
+/// length of their base64.
+fn prompt_bytes(text: &str) -> u64 {
+    // What the large providers bill for a picture of ordinary size, about 1,500 tokens, as bytes of text.
+    const EACH: u64 = 6_000;
+    let (rest, attachments) = without_base64(text);
+    rest as u64 + attachments as u64 * EACH
 }
 
 /// Bodies are JSON, not compressed. A web page can send other types without asking (CORS "simple requests"), so

@@ -33,11 +33,17 @@ pub(super) async fn inline(
     if found.len() > MOST {
         return Err(refuse(&found[MOST].1, "there are more images than are fetched for one request"));
     }
+    let most_bytes = ticket.runtime.snapshot.limits.request_body_bytes;
     let mut edits = Vec::with_capacity(found.len());
+    let mut bytes = 0;
     for (span, url) in found {
         let fetched = egress::image(ticket.gate(), &rules, &url, ticket.call_id)
             .await
             .map_err(|why| refuse(&url, &why))?;
+        bytes += fetched.body.len();
+        if bytes > most_bytes {
+            return Err(refuse(&url, "all images together are larger than limits.request_body_bytes"));
+        }
         edits.push(format.inline_image(span, &fetched.content_type, &STANDARD.encode(&fetched.body)));
     }
     ticket.edited("image_url: fetched and sent as bytes");

@@ -46,7 +46,7 @@ impl Protocol for Llm {
     }
 
     async fn parse(&self, inbound: Inbound, ticket: &mut Ticket) -> Result<Call, Fault> {
-        call::parse(self.format, inbound, ticket).await
+        call::parse(self.format, self.operation, inbound, ticket).await
     }
 
     fn head<'a>(&self, call: &'a Call) -> &'a http::request::Parts {

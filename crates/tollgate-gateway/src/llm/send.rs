@@ -20,7 +20,7 @@ use crate::gathered::Gathered;
 use crate::policies::VIA;
 use crate::relay::Stream;
 use crate::route::Candidate;
-use crate::settle::{Ticket, prompt_only};
+use crate::settle::Ticket;
 use crate::upstream::{SendError, UpstreamBody, UpstreamRequest, UpstreamResponse};
 
 /// A request in the upstream's format, and what its answer needs.
@@ -48,13 +48,14 @@ pub(super) async fn send(
     let Some(path) = (provider.path)(llm.operation)
         .filter(|_| llm.operation == Operation::Chat || format.name() == llm.format.name())
     else {
-        return count_here(llm, call, ticket).map_err(Failed::from);
+        return count_here(llm, ticket).map_err(Failed::from);
     };
     let prepared = prepare(llm, call, candidate, provider, format, ticket).await?;
     let request = request(llm, call, candidate, provider, format, path, prepared.body.clone(), ticket)?;
     let total_deadline = ticket.arrived + deployment.timeouts.total;
     let first_deadline = (Instant::now() + deployment.timeouts.first_byte).min(total_deadline);
     let upstream = std::sync::Arc::clone(&ticket.gate().parts.upstream);
+    ticket.sent();
     let sent = tokio::time::timeout_at(first_deadline, upstream.send(request)).await;
     let response = match sent {
         Err(_) => return Err(first_byte_too_late(deployment.timeouts.first_byte, ticket)),
@@ -66,7 +67,7 @@ pub(super) async fn send(
         Ok(Err(SendError::Broken(why))) => {
             let fault =
                 Fault::new(FaultClass::Cut, format!("{}: the connection broke: {why}", deployment.id));
-            return Err(Failed { fault, billed: Some(prompt_only(ticket.request_bytes())) });
+            return Err(Failed { fault, billed: Some(ticket.prompt_only()) });
         }
         Ok(Ok(response)) => response,
     };
@@ -83,8 +84,8 @@ pub(super) async fn send(
 }
 
 /// Counts tokens for an upstream that has no such operation: an estimate, and the answer says so.
-fn count_here(llm: &Llm, call: &Call, ticket: &mut Ticket) -> Result<Answer, Fault> {
-    let tokens = estimate_tokens(call.body.len() as u64);
+fn count_here(llm: &Llm, ticket: &mut Ticket) -> Result<Answer, Fault> {
+    let tokens = ticket.prompt_only().input_tokens;
     ticket.edited("count_tokens: estimated by the gate");
     let body = llm
         .format
@@ -107,8 +108,7 @@ async fn prepare(
     ticket: &mut Ticket,
 ) -> Result<Prepared, Fault> {
     let deployment = &candidate.deployment;
-    let inlined =
-        if deployment.image_urls { None } else { images::inline(llm.format, call.text(), ticket).await? };
+    let inlined = if deployment.image_urls { &None } else { inlined(llm, call, candidate, ticket).await? };
     let text = inlined.as_deref().unwrap_or_else(|| call.text());
     let target = Target {
         model: candidate.upstream_model.to_string(),
@@ -124,7 +124,7 @@ async fn prepare(
     let created = ticket.gate().parts.clock.now().as_second();
     if format.name() == llm.format.name() {
         let same = llm.format.same_format(text, &target).map_err(|e| body_fault(&e))?;
-        let body = match (same.edits.is_empty(), &inlined) {
+        let body = match (same.edits.is_empty(), inlined) {
             (true, None) => call.body.clone(),
             _ => Bytes::from(splice(text, same.edits)),
         };
@@ -136,6 +136,22 @@ async fn prepare(
         });
     }
     translate(llm, text, format, &target, created, ticket)
+}
+
+/// The body with its images fetched: once a call, whatever is tried, and within its time.
+async fn inlined<'a>(
+    llm: &Llm,
+    call: &'a Call,
+    candidate: &Candidate,
+    ticket: &mut Ticket,
+) -> Result<&'a Option<String>, Fault> {
+    let total = candidate.deployment.timeouts.total;
+    let deadline = ticket.arrived + total;
+    let fetch = call.inlined.get_or_try_init(|| images::inline(llm.format, call.text(), ticket));
+    match tokio::time::timeout_at(deadline, fetch).await {
+        Ok(inlined) => inlined,
+        Err(_) => Err(timed_out("the call did not end", total, "total_ms")),
+    }
 }
 
 fn translate(
@@ -222,7 +238,7 @@ fn via(call: &Call, instance: &str) -> HeaderValue {
 fn first_byte_too_late(limit: Duration, ticket: &Ticket) -> Failed {
     Failed {
         fault: timed_out("the upstream did not begin to answer", limit, "first_byte_ms"),
-        billed: Some(prompt_only(ticket.request_bytes())),
+        billed: Some(ticket.prompt_only()),
     }
 }
 
@@ -233,7 +249,12 @@ async fn refused(
     format: &dyn Format,
     deadline: Instant,
 ) -> Fault {
-    let body = match tokio::time::timeout_at(deadline, collect(&mut response.body, ERROR_BYTES)).await {
+    let body = match tokio::time::timeout_at(
+        deadline,
+        collect(&mut response.body, ERROR_BYTES, candidate.deployment.timeouts.idle),
+    )
+    .await
+    {
         Ok(Ok(body)) => body,
         _ => Bytes::new(),
     };
@@ -276,7 +297,7 @@ impl Exchange<'_> {
         ticket: &mut Ticket,
     ) -> Result<Answer, Failed> {
         self.expect_type(&response, "text/event-stream")
-            .map_err(|fault| Failed { fault, billed: Some(prompt_only(ticket.request_bytes())) })?;
+            .map_err(|fault| Failed { fault, billed: Some(ticket.prompt_only()) })?;
         let stage = if self.prepared.same_format {
             Stage::same(self.format.watcher(self.prepared.hide_usage))
         } else {
@@ -289,7 +310,7 @@ impl Exchange<'_> {
             Err(_) => Err(first_byte_too_late(limit, ticket)),
             Ok(Err(fault)) => Err(Failed {
                 fault: explained(fault, &self.candidate.deployment),
-                billed: Some(stream.usage(ticket.request_bytes())),
+                billed: Some(stream.usage(ticket.prompt_only())),
             }),
             Ok(Ok(())) => Ok(Answer::Stream { headers, stream: Box::new(stream) }),
         }
@@ -302,12 +323,15 @@ impl Exchange<'_> {
         ticket: &mut Ticket,
     ) -> Result<Answer, Failed> {
         self.expect_type(&response, "application/json")
-            .map_err(|fault| Failed { fault, billed: Some(prompt_only(ticket.request_bytes())) })?;
-        let billed = || Some(prompt_only(ticket.request_bytes()));
+            .map_err(|fault| Failed { fault, billed: Some(ticket.prompt_only()) })?;
+        let billed = || Some(ticket.prompt_only());
         let limit = ticket.runtime.snapshot.limits.response_body_bytes;
         let total = self.candidate.deployment.timeouts.total;
-        let body = match tokio::time::timeout_at(self.total_deadline, collect(&mut response.body, limit))
-            .await
+        let body = match tokio::time::timeout_at(
+            self.total_deadline,
+            collect(&mut response.body, limit, self.candidate.deployment.timeouts.idle),
+        )
+        .await
         {
             Err(_) => {
                 return Err(Failed {
@@ -363,12 +387,13 @@ impl Exchange<'_> {
 }
 
 fn estimate(ticket: &Ticket, answer_bytes: usize) -> Usage {
-    Usage { output_tokens: estimate_tokens(answer_bytes as u64), ..prompt_only(ticket.request_bytes()) }
+    Usage { output_tokens: estimate_tokens(answer_bytes as u64), ..ticket.prompt_only() }
 }
 
-async fn collect(body: &mut UpstreamBody, limit: usize) -> Result<Bytes, String> {
+async fn collect(body: &mut UpstreamBody, limit: usize, idle: Duration) -> Result<Bytes, String> {
     let mut gathered = Gathered::new(limit);
-    while let Some(piece) = body.piece().await.transpose()? {
+    let late = |_| format!("it did not go on within {} ms (timeouts.idle_ms)", idle.as_millis());
+    while let Some(piece) = tokio::time::timeout(idle, body.piece()).await.map_err(late)?.transpose()? {
         gathered
             .push(piece)
             .map_err(|_| format!("it is larger than {limit} bytes (limits.response_body_bytes)"))?;

@@ -7,6 +7,9 @@ use tollgate_llm::chat::Event;
 use tollgate_llm::formats::{StreamReader, StreamWriter, Watch, Watcher};
 use tollgate_llm::sse::SseEvent;
 
+/// What a translation may hold back of a stream whose parts are interleaved.
+const MOST_HELD: usize = 8 << 20;
+
 /// What a stream passes through.
 pub enum Stage {
     /// Unchanged.
@@ -82,6 +85,9 @@ impl Stage {
         match self {
             Self::Same { watcher, begun } => {
                 let watch = watcher.event(event);
+                if watch == Watch::Last && !*begun {
+                    return Fed::Garbage("it ended before it began".to_owned());
+                }
                 *begun |= !event.data.is_empty() && !matches!(watch, Watch::Failed(_) | Watch::Garbage);
                 match watch {
                     Watch::Forward => out.extend_from_slice(&event.raw),
@@ -139,19 +145,24 @@ impl Seen {
         for event in events {
             let last = match &event {
                 Event::Failed(error) => return Fed::Failed(error.clone()),
+                Event::Done if !self.begun => return Fed::Garbage("it ended before it began".to_owned()),
                 Event::Done => true,
                 other => {
                     self.note(other);
                     false
                 }
             };
-            self.begun = true;
+            self.begun |= matches!(event, Event::Start { .. });
             writer.write(event, out);
             if last {
                 return Fed::Last;
             }
         }
-        Fed::More
+        if writer.held() > MOST_HELD {
+            Fed::Garbage("it interleaves more than can be held back".to_owned())
+        } else {
+            Fed::More
+        }
     }
 
     fn note(&mut self, event: &Event) {

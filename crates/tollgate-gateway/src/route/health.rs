@@ -57,13 +57,6 @@ impl Health {
         rest.is_some()
     }
 
-    /// Takes a success into account.
-    pub fn succeeded(&self) {
-        let mut state = self.0.lock();
-        state.failures = None;
-        state.resting_until = None;
-    }
-
     /// Counts a request against the deployment's limits; `Err` is how long until there is room.
     pub fn take(&self, deployment: &Deployment, now: Instant) -> Result<(), Duration> {
         if deployment.rpm.is_none() && deployment.tpm.is_none() {

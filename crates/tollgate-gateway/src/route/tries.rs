@@ -3,7 +3,7 @@
 //! Within a model: each deployment in its order, then around again with a pause, as often as `retries` says.
 //! Then the models that configuration names for this kind of failure, each in the same way.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +29,12 @@ pub struct Tries {
     pauses: u32,
     /// Deployments of this model that must not be tried again in this call.
     ruled_out: Vec<Arc<str>>,
+    /// Deployments of this model that were tried.
+    tried: Vec<Arc<str>>,
+    /// The one that was tried last.
+    last: Option<Arc<str>>,
+    /// When a deployment that asked for patience may be tried again.
+    not_before: BTreeMap<Arc<str>, Instant>,
     /// Further models, once a failure has chosen the list.
     fallbacks: Option<VecDeque<Found>>,
     /// Attempts of the call so far.
@@ -62,6 +68,9 @@ impl Tries {
             here: 0,
             pauses: 0,
             ruled_out: Vec::new(),
+            tried: Vec::new(),
+            last: None,
+            not_before: BTreeMap::new(),
             fallbacks: None,
             total: 0,
         }
@@ -71,15 +80,41 @@ impl Tries {
     pub fn first(&mut self, now: Instant) -> Result<Candidate, Fault> {
         let asked = self.route.first.clone();
         self.enter(&asked, now);
+        if let Some(instead) = self.instead_of_resting(&asked, now) {
+            return Ok(instead);
+        }
         let fault = if self.group.is_empty() {
             unavailable(&asked.model.name, &asked.model.deployments)
         } else {
             match self.pick(now) {
-                Ok(candidate) => return Ok(candidate),
+                Ok((candidate, _)) => return Ok(candidate),
                 Err(wait) => full(&asked.model.name, wait),
             }
         };
         self.next_model(&fault, now).ok_or(fault)
+    }
+
+    /// A fallback that does not rest, when all of the model that was asked for does. The model itself is tried
+    /// after the others.
+    fn instead_of_resting(&mut self, asked: &Found, now: Instant) -> Option<Candidate> {
+        let rests = |candidate: &Candidate| candidate.health.resting(now).is_some();
+        if self.group.is_empty() || !self.group.iter().all(rests) {
+            return None;
+        }
+        let mut others: VecDeque<Found> = self.route.fallbacks(FaultClass::UpstreamFailed).to_vec().into();
+        while let Some(found) = others.pop_front() {
+            if self.runtime.candidates(&found, &*self.gate.parts.catalog).iter().all(rests) {
+                continue;
+            }
+            self.enter(&found, now);
+            if let Ok((candidate, _)) = self.pick(now) {
+                others.push_back(asked.clone());
+                self.fallbacks = Some(others);
+                return Some(candidate);
+            }
+        }
+        self.enter(asked, now);
+        None
     }
 
     /// What to do after `fault`.
@@ -103,6 +138,7 @@ impl Tries {
         self.here = 0;
         self.pauses = 0;
         self.ruled_out.clear();
+        self.tried.clear();
     }
 
     /// Another attempt at the model that just failed.
@@ -110,27 +146,27 @@ impl Tries {
         if matches!(fault.class, FaultClass::ContextWindow | FaultClass::ContentPolicy) {
             return None;
         }
-        let last = (self.at + self.group.len() - 1) % self.group.len();
-        let last = Arc::clone(&self.group[last].deployment.id);
+        let last = Arc::clone(self.last.as_ref()?);
         if !fault.retryable() {
             self.ruled_out.push(Arc::clone(&last));
+        }
+        if let Some(wait) = fault.retry_after {
+            self.not_before.insert(last, now + wait);
         }
         // What this deployment cannot do another may, and finding out costs no retry.
         let spends = fault.class != FaultClass::Unsupported;
         if spends && self.here > self.runtime.snapshot.routing.retries {
             return None;
         }
-        let around = self.at >= self.group.len();
-        let candidate = self.pick(now).ok()?;
-        let pause =
-            if around || candidate.deployment.id == last { self.pause(fault)? } else { Duration::ZERO };
+        let (candidate, pause) = self.pick(now).ok()?;
         Some(Next::Try(pause, candidate))
     }
 
-    /// How long to wait before going around again; `None` when the upstream asks for more than is waited for.
-    fn pause(&mut self, fault: &Fault) -> Option<Duration> {
+    /// How long to wait before `id` is tried again; `None` when that is longer than is waited for.
+    fn pause_before(&mut self, id: &Arc<str>, now: Instant) -> Option<Duration> {
         let routing = &self.runtime.snapshot.routing;
-        if let Some(asked) = fault.retry_after {
+        let asked = self.not_before.get(id).map_or(Duration::ZERO, |at| at.saturating_duration_since(now));
+        if !self.tried.contains(id) || !asked.is_zero() {
             return (asked <= routing.backoff_max).then_some(asked);
         }
         let most = routing.backoff.saturating_mul(1 << self.pauses.min(16)).min(routing.backoff_max);
@@ -140,20 +176,25 @@ impl Tries {
         Some(most / 2 + Duration::from_millis(jitter))
     }
 
-    /// The next candidate of the group that has room; `Err` is how long until one has.
-    fn pick(&mut self, now: Instant) -> Result<Candidate, Duration> {
+    /// The next candidate of the group that may be tried and has room, and the pause before it; `Err` is how long
+    /// until one has room.
+    fn pick(&mut self, now: Instant) -> Result<(Candidate, Duration), Duration> {
         let mut soonest = Duration::MAX;
         for _ in 0..self.group.len() {
-            let candidate = &self.group[self.at % self.group.len()];
+            let candidate = self.group[self.at % self.group.len()].clone();
+            let id = &candidate.deployment.id;
             self.at += 1;
-            if self.ruled_out.contains(&candidate.deployment.id) {
+            if self.ruled_out.contains(id) {
                 continue;
             }
+            let Some(pause) = self.pause_before(id, now) else { continue };
             match candidate.health.take(&candidate.deployment, now) {
                 Ok(()) => {
                     self.here += 1;
                     self.total += 1;
-                    return Ok(candidate.clone());
+                    self.last = Some(Arc::clone(id));
+                    self.tried.push(Arc::clone(id));
+                    return Ok((candidate, pause));
                 }
                 Err(wait) => soonest = soonest.min(wait),
             }
@@ -168,7 +209,7 @@ impl Tries {
         }
         while let Some(found) = self.fallbacks.as_mut().and_then(VecDeque::pop_front) {
             self.enter(&found, now);
-            if let Ok(candidate) = self.pick(now) {
+            if let Ok((candidate, _)) = self.pick(now) {
                 return Some(candidate);
             }
         }

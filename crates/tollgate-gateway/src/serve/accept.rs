@@ -27,6 +27,9 @@ const HEAD_TIME: Duration = Duration::from_secs(30);
 /// For a client to read what it asked for.
 const WRITE_TIME: Duration = Duration::from_mins(2);
 
+/// For a connection, whatever happens on it.
+const AGE: Duration = Duration::from_hours(12);
+
 /// Concurrent requests on one HTTP/2 connection.
 const STREAMS: u32 = 250;
 
@@ -57,6 +60,7 @@ pub async fn serve(
             Ok(accepted) => accepted,
             Err(error) => {
                 // Out of file descriptors, mostly: a moment later some are free again.
+                gate.cut();
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
@@ -140,10 +144,15 @@ impl Connection {
                 Ok::<_, Infallible>(routes::handle(&gate, inbound).await)
             }
         });
-        let io = TokioIo::new(Patient::new(stream, WRITE_TIME));
+        let io = TokioIo::new(Patient::new(stream, WRITE_TIME, HEAD_TIME));
         let connection = builder.serve_connection(io, service).into_owned();
-        if let Err(error) = watcher.watch(connection).await {
-            tracing::debug!(error = %crate::upstream::reason(&*error), "a connection ended early");
+        // On HTTP/2 a client can keep a stream open without ever reading it; the connection's age bounds that.
+        match tokio::time::timeout(AGE, watcher.watch(connection)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::debug!(error = %crate::upstream::reason(&*error), "a connection ended early")
+            }
+            Err(_) => tracing::debug!("a connection was closed for its age"),
         }
     }
 }

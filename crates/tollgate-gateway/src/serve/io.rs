@@ -14,11 +14,18 @@ pub(super) struct Patient<S> {
     stream: S,
     limit: Duration,
     stuck: Option<Pin<Box<Sleep>>>,
+    /// Until when the first bytes must have come; `None` once they have.
+    opening: Option<Pin<Box<Sleep>>>,
+    received: usize,
 }
 
+/// What a server must have read to tell HTTP/1 from HTTP/2 (RFC 9113 §3.4); before it has, no other limit holds.
+const PREFACE: usize = 24;
+
 impl<S> Patient<S> {
-    pub(super) fn new(stream: S, limit: Duration) -> Self {
-        Self { stream, limit, stuck: None }
+    pub(super) fn new(stream: S, limit: Duration, opening: Duration) -> Self {
+        let opening = Some(Box::pin(tokio::time::sleep(opening)));
+        Self { stream, limit, stuck: None, opening, received: 0 }
     }
 
     fn watch<T>(
@@ -44,7 +51,18 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        let Some(opening) = &mut self.opening else { return read };
+        if read.is_ready() {
+            self.received += buffer.filled().len() - before;
+            if self.received >= PREFACE {
+                self.opening = None;
+            }
+            return read;
+        }
+        std::task::ready!(opening.as_mut().poll(cx));
+        Poll::Ready(Err(std::io::Error::new(std::io::ErrorKind::TimedOut, "the client sent no request")))
     }
 }
 
@@ -89,9 +107,20 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
+    async fn a_client_that_says_nothing_is_given_up() {
+        let (near, mut far) = tokio::io::duplex(64);
+        let mut patient = Patient::new(near, Duration::from_secs(5), Duration::from_secs(3));
+        far.write_all(b"PRI").await.unwrap();
+        let started = Instant::now();
+        let mut all = Vec::new();
+        let error = tokio::io::AsyncReadExt::read_to_end(&mut patient, &mut all).await.unwrap_err();
+        assert_eq!((error.kind(), started.elapsed()), (std::io::ErrorKind::TimedOut, Duration::from_secs(3)));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_client_that_stops_reading_is_given_up() {
         let (near, _far) = tokio::io::duplex(16);
-        let mut patient = Patient::new(near, Duration::from_secs(5));
+        let mut patient = Patient::new(near, Duration::from_secs(5), Duration::MAX / 4);
         let started = Instant::now();
         let error = patient.write_all(&[0; 100]).await.unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);

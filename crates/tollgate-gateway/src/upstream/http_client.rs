@@ -15,12 +15,16 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use parking_lot::RwLock;
 use rustls::ClientConfig;
 
+use super::in_time::InTime;
 use super::{Boxed, SendError, Upstream, UpstreamBody, UpstreamRequest, UpstreamResponse, reason};
 
-type HyperClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+type HyperClient = Client<InTime<HttpsConnector<HttpConnector>>, Full<Bytes>>;
 
 /// Connections that nothing has used for this long are closed.
 const POOL_IDLE: Duration = Duration::from_secs(60);
+
+/// How often a quiet connection is tried.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
 /// Idle connections kept per host.
 const POOL_SIZE: usize = 256;
@@ -57,7 +61,7 @@ impl HttpClient {
             .map_err(|e| SendError::Connect(format!("the system's certificates cannot be read: {e}")))?;
         let mut http = HttpConnector::new();
         http.set_nodelay(true);
-        http.set_connect_timeout(Some(connect_timeout));
+        http.set_keepalive(Some(KEEP_ALIVE));
         http.enforce_http(false);
         let https = HttpsConnectorBuilder::new()
             .with_tls_config(tls)
@@ -69,7 +73,10 @@ impl HttpClient {
             .pool_max_idle_per_host(POOL_SIZE)
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
-            .build(https);
+            // A connection that died silently is found out before calls wait on it.
+            .http2_keep_alive_interval(KEEP_ALIVE)
+            .http2_keep_alive_while_idle(true)
+            .build(InTime { connector: https, limit: connect_timeout });
         Ok(Arc::clone(self.clients.write().entry(connect_timeout).or_insert_with(|| Arc::new(client))))
     }
 }

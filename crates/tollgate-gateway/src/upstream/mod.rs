@@ -2,6 +2,7 @@
 
 pub mod egress;
 mod http_client;
+mod in_time;
 mod played;
 mod simulator;
 

@@ -112,6 +112,10 @@ pub trait StreamReader: Send {
 pub trait StreamWriter: Send {
     /// The bytes that `event` stands for; may be none.
     fn write(&mut self, event: Event, out: &mut Vec<u8>);
+    /// Bytes that it holds back until their turn comes.
+    fn held(&self) -> usize {
+        0
+    }
 }
 
 /// How a fault is shown to a client.

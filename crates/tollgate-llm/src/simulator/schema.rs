@@ -1,24 +1,31 @@
 //! An instance of a JSON schema: the smallest that the keywords people use allow.
 
+use std::cell::Cell;
+
 use serde_json::{Map, Value, json};
 
 /// An instance of `schema`. Texts are taken from `prompt` where they are free.
 pub(super) fn instance(schema: &Value, prompt: &str) -> Value {
-    Maker { root: schema, prompt }.make(schema, 0)
+    // A schema of a few lines can describe more values than fit into memory.
+    const MOST_VALUES: usize = 500;
+    Maker { root: schema, prompt, left: Cell::new(MOST_VALUES) }.make(schema, 0)
 }
 
 struct Maker<'a> {
     root: &'a Value,
     prompt: &'a str,
+    /// Values that may still be made.
+    left: Cell<usize>,
 }
 
 impl Maker<'_> {
     fn make(&self, schema: &Value, depth: usize) -> Value {
         // A schema may refer to itself; an instance must end.
         const DEEPEST: usize = 8;
-        if depth > DEEPEST {
+        if depth > DEEPEST || self.left.get() == 0 {
             return Value::Null;
         }
+        self.left.set(self.left.get() - 1);
         for keyword in ["const", "default"] {
             if let Some(value) = schema.get(keyword) {
                 return value.clone();
@@ -139,6 +146,15 @@ mod tests {
             let made = instance(&schema, "How is the weather in Paris?");
             assert!(jsonschema::is_valid(&schema, &made), "{schema} → {made}");
         }
+    }
+
+    #[test]
+    fn a_small_schema_cannot_ask_for_a_large_answer() {
+        let nested = (0..9).fold(
+            json!({ "type": "string" }),
+            |inner, _| json!({ "type": "array", "minItems": 16, "items": inner }),
+        );
+        assert!(instance(&nested, "").to_string().len() < 100_000);
     }
 
     #[test]

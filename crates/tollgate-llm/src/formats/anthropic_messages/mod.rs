@@ -108,7 +108,7 @@ impl Format for AnthropicMessages {
     }
 
     fn response_headers(&self, name: &str) -> bool {
-        name.starts_with("anthropic-") || name == "retry-after"
+        name.starts_with("anthropic-ratelimit-") || name == "retry-after"
     }
 
     fn request_id<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {

@@ -199,4 +199,9 @@ impl StreamWriter for EventWriter {
             Event::Failed(_) => {}
         }
     }
+
+    fn held(&self) -> usize {
+        self.held_text.len()
+            + self.waiting.values().map(|call| call.arguments.len() + call.name.len()).sum::<usize>()
+    }
 }

@@ -189,12 +189,16 @@ fn write_output(
         "description": "Gives the answer. Call it exactly once, with the whole answer as its arguments.",
         "input_schema": schema,
     });
-    // Beside other tools the model must stay free to call those; alone it is the only way to answer.
-    let choice = if request.tools.is_empty() {
-        json!({ "type": "tool", "name": SCHEMA_TOOL })
-    } else {
-        json!({ "type": "any" })
+    // Beside other tools the model must stay free to call those; otherwise it is the only way to answer.
+    let mut choice = match &request.tool_choice {
+        _ if request.tools.is_empty() => json!({ "type": "tool", "name": SCHEMA_TOOL }),
+        Some(ToolChoice::None) => json!({ "type": "tool", "name": SCHEMA_TOOL }),
+        Some(ToolChoice::Named(name)) => json!({ "type": "tool", "name": name }),
+        _ => json!({ "type": "any" }),
     };
+    if request.parallel_tools == Some(false) {
+        choice["disable_parallel_tool_use"] = true.into();
+    }
     if let Some(Value::Array(tools)) = body.get_mut("tools") {
         tools.push(tool);
     } else {

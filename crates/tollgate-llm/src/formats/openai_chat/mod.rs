@@ -102,7 +102,8 @@ impl Format for OpenAiChat {
     }
 
     fn request_headers(&self) -> &'static [&'static str] {
-        &["openai-beta", "openai-organization", "openai-project"]
+        // Not organization and project: they belong to the client's own account, the credential to the gate's.
+        &["openai-beta"]
     }
 
     fn response_headers(&self, name: &str) -> bool {

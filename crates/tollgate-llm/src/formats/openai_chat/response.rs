@@ -62,7 +62,7 @@ pub(super) fn read(body: &[u8]) -> Result<Response, String> {
         .collect();
     let stop = match &choice.message.refusal {
         Some(_) => StopReason::Refused,
-        None => stop_reason(choice.finish_reason.as_deref().unwrap_or("stop")),
+        None => stop_reason(choice.finish_reason.as_deref().unwrap_or("stop"), !tool_calls.is_empty()),
     };
     Ok(Response {
         id: written.id,
@@ -111,8 +111,10 @@ pub(super) fn write(response: &Response, answer: &AnswerFor) -> Vec<u8> {
     body.to_string().into_bytes()
 }
 
-pub(super) fn stop_reason(finish: &str) -> StopReason {
+/// A forced call ends with `stop` at several servers, OpenAI's among them: that tools are called counts.
+pub(super) fn stop_reason(finish: &str, calls_tools: bool) -> StopReason {
     match finish {
+        "stop" if calls_tools => StopReason::ToolCalls,
         "length" => StopReason::MaxTokens,
         "tool_calls" | "function_call" => StopReason::ToolCalls,
         "content_filter" => StopReason::Refused,

@@ -17,7 +17,7 @@ struct Chunk {
     #[serde(default)]
     model: String,
     #[serde(default)]
-    choices: Vec<Choice>,
+    choices: Option<Vec<Choice>>,
     usage: Option<WireUsage>,
 }
 
@@ -55,8 +55,8 @@ struct FunctionDelta {
 #[derive(Default)]
 pub(super) struct ChunkReader {
     started: bool,
-    /// The upstream's index of each call that has begun.
-    calls: Vec<usize>,
+    /// The upstream's index and id of each call that has begun.
+    calls: Vec<(usize, Option<String>)>,
     refused: bool,
 }
 
@@ -66,14 +66,18 @@ impl ChunkReader {
         let id = delta.id.filter(|id| !id.is_empty());
         // Without an index, an id begins a call and anything else goes on with the last one.
         let upstream = delta.index.unwrap_or_else(|| match (&id, self.calls.last()) {
-            (None, Some(last)) => *last,
-            (Some(_), Some(last)) => last + 1,
+            (None, Some((last, _))) => *last,
+            (Some(_), Some((last, _))) => last + 1,
             (_, None) => 0,
         });
-        let index = match self.calls.iter().position(|known| *known == upstream) {
+        // Some servers give every call the same index: then another id is another call.
+        let goes_on = |(known, known_id): &(usize, Option<String>)| {
+            *known == upstream && (id.is_none() || *known_id == id)
+        };
+        let index = match self.calls.iter().rposition(goes_on) {
             Some(index) => index,
             None => {
-                self.calls.push(upstream);
+                self.calls.push((upstream, id.clone()));
                 let index = self.calls.len() - 1;
                 let id = id.unwrap_or_else(|| format!("call_{index}"));
                 out.push(Event::ToolStart { index, id, name: function.name.unwrap_or_default() });
@@ -99,11 +103,17 @@ impl StreamReader for ChunkReader {
         }
         let chunk: Chunk = serde_json::from_str(text).map_err(|e| e.to_string())?;
         let mut out = Vec::new();
+        let Some(choices) = chunk.choices else {
+            return chunk
+                .usage
+                .map(|usage| vec![Event::Usage(Usage::from(&usage))])
+                .ok_or("it has no `choices`".to_owned());
+        };
         if !self.started {
             self.started = true;
             out.push(Event::Start { id: chunk.id, model: chunk.model, usage: None });
         }
-        for choice in chunk.choices.into_iter().filter(|choice| choice.index == 0) {
+        for choice in choices.into_iter().filter(|choice| choice.index == 0) {
             out.extend(choice.delta.content.filter(|t| !t.is_empty()).map(Event::Text));
             if let Some(refusal) = choice.delta.refusal.filter(|t| !t.is_empty()) {
                 self.refused = true;
@@ -113,7 +123,11 @@ impl StreamReader for ChunkReader {
                 self.call(call, &mut out);
             }
             if let Some(finish) = choice.finish_reason {
-                out.push(Event::Stop(if self.refused { StopReason::Refused } else { stop_reason(&finish) }));
+                out.push(Event::Stop(if self.refused {
+                    StopReason::Refused
+                } else {
+                    stop_reason(&finish, !self.calls.is_empty())
+                }));
             }
         }
         out.extend(chunk.usage.as_ref().map(|usage| Event::Usage(Usage::from(usage))));

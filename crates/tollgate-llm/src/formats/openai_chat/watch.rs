@@ -1,5 +1,8 @@
 //! A stream that passes unchanged: usage is read, and taken out again where only the gate asked for it.
 
+use std::borrow::Cow;
+
+use serde::Deserialize;
 use tollgate_core::usage::Usage;
 
 use super::error;
@@ -46,14 +49,16 @@ impl Watcher for ChunkWatcher {
             _ => {}
         }
         let Ok(members) = Members::find(text, &["choices", "usage", "error"]) else { return Watch::Garbage };
-        if members.get("error").is_some()
-            && members.get("choices").is_none()
+        if members.get("error").is_some_and(|error| error != "null")
             && let Some(error) = error::in_stream(text)
         {
             return Watch::Failed(error);
         }
+        if members.get("choices").is_none() && members.get("usage").is_none() {
+            return Watch::Garbage;
+        }
         self.stopped |= has_finish_reason(text);
-        self.content_bytes += estimate_content(text);
+        self.content_bytes += content_bytes(members.get("choices"));
         match members.read::<WireUsage>("usage") {
             Ok(Some(usage)) => self.usage = Some(Usage::from(&usage)),
             Ok(None) => {}
@@ -85,10 +90,40 @@ fn has_finish_reason(text: &str) -> bool {
         .is_some_and(|at| text[at + NAME.len()..].trim_start().starts_with('"'))
 }
 
-/// Bytes of content in a chunk, near enough for an estimate: what stands after `delta`.
-fn estimate_content(text: &str) -> u64 {
-    // `{"content":""}` and what closes the chunk around it.
-    const FRAME: usize = 48;
-    let delta = memchr::memmem::find(text.as_bytes(), b"\"delta\":").map_or(0, |at| text.len() - at);
-    delta.saturating_sub(FRAME) as u64
+/// Bytes of content in the `choices` of a chunk.
+fn content_bytes(choices: Option<&str>) -> u64 {
+    #[derive(Deserialize)]
+    struct Choice<'a> {
+        #[serde(borrow, default)]
+        delta: Delta<'a>,
+    }
+    #[derive(Default, Deserialize)]
+    struct Delta<'a> {
+        #[serde(borrow, default)]
+        content: Option<Cow<'a, str>>,
+        #[serde(borrow, default)]
+        refusal: Option<Cow<'a, str>>,
+        #[serde(borrow, default)]
+        reasoning_content: Option<Cow<'a, str>>,
+        #[serde(borrow, default)]
+        tool_calls: Option<Vec<Call<'a>>>,
+    }
+    #[derive(Deserialize)]
+    struct Call<'a> {
+        #[serde(borrow, default)]
+        function: Function<'a>,
+    }
+    #[derive(Default, Deserialize)]
+    struct Function<'a> {
+        #[serde(borrow, default)]
+        arguments: Option<Cow<'a, str>>,
+    }
+    // A chunk of another shape passes all the same; it only cannot be counted.
+    let choices: Vec<Choice<'_>> = choices.and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or_default();
+    let texts = choices.iter().flat_map(|choice| {
+        let delta = &choice.delta;
+        let calls = delta.tool_calls.iter().flatten().map(|call| &call.function.arguments);
+        [&delta.content, &delta.refusal, &delta.reasoning_content].into_iter().chain(calls)
+    });
+    texts.flatten().map(|text| text.len() as u64).sum()
 }

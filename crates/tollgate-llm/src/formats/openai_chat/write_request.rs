@@ -6,6 +6,9 @@ use crate::chat::{Losses, Message, OutputFormat, Part, Request, Role, ToolChoice
 use crate::formats::Target;
 use crate::formats::numbers::number;
 
+/// Longer ones are refused.
+const LONGEST_USER: usize = 64;
+
 pub(super) fn write(request: &Request, target: &Target, losses: &mut Losses) -> Vec<u8> {
     let mut body = Map::new();
     body.insert("model".into(), json!(target.model));
@@ -30,8 +33,18 @@ pub(super) fn write(request: &Request, target: &Target, losses: &mut Losses) -> 
         }
         body.insert("stop".into(), request.stop.iter().take(4).cloned().collect());
     }
-    if let Some(user) = &request.user {
-        body.insert("user".into(), json!(user));
+    match &request.user {
+        Some(user) if user.len() > LONGEST_USER => {
+            losses.leave_out("metadata.user_id", "is longer than `user` may be")
+        }
+        Some(user) => {
+            body.insert("user".into(), json!(user));
+        }
+        None => {}
+    }
+    let failed = |part: &Part| matches!(part, Part::ToolResult { is_error: true, .. });
+    if request.messages.iter().flat_map(|message| &message.parts).any(failed) {
+        losses.leave_out("is_error", "a tool result has no such mark; its text stays");
     }
     write_tools(request, &mut body);
     if let Some(output) = &request.output {

@@ -1,0 +1,254 @@
+//! From what a file says of one deployment to the deployment.
+
+use std::sync::Arc;
+
+use http::{HeaderName, HeaderValue, Uri};
+use serde_saphyr::Spanned;
+
+use super::file::{self, PriceWritten};
+use super::resolve::{Resolver, timeouts};
+use super::snapshot::Deployment;
+use super::{ConfigError, SecretRef, nearest};
+use crate::ports::{ModelFacts, ProviderFacts};
+use crate::price::{Price, Rates, decimal};
+use crate::secret::Secret;
+
+impl Resolver<'_> {
+    pub(super) fn deployment(
+        &self,
+        public: &str,
+        written: &file::Deployment,
+        shared: &file::Timeouts,
+    ) -> Result<Deployment, ConfigError> {
+        let name = &written.provider.value;
+        let model: Arc<str> = Arc::from(written.model.as_deref().unwrap_or(public));
+        if model.contains('*') && !public.contains('*') {
+            return Err(ConfigError::at(
+                written.provider.referenced,
+                format!("model `{public}` has no `*`, but its deployment's `{model}` has"),
+            ));
+        }
+        let Some(provider) = self.world.providers.find(name) else {
+            return self.unsupported(written, &model);
+        };
+        let mut unavailable = written.unavailable.clone();
+        let base_url = self.base_url(&provider, written);
+        let base_url = self.in_service(base_url, &mut unavailable)?;
+        let api_key = self.in_service(self.api_key(&provider, written), &mut unavailable)?;
+        let headers = self.in_service(self.headers(written), &mut unavailable)?;
+        let configured = configured_facts(written)?;
+        let known = self.world.catalog.facts(provider.name, &model).unwrap_or_default();
+        Ok(Deployment {
+            id: Arc::from(deployment_id(&provider, &model, &base_url)),
+            provider: provider.name,
+            base_url: Arc::from(base_url),
+            api_key,
+            format: format(&provider, written.format.as_ref())?,
+            weight: written.weight.unwrap_or(1),
+            order: written.order.unwrap_or(0),
+            rpm: written.rpm,
+            tpm: written.tpm,
+            facts: known.overridden_by(&configured),
+            configured,
+            image_urls: written.image_urls.unwrap_or(true),
+            stream_usage: written.stream_usage.unwrap_or(true),
+            headers,
+            timeouts: timeouts(&written.timeouts, shared),
+            unavailable,
+            model,
+        })
+    }
+
+    /// A deployment of a provider that this version cannot speak to: out of service, so that the rest of a
+    /// LiteLLM file still runs.
+    fn unsupported(&self, written: &file::Deployment, model: &Arc<str>) -> Result<Deployment, ConfigError> {
+        let name = &written.provider.value;
+        let slip =
+            nearest(name, self.world.providers.names()).is_some() && !self.world.providers.planned(name);
+        if !self.lenient || slip {
+            return Err(ConfigError::at(written.provider.referenced, format!("unknown provider `{name}`"))
+                .hint_nearest(name, self.world.providers.names()));
+        }
+        Ok(Deployment {
+            id: Arc::from(format!("{name}/{model}")),
+            provider: "",
+            model: Arc::clone(model),
+            base_url: Arc::from(""),
+            api_key: None,
+            format: None,
+            weight: written.weight.unwrap_or(1),
+            order: written.order.unwrap_or(0),
+            rpm: None,
+            tpm: None,
+            facts: ModelFacts::default(),
+            configured: ModelFacts::default(),
+            image_urls: true,
+            stream_usage: true,
+            headers: Vec::new(),
+            timeouts: timeouts(&file::Timeouts::default(), &file::Timeouts::default()),
+            unavailable: written
+                .unavailable
+                .clone()
+                .or_else(|| Some(format!("provider `{name}` is not supported by this version"))),
+        })
+    }
+
+    /// `result`, or, where a mistake only takes its deployment out of service, nothing and the reason.
+    fn in_service<T: Default>(
+        &self,
+        result: Result<T, ConfigError>,
+        unavailable: &mut Option<String>,
+    ) -> Result<T, ConfigError> {
+        match result {
+            Err(error) if self.lenient => {
+                unavailable.get_or_insert_with(|| error.message().to_owned());
+                Ok(T::default())
+            }
+            other => other,
+        }
+    }
+
+    fn base_url(
+        &self,
+        provider: &ProviderFacts,
+        deployment: &file::Deployment,
+    ) -> Result<String, ConfigError> {
+        let (text, place) = match &deployment.base_url {
+            Some(spanned) => {
+                let text = self.interpolate(&spanned.value);
+                (Some(text.map_err(|why| ConfigError::at(spanned.referenced, why))?), spanned.referenced)
+            }
+            None => {
+                let variable =
+                    |name: &&str| self.world.environment.variable(name).filter(|v| !v.trim().is_empty());
+                let text = provider.base_url_variables.iter().find_map(variable);
+                (text.or_else(|| provider.base_url.map(str::to_owned)), deployment.provider.referenced)
+            }
+        };
+        let text = text.ok_or_else(|| {
+            ConfigError::at(place, format!("provider `{}` needs a `base_url`", provider.name))
+        })?;
+        let text = text.trim().trim_end_matches('/');
+        // Not the URL itself: what was filled in from the environment may be a secret.
+        let wrong = |why: &str| {
+            ConfigError::at(place, format!("the base URL of provider `{}` is wrong: {why}", provider.name))
+        };
+        let uri: Uri = text.parse().map_err(|_| wrong("it does not parse"))?;
+        match (uri.scheme_str(), uri.host()) {
+            (Some("http" | "https"), Some(host)) if !host.is_empty() => {}
+            _ => return Err(wrong("it must begin with http:// or https:// and name a host")),
+        }
+        if uri.query().is_some() || uri.authority().is_some_and(|a| a.as_str().contains('@')) {
+            return Err(wrong("it must hold neither a query nor a user"));
+        }
+        Ok(text.to_owned())
+    }
+
+    fn api_key(
+        &self,
+        provider: &ProviderFacts,
+        deployment: &file::Deployment,
+    ) -> Result<Option<Secret>, ConfigError> {
+        let place = deployment.api_key.as_ref().map_or(deployment.provider.referenced, |key| key.referenced);
+        let key = match (&deployment.api_key, provider.key_variable) {
+            (Some(written), _) => written.value.read(self.world.environment).map(Some),
+            (None, None) => Ok(None),
+            (None, Some(variable)) => {
+                match SecretRef::Variable(variable.to_owned()).read(self.world.environment) {
+                    Err(_) if provider.key_optional => Ok(None),
+                    Err(why) => Err(format!("no `api_key` for provider `{}`, and {why}", provider.name)),
+                    Ok(key) => Ok(Some(key)),
+                }
+            }
+        };
+        let key = key.map_err(|why| ConfigError::at(place, why))?;
+        if key.as_ref().is_some_and(|key| HeaderValue::from_str(key.expose()).is_err()) {
+            return Err(ConfigError::at(place, "the credential holds characters that no header can carry"));
+        }
+        Ok(key)
+    }
+
+    fn headers(&self, deployment: &file::Deployment) -> Result<Vec<(HeaderName, HeaderValue)>, ConfigError> {
+        let wrong = |message: String| ConfigError::at(deployment.provider.referenced, message);
+        let one = |(name, value): (&String, &SecretRef)| {
+            let header: HeaderName =
+                name.parse().map_err(|_| wrong(format!("`{name}` is no header name")))?;
+            let value =
+                value.read(self.world.environment).map_err(|why| wrong(format!("header `{name}`: {why}")))?;
+            let mut value = HeaderValue::from_str(value.expose())
+                .map_err(|_| wrong(format!("header `{name}`: its value cannot stand in a header")))?;
+            value.set_sensitive(true);
+            Ok((header, value))
+        };
+        deployment.headers.iter().map(one).collect()
+    }
+
+    /// `text` with each `${NAME}` replaced by the variable.
+    fn interpolate(&self, text: &str) -> Result<String, String> {
+        if let Some(name) = text.strip_prefix("os.environ/") {
+            return self.world.environment.variable(name).ok_or_else(|| format!("{name} is not set"));
+        }
+        let mut out = String::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once("${") {
+            let (name, tail) = after.split_once('}').ok_or("a `${` without `}`")?;
+            out.push_str(before);
+            out.push_str(&self.world.environment.variable(name).ok_or_else(|| format!("{name} is not set"))?);
+            rest = tail;
+        }
+        Ok(out + rest)
+    }
+}
+
+fn deployment_id(provider: &ProviderFacts, model: &str, base_url: &str) -> String {
+    match provider.base_url {
+        Some(usual) if usual != base_url => {
+            let host = base_url.split_once("://").map_or(base_url, |(_, rest)| rest);
+            format!("{}/{model}@{host}", provider.name)
+        }
+        Some(_) => format!("{}/{model}", provider.name),
+        None => {
+            let host = base_url.split_once("://").map_or(base_url, |(_, rest)| rest);
+            format!("{}/{model}@{host}", provider.name)
+        }
+    }
+}
+
+fn format(
+    provider: &ProviderFacts,
+    written: Option<&Spanned<String>>,
+) -> Result<Option<Arc<str>>, ConfigError> {
+    let Some(written) = written else { return Ok(None) };
+    if provider.formats.contains(&written.value.as_str()) {
+        return Ok(Some(Arc::from(written.value.as_str())));
+    }
+    let message = format!("provider `{}` does not speak `{}`", provider.name, written.value);
+    Err(ConfigError::at(written.referenced, message)
+        .hint(format!("it speaks: {}", provider.formats.join(", "))))
+}
+
+fn price_of(written: &PriceWritten) -> Result<Price, String> {
+    // USD per 10⁶ tokens is 10¹²⁻⁶ pico-dollars per token.
+    let read = |text: &str| decimal(text, 6).map_err(|e| format!("price `{text}`: {e}"));
+    let optional = |text: &Option<String>| text.as_deref().map(read).transpose();
+    Ok(Price {
+        rates: Rates {
+            input: read(&written.input_usd_per_mtok)?,
+            output: read(&written.output_usd_per_mtok)?,
+            cache_read: optional(&written.cache_read_usd_per_mtok)?,
+            cache_write: optional(&written.cache_write_usd_per_mtok)?,
+            ..Rates::default()
+        },
+        tiers: Vec::new(),
+    })
+}
+
+/// What the file itself says of the model; it wins over the catalog.
+fn configured_facts(written: &file::Deployment) -> Result<ModelFacts, ConfigError> {
+    let price = written.price.as_ref().map(price_of).transpose();
+    Ok(ModelFacts {
+        price: price.map_err(|error| ConfigError::at(written.provider.referenced, error))?,
+        max_output_tokens: written.max_output_tokens,
+        ..ModelFacts::default()
+    })
+}
