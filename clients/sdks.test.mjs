@@ -33,7 +33,9 @@ for (const model of models) {
 
     it("calls tools, whole and streamed", async () => {
       const whole = await openai.chat.completions.create({ model, messages: ask, tools });
-      const streamed = await openai.chat.completions.stream({ model, messages: ask, tools }).finalChatCompletion();
+      const streamed = await openai.chat.completions
+        .stream({ model, messages: ask, tools })
+        .finalChatCompletion();
       for (const answer of [whole, streamed]) {
         const calls = answer.choices[0].message.tool_calls;
         assert.deepEqual(
@@ -46,7 +48,10 @@ for (const model of models) {
 
     it("tells errors", async () => {
       const broken = [{ role: "user", content: "broken\nsimulate: 503" }];
-      await assert.rejects(openai.chat.completions.create({ model, messages: broken }), OpenAI.InternalServerError);
+      await assert.rejects(
+        openai.chat.completions.create({ model, messages: broken }),
+        OpenAI.InternalServerError,
+      );
     });
   });
 
