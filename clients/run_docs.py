@@ -69,7 +69,7 @@ def run(page: pathlib.Path, mock: world.Aimock) -> tuple[int, list[str]]:
             "ANTHROPIC_API_KEY": "mock",
             "GEMINI_API_KEY": "mock",
         }
-        done = subprocess.run(["bash", "-c", f"trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT\n{text}"], cwd=folder, env=env, timeout=120, check=False, start_new_session=True)
+        done = subprocess.run(["bash", "-c", f"trap 'code=$?; kill $(jobs -p) 2>/dev/null || true; wait || true; exit $code' EXIT\n{text}"], cwd=folder, env=env, timeout=120, check=False, start_new_session=True)
         wrong = []
         for number, command, output in expected:
             path = folder / f"out.{number}"

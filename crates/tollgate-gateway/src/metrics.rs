@@ -1,6 +1,7 @@
 //! Counters for Prometheus. Every label has few values: names come from configuration or from this code, never
 //! from a request.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -15,36 +16,36 @@ use prometheus_client::registry::{Registry, Unit};
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct CallLabels {
     /// The client's format.
-    pub surface: String,
+    pub surface: &'static str,
     /// The configured model name; empty for models that are not configured.
-    pub model: String,
+    pub model: Arc<str>,
     /// How it ended.
-    pub outcome: String,
+    pub outcome: &'static str,
     /// The fault's class; empty when there was none.
-    pub fault: String,
+    pub fault: &'static str,
 }
 
 /// Labels of an attempt.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct AttemptLabels {
     /// The deployment.
-    pub deployment: String,
+    pub deployment: Arc<str>,
     /// The fault's class; empty when it was answered.
-    pub fault: String,
+    pub fault: &'static str,
 }
 
 /// Labels of tokens and money.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct DeploymentLabels {
     /// The deployment.
-    pub deployment: String,
+    pub deployment: Arc<str>,
 }
 
 /// Labels of what was refused before anyone was identified.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct StrangerLabels {
     /// Why: a fault's class.
-    pub reason: String,
+    pub reason: &'static str,
 }
 
 type Histograms = Family<DeploymentLabels, Histogram, fn() -> Histogram>;

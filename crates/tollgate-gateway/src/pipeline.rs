@@ -89,7 +89,7 @@ async fn phases<P: Protocol>(
 
 /// Refuses whoever could not be identified: counted, not recorded, so that strangers cannot fill the journal.
 pub(crate) fn refuse_stranger(gate: &Gate, fault: &Fault, format: &dyn Format) -> Response<AnswerBody> {
-    let labels = crate::metrics::StrangerLabels { reason: fault.class.name().to_owned() };
+    let labels = crate::metrics::StrangerLabels { reason: fault.class.name() };
     gate.metrics.strangers.get_or_create(&labels).inc();
     tracing::debug!(fault = fault.class.name(), "refused a stranger");
     reject::stranger(fault, format)

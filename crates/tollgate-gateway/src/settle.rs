@@ -217,11 +217,11 @@ impl Ticket {
     }
 
     fn count_attempt(&self, deployment: &Deployment, fault: Option<FaultClass>) {
-        let fault = fault.map_or("", FaultClass::name).to_owned();
+        let fault = fault.map_or("", FaultClass::name);
         self.gate
             .metrics
             .attempts
-            .get_or_create(&AttemptLabels { deployment: deployment.id.to_string(), fault })
+            .get_or_create(&AttemptLabels { deployment: Arc::clone(&deployment.id), fault })
             .inc();
     }
 
@@ -357,20 +357,20 @@ impl Ticket {
     fn count(&self, outcome: Outcome, fault: Option<&Fault>, duration: Duration) {
         let metrics = &self.gate.metrics;
         let labels = CallLabels {
-            surface: self.surface.to_owned(),
-            model: self.metric_model.as_deref().unwrap_or_default().to_owned(),
-            outcome: outcome.name().to_owned(),
-            fault: fault.map_or("", |f| f.class.name()).to_owned(),
+            surface: self.surface,
+            model: self.metric_model.clone().unwrap_or_default(),
+            outcome: outcome.name(),
+            fault: fault.map_or("", |f| f.class.name()),
         };
         metrics.calls.get_or_create(&labels).inc();
         let Some(candidate) = &self.candidate else { return };
-        let labels = DeploymentLabels { deployment: candidate.deployment.id.to_string() };
+        let labels = DeploymentLabels { deployment: Arc::clone(&candidate.deployment.id) };
         metrics.duration.get_or_create(&labels).observe(duration.as_secs_f64());
         if let Some(first) = self.first_byte {
             metrics.first_byte.get_or_create(&labels).observe(first.as_secs_f64());
         }
         for charge in &self.charges {
-            let labels = DeploymentLabels { deployment: charge.deployment.to_string() };
+            let labels = DeploymentLabels { deployment: Arc::clone(&charge.deployment) };
             metrics.input_tokens.get_or_create(&labels).inc_by(charge.usage.input_tokens);
             metrics.output_tokens.get_or_create(&labels).inc_by(charge.usage.output_tokens);
             match charge.cost {

@@ -8,6 +8,9 @@ use parking_lot::Mutex;
 use tollgate_core::ports::{Journal, JournalError};
 use tollgate_core::record::Entry;
 
+/// Room for an entry of ordinary size, so that writing one allocates once.
+const TYPICAL_LINE: usize = 1_024;
+
 /// An append-only file of JSON Lines.
 #[derive(Debug)]
 pub struct JsonLines {
@@ -18,8 +21,6 @@ pub struct JsonLines {
 #[derive(Debug)]
 struct State {
     file: File,
-    /// The entry that is being written; kept, so that appending allocates nothing.
-    line: Vec<u8>,
     /// Where the file ends, to take a half-written line back.
     end: u64,
 }
@@ -53,10 +54,7 @@ impl JsonLines {
                 end += 1;
             }
         }
-        Ok(Self {
-            path: path.to_owned(),
-            state: Mutex::new(State { file, line: Vec::with_capacity(2048), end }),
-        })
+        Ok(Self { path: path.to_owned(), state: Mutex::new(State { file, end }) })
     }
 
     /// Where it is.
@@ -68,12 +66,13 @@ impl JsonLines {
 impl Journal for JsonLines {
     fn append(&self, entry: &Entry<'_>) -> Result<(), JournalError> {
         let failed = |reason: String| JournalError { place: self.path.display().to_string(), reason };
-        let mut state = self.state.lock();
-        let State { file, line, end } = &mut *state;
-        line.clear();
-        serde_json::to_writer(&mut *line, entry).map_err(|e| failed(e.to_string()))?;
+        // Before the lock: under it stands only the one write.
+        let mut line = Vec::with_capacity(TYPICAL_LINE);
+        serde_json::to_writer(&mut line, entry).map_err(|e| failed(e.to_string()))?;
         line.push(b'\n');
-        if let Err(error) = file.write_all(line) {
+        let mut state = self.state.lock();
+        let State { file, end } = &mut *state;
+        if let Err(error) = file.write_all(&line) {
             // A full disk takes a part of a line: take it back, so that the file stays readable.
             let _ = file.set_len(*end);
             return Err(failed(error.to_string()));
