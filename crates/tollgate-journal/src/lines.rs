@@ -1,10 +1,10 @@
 //! One file of JSON Lines.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::Mutex;
 use tollgate_core::ports::{Journal, JournalError};
 use tollgate_core::record::Entry;
 
@@ -12,17 +12,15 @@ use tollgate_core::record::Entry;
 const TYPICAL_LINE: usize = 1_024;
 
 /// An append-only file of JSON Lines.
+///
+/// There is no lock: the file is open for appending, so that the system writes each line whole and after the one
+/// before (POSIX `write`, `O_APPEND`). A lock of our own would make workers wait for one another's system calls.
 #[derive(Debug)]
 pub struct JsonLines {
     path: PathBuf,
-    state: Mutex<State>,
-}
-
-#[derive(Debug)]
-struct State {
     file: File,
-    /// Where the file ends, to take a half-written line back.
-    end: u64,
+    /// A full disk has taken only a part of a line: the next one begins on a line of its own.
+    torn: AtomicBool,
 }
 
 impl JsonLines {
@@ -44,17 +42,13 @@ impl JsonLines {
             place: path.display().to_string(),
             reason: "another gate writes it; give each its own --data-dir".to_owned(),
         })?;
-        let mut end = file.seek(SeekFrom::End(0)).map_err(failed)?;
-        if end > 0 {
+        let torn = file.seek(SeekFrom::End(0)).map_err(failed)? > 0 && {
             file.seek(SeekFrom::End(-1)).map_err(failed)?;
             let mut last = [0];
             file.read_exact(&mut last).map_err(failed)?;
-            if last != *b"\n" {
-                file.write_all(b"\n").map_err(failed)?;
-                end += 1;
-            }
-        }
-        Ok(Self { path: path.to_owned(), state: Mutex::new(State { file, end }) })
+            last != *b"\n"
+        };
+        Ok(Self { path: path.to_owned(), file, torn: AtomicBool::new(torn) })
     }
 
     /// Where it is.
@@ -66,19 +60,31 @@ impl JsonLines {
 impl Journal for JsonLines {
     fn append(&self, entry: &Entry<'_>) -> Result<(), JournalError> {
         let failed = |reason: String| JournalError { place: self.path.display().to_string(), reason };
-        // Before the lock: under it stands only the one write.
         let mut line = Vec::with_capacity(TYPICAL_LINE);
+        let was_torn = self.torn.swap(false, Ordering::Relaxed);
+        if was_torn {
+            line.push(b'\n');
+        }
         serde_json::to_writer(&mut line, entry).map_err(|e| failed(e.to_string()))?;
         line.push(b'\n');
-        let mut state = self.state.lock();
-        let State { file, end } = &mut *state;
-        if let Err(error) = file.write_all(&line) {
-            // A full disk takes a part of a line: take it back, so that the file stays readable.
-            let _ = file.set_len(*end);
-            return Err(failed(error.to_string()));
+        // One system call: a second one for the rest could come after another thread's line.
+        let written = loop {
+            match (&self.file).write(&line) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                other => break other,
+            }
+        };
+        match written {
+            Ok(written) if written == line.len() => Ok(()),
+            Ok(written) => {
+                self.torn.store(true, Ordering::Relaxed);
+                Err(failed(format!("only {written} of {} bytes were taken: is the disk full?", line.len())))
+            }
+            Err(error) => {
+                self.torn.fetch_or(was_torn, Ordering::Relaxed);
+                Err(failed(error.to_string()))
+            }
         }
-        *end += line.len() as u64;
-        Ok(())
     }
 }
 
@@ -110,6 +116,27 @@ mod tests {
         assert_eq!(lines[0], r#"{"entry":"event","at":"1970-01-01T00:00:00Z","event":"a","detail":{"n":1}}"#);
         assert!(lines[2].contains("\"b\""));
         std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn threads_do_not_tear_each_others_lines() {
+        let path = std::env::temp_dir().join(format!("tollgate-threads-{}.jsonl", std::process::id()));
+        let journal = JsonLines::open(&path).unwrap();
+        std::thread::scope(|scope| {
+            for name in ["one", "another-that-is-longer", "x"] {
+                scope.spawn({
+                    let journal = &journal;
+                    move || (0..500).for_each(|_| journal.append(&Entry::Event(&event(name))).unwrap())
+                });
+            }
+        });
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(
+            text.lines().filter(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()).count(),
+            1500
+        );
+        assert_eq!(text.lines().count(), 1500);
+        std::fs::remove_file(path).unwrap();
     }
 
     #[cfg(target_os = "linux")]
