@@ -1,9 +1,7 @@
 //! Phases 6 and 7: reserve, send, and on failure decide what to try next.
 
-use std::time::Duration;
-
 use tokio::time::Instant;
-use tollgate_core::fault::{Fault, FaultClass};
+use tollgate_core::fault::Fault;
 use tollgate_core::usage::Usage;
 
 use crate::pipeline::Protocol;
@@ -49,7 +47,7 @@ pub(crate) async fn run<P: Protocol>(
             Ok(answer) => return Ok(answer),
             Err(failed) => failed,
         };
-        note_failure(&candidate, &failed, ticket);
+        ticket.attempt_failed(&failed.fault, failed.billed);
         let (pause, next) = match tries.next(&failed.fault, Instant::now()) {
             Next::Try(pause, next) => (pause, next),
             Next::Stop => return Err(failed.fault),
@@ -65,32 +63,4 @@ pub(crate) async fn run<P: Protocol>(
         ticket.attempt(&next, Some(failed.fault.class))?;
         candidate = next;
     }
-}
-
-fn note_failure(candidate: &Candidate, failed: &Failed, ticket: &mut Ticket) {
-    ticket.attempt_failed(&failed.fault, failed.billed);
-    rest_if_failing(candidate, &failed.fault, ticket);
-}
-
-/// Counts a failure against the deployment, and says so when it rests from now on.
-pub(crate) fn rest_if_failing(candidate: &Candidate, fault: &Fault, ticket: &Ticket) {
-    let routing = &ticket.runtime.snapshot.routing;
-    let now = Instant::now();
-    if candidate.health.failed(fault, routing, now) {
-        let rest = candidate.health.resting(now).map_or(Duration::ZERO, |until| until.duration_since(now));
-        let deployment = &*candidate.deployment.id;
-        tracing::warn!(
-            deployment,
-            fault = fault.class.name(),
-            rest_ms = rest.as_millis(),
-            "the deployment rests"
-        );
-        let detail = serde_json::json!({ "deployment": deployment, "fault": fault.class.name(), "rest_ms": u64::try_from(rest.as_millis()).unwrap_or(u64::MAX) });
-        ticket.gate().event("cooldown", Some(ticket.call_id), detail);
-    }
-}
-
-/// A time-out of an attempt, as a fault.
-pub(crate) fn timed_out(what: &str, limit: Duration, setting: &str) -> Fault {
-    Fault::new(FaultClass::Timeout, format!("{what} within {} ms (timeouts.{setting})", limit.as_millis()))
 }

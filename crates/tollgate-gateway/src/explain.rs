@@ -1,8 +1,10 @@
-//! What an upstream said, made fit for clients and records: with the deployment's name, and without the secrets
-//! that upstreams echo.
+//! What an upstream said or did, in words that are fit for clients and records: with the deployment's name, and
+//! without the secrets that upstreams echo.
 
+use std::time::Duration;
 use tollgate_core::config::snapshot::Deployment;
-use tollgate_core::fault::{Fault, UpstreamError};
+
+use tollgate_core::fault::{Fault, FaultClass, UpstreamError};
 use tollgate_core::secret::Secret;
 
 /// `fault` with the deployment's name before its message, and every secret of the deployment blanked out.
@@ -11,6 +13,11 @@ pub(crate) fn explained(mut fault: Fault, deployment: &Deployment) -> Fault {
     fault.message = scrub(&secrets, format!("{}: {}", deployment.id, fault.message));
     fault.upstream = fault.upstream.map(|upstream| Box::new(scrubbed(*upstream, &secrets)));
     fault
+}
+
+/// A time-out, as a fault that names the setting.
+pub(crate) fn timed_out(what: &str, limit: Duration, setting: &str) -> Fault {
+    Fault::new(FaultClass::Timeout, format!("{what} within {} ms (timeouts.{setting})", limit.as_millis()))
 }
 
 fn scrubbed(error: UpstreamError, secrets: &[Secret]) -> UpstreamError {

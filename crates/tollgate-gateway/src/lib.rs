@@ -3,6 +3,7 @@
 
 pub mod answer;
 mod attempt;
+mod charges;
 pub mod dice;
 mod explain;
 pub mod gate;

@@ -16,8 +16,7 @@ use tollgate_core::usage::{Usage, UsageSource, estimate_tokens};
 use tollgate_llm::formats::{Format, classify};
 use tollgate_llm::sse::{SseEvent, SseReader};
 
-use crate::attempt::{rest_if_failing, timed_out};
-use crate::explain::explained;
+use crate::explain::{explained, timed_out};
 use crate::llm::stage::{Fed, Stage};
 use crate::settle::Ticket;
 use crate::upstream::UpstreamBody;
@@ -225,9 +224,6 @@ impl Relay {
                 let event = self.ticket.show(&fault, |shown| self.format.write_stream_error(shown));
                 self.stream.ready.extend(event);
                 self.ticket.attempt_failed(&fault, Some(usage));
-                if let Some(candidate) = self.ticket.candidate() {
-                    rest_if_failing(candidate, &fault, &self.ticket);
-                }
                 self.ticket.sending(self.stream.ready.len());
                 self.ticket.close(Outcome::Failed, Some(&fault));
             }

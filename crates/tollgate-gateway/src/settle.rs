@@ -13,9 +13,10 @@ use tollgate_core::fault::{Fault, FaultClass};
 use tollgate_core::price::Cost;
 use tollgate_core::principal::Principal;
 use tollgate_core::record::{Attempt, AttemptEntry, Closed, Entry, FaultEntry, Opened, Outcome};
-use tollgate_core::usage::{Usage, UsageSource, estimate_tokens};
+use tollgate_core::usage::{Usage, estimate_tokens};
 use tollgate_llm::formats::Shown;
 
+use crate::charges::Charges;
 use crate::gate::{Gate, Runtime};
 use crate::metrics::{AttemptLabels, CallLabels, DeploymentLabels};
 use crate::route::Candidate;
@@ -42,7 +43,7 @@ pub struct Ticket {
     /// Time spent waiting for upstreams.
     waited: Duration,
     edits: Vec<String>,
-    charges: Vec<Charge>,
+    charges: Charges,
     /// Whether the last attempt has gone out, and whether it has been charged.
     sent: bool,
     charged: bool,
@@ -53,13 +54,6 @@ pub struct Ticket {
     first_byte: Option<Duration>,
     response_bytes: u64,
     status: u16,
-}
-
-/// What one attempt used and cost.
-struct Charge {
-    deployment: Arc<str>,
-    usage: Usage,
-    cost: Cost,
 }
 
 impl std::fmt::Debug for Ticket {
@@ -94,7 +88,7 @@ impl Ticket {
             candidate: None,
             waited: Duration::ZERO,
             edits: Vec::new(),
-            charges: Vec::new(),
+            charges: Charges::default(),
             sent: false,
             charged: false,
             billed: true,
@@ -206,7 +200,22 @@ impl Ticket {
         }
         if let Some(candidate) = &self.candidate {
             self.count_attempt(&candidate.deployment, Some(fault.class));
+            self.rest_if_failing(candidate, fault);
         }
+    }
+
+    /// Counts a failure against the deployment, and says so when it rests from now on.
+    fn rest_if_failing(&self, candidate: &Candidate, fault: &Fault) {
+        let now = Instant::now();
+        if !candidate.health.failed(fault, &self.runtime.snapshot.routing, now) {
+            return;
+        }
+        let rest = candidate.health.resting(now).map_or(Duration::ZERO, |until| until.duration_since(now));
+        let (deployment, fault, rest_ms) =
+            (&*candidate.deployment.id, fault.class.name(), micros(rest) / 1_000);
+        tracing::warn!(deployment, fault, rest_ms, "the deployment rests");
+        let detail = serde_json::json!({ "deployment": deployment, "fault": fault, "rest_ms": rest_ms });
+        self.gate.event("cooldown", Some(self.call_id), detail);
     }
 
     /// Notes that the last attempt was answered whole.
@@ -229,10 +238,8 @@ impl Ticket {
     pub fn charge(&mut self, usage: Usage) {
         let Some(candidate) = self.candidate.as_ref().filter(|_| self.billed) else { return };
         self.charged = true;
-        let cost =
-            candidate.deployment.facts.price.as_ref().map_or(Cost::Unknown, |price| price.cost(&usage));
         candidate.health.used(usage.input_tokens.saturating_add(usage.output_tokens));
-        self.charges.push(Charge { deployment: Arc::clone(&candidate.deployment.id), usage, cost });
+        self.charges.add(&candidate.deployment, usage);
     }
 
     /// Notes a change that the gate made to the request.
@@ -287,12 +294,7 @@ impl Ticket {
 
     /// Usage of all attempts and what they cost together; `None` when nothing was charged.
     pub fn total(&self) -> Option<(Usage, Cost)> {
-        let each: Vec<_> = self.charges.iter().map(|charge| (charge.usage, charge.cost)).collect();
-        let (first, rest) = each.split_first()?;
-        Some(
-            rest.iter()
-                .fold(*first, |(usage, cost), (more, further)| (add(usage, more), add_cost(cost, *further))),
-        )
+        self.charges.total()
     }
 
     /// How a fault is shown to the client of this call.
@@ -369,15 +371,7 @@ impl Ticket {
         if let Some(first) = self.first_byte {
             metrics.first_byte.get_or_create(&labels).observe(first.as_secs_f64());
         }
-        for charge in &self.charges {
-            let labels = DeploymentLabels { deployment: Arc::clone(&charge.deployment) };
-            metrics.input_tokens.get_or_create(&labels).inc_by(charge.usage.input_tokens);
-            metrics.output_tokens.get_or_create(&labels).inc_by(charge.usage.output_tokens);
-            match charge.cost {
-                Cost::Known(nano) => metrics.cost.get_or_create(&labels).inc_by(nano),
-                Cost::Unknown => metrics.unpriced.get_or_create(&labels).inc(),
-            };
-        }
+        self.charges.count(metrics);
     }
 }
 
@@ -395,28 +389,6 @@ impl Drop for Ticket {
             self.status = fault.class.status();
         }
         self.close_gone(&fault);
-    }
-}
-
-fn add(a: Usage, b: &Usage) -> Usage {
-    let estimated = [a.source, b.source].contains(&UsageSource::Estimated);
-    Usage {
-        input_tokens: a.input_tokens.saturating_add(b.input_tokens),
-        output_tokens: a.output_tokens.saturating_add(b.output_tokens),
-        cache_read_tokens: a.cache_read_tokens.saturating_add(b.cache_read_tokens),
-        cache_write_tokens: a.cache_write_tokens.saturating_add(b.cache_write_tokens),
-        cache_write_1h_tokens: a.cache_write_1h_tokens.saturating_add(b.cache_write_1h_tokens),
-        reasoning_tokens: a.reasoning_tokens.saturating_add(b.reasoning_tokens),
-        input_audio_tokens: a.input_audio_tokens.saturating_add(b.input_audio_tokens),
-        output_audio_tokens: a.output_audio_tokens.saturating_add(b.output_audio_tokens),
-        source: if estimated { UsageSource::Estimated } else { UsageSource::Reported },
-    }
-}
-
-fn add_cost(a: Cost, b: Cost) -> Cost {
-    match (a, b) {
-        (Cost::Known(a), Cost::Known(b)) => a.checked_add(b).map_or(Cost::Unknown, Cost::Known),
-        _ => Cost::Unknown,
     }
 }
 

@@ -4,6 +4,7 @@ mod answer;
 mod call;
 mod images;
 pub mod models;
+mod prepare;
 mod send;
 pub(crate) mod stage;
 

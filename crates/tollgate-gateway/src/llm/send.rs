@@ -3,33 +3,23 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use http::{HeaderMap, header};
 use tokio::time::Instant;
 use tollgate_core::fault::{Fault, FaultClass};
 use tollgate_core::usage::{Usage, UsageSource, estimate_tokens};
-use tollgate_llm::chat::Losses;
-use tollgate_llm::formats::{AnswerFor, Format, Target, classify};
-use tollgate_llm::json::splice;
-use tollgate_llm::providers::{Operation, Provider};
+use tollgate_llm::formats::{Format, classify};
+use tollgate_llm::providers::Operation;
 
+use super::prepare::{Prepared, prepare, request};
 use super::stage::Stage;
-use super::{Answer, Call, Llm, body_fault, images};
-use crate::attempt::{Failed, timed_out};
-use crate::explain::explained;
+use super::{Answer, Call, Llm};
+use crate::attempt::Failed;
+use crate::explain::{explained, timed_out};
 use crate::gathered::Gathered;
-use crate::policies::VIA;
 use crate::relay::Stream;
 use crate::route::Candidate;
 use crate::settle::Ticket;
-use crate::upstream::{SendError, UpstreamBody, UpstreamRequest, UpstreamResponse};
-
-/// A request in the upstream's format, and what its answer needs.
-struct Prepared {
-    body: Bytes,
-    same_format: bool,
-    hide_usage: bool,
-    answer: AnswerFor,
-}
+use crate::upstream::{SendError, UpstreamBody, UpstreamResponse};
 
 /// The largest error body that is read.
 const ERROR_BYTES: usize = 64 << 10;
@@ -97,142 +87,6 @@ fn count_here(llm: &Llm, ticket: &mut Ticket) -> Result<Answer, Fault> {
         usage: None,
         source: Some(UsageSource::Estimated),
     })
-}
-
-async fn prepare(
-    llm: &Llm,
-    call: &Call,
-    candidate: &Candidate,
-    provider: &Provider,
-    format: &'static dyn Format,
-    ticket: &mut Ticket,
-) -> Result<Prepared, Fault> {
-    let deployment = &candidate.deployment;
-    let inlined = if deployment.image_urls { &None } else { inlined(llm, call, candidate, ticket).await? };
-    let text = inlined.as_deref().unwrap_or_else(|| call.text());
-    let target = Target {
-        model: candidate.upstream_model.to_string(),
-        legacy_max_tokens: provider.legacy_max_tokens,
-        stream_usage: deployment.stream_usage,
-        max_output_tokens: deployment.facts.max_output_tokens,
-        native_schema: deployment.facts.native_schema,
-        no_sampling: deployment.facts.no_sampling,
-    };
-    if *call.peek.model != target.model {
-        ticket.edited(format!("model: {}", target.model));
-    }
-    let created = ticket.gate().parts.clock.now().as_second();
-    if format.name() == llm.format.name() {
-        let same = llm.format.same_format(text, &target).map_err(|e| body_fault(&e))?;
-        let body = match (same.edits.is_empty(), inlined) {
-            (true, None) => call.body.clone(),
-            _ => Bytes::from(splice(text, same.edits)),
-        };
-        return Ok(Prepared {
-            body,
-            same_format: true,
-            hide_usage: same.hide_usage,
-            answer: AnswerFor { created, ..AnswerFor::default() },
-        });
-    }
-    translate(llm, text, format, &target, created, ticket)
-}
-
-/// The body with its images fetched: once a call, whatever is tried, and within its time.
-async fn inlined<'a>(
-    llm: &Llm,
-    call: &'a Call,
-    candidate: &Candidate,
-    ticket: &mut Ticket,
-) -> Result<&'a Option<String>, Fault> {
-    let total = candidate.deployment.timeouts.total;
-    let deadline = ticket.arrived + total;
-    let fetch = call.inlined.get_or_try_init(|| images::inline(llm.format, call.text(), ticket));
-    match tokio::time::timeout_at(deadline, fetch).await {
-        Ok(inlined) => inlined,
-        Err(_) => Err(timed_out("the call did not end", total, "total_ms")),
-    }
-}
-
-fn translate(
-    llm: &Llm,
-    text: &str,
-    format: &dyn Format,
-    target: &Target,
-    created: i64,
-    ticket: &mut Ticket,
-) -> Result<Prepared, Fault> {
-    let mut losses = Losses::default();
-    let request = llm.format.read_request(text, &mut losses).map_err(|e| body_fault(&e))?;
-    let (body, schema_tool) =
-        format.write_request(&request, target, &mut losses).map_err(|e| body_fault(&e))?;
-    if let Some(loss) = losses.first_harmful().filter(|_| !ticket.runtime.snapshot.drop_params) {
-        let message = format!(
-            "`{}` cannot be sent to a {} upstream: {} (drop_params: true leaves such members out)",
-            loss.member,
-            format.name(),
-            loss.why
-        );
-        return Err(Fault::new(FaultClass::Unsupported, message).param(loss.member.clone()));
-    }
-    for loss in losses.iter() {
-        ticket.edited(format!("{}: {}", loss.member, loss.why));
-    }
-    let answer = AnswerFor { created, stream_usage: request.stream_usage, schema_tool };
-    Ok(Prepared { body: body.into(), same_format: false, hide_usage: false, answer })
-}
-
-#[expect(clippy::too_many_arguments, reason = "each is one part of a request line, its headers or its body")]
-fn request(
-    llm: &Llm,
-    call: &Call,
-    candidate: &Candidate,
-    provider: &Provider,
-    format: &dyn Format,
-    path: &str,
-    body: Bytes,
-    ticket: &Ticket,
-) -> Result<UpstreamRequest, Fault> {
-    let deployment = &candidate.deployment;
-    let base = (provider.normalise_base_url)(&deployment.base_url);
-    let uri: Uri = format!("{base}{path}").parse().map_err(|_| {
-        Fault::new(FaultClass::Internal, format!("the address of {} does not parse", deployment.id))
-    })?;
-    let mut headers = HeaderMap::with_capacity(12);
-    if format.name() == llm.format.name() {
-        for name in format.request_headers() {
-            for value in call.head.headers.get_all(*name) {
-                headers.append(HeaderName::from_static(name), value.clone());
-            }
-        }
-    }
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    headers.insert(
-        header::USER_AGENT,
-        HeaderValue::from_static(concat!("tollgate/", env!("CARGO_PKG_VERSION"))),
-    );
-    headers.insert(HeaderName::from_static(VIA), via(call, &ticket.gate().parts.instance));
-    (provider.headers)(&mut headers, deployment.api_key.as_ref());
-    for (name, value) in &deployment.headers {
-        headers.insert(name.clone(), value.clone());
-    }
-    Ok(UpstreamRequest {
-        deployment: std::sync::Arc::clone(&deployment.id),
-        provider: deployment.provider,
-        format: tollgate_llm::formats::find(format.name()).map_or("", Format::name),
-        uri,
-        headers,
-        body,
-        connect_timeout: deployment.timeouts.connect,
-    })
-}
-
-/// The gates that the call has passed, and this one.
-fn via(call: &Call, instance: &str) -> HeaderValue {
-    let mut names: Vec<&str> = crate::policies::passed(&call.head).collect();
-    names.push(instance);
-    HeaderValue::from_str(&names.join(", ")).unwrap_or(HeaderValue::from_static("tollgate"))
 }
 
 fn first_byte_too_late(limit: Duration, ticket: &Ticket) -> Failed {

@@ -1,0 +1,70 @@
+//! What a call used and cost, attempt by attempt.
+
+use std::sync::Arc;
+
+use tollgate_core::config::snapshot::Deployment;
+use tollgate_core::price::Cost;
+use tollgate_core::usage::{Usage, UsageSource};
+
+use crate::metrics::{DeploymentLabels, Metrics};
+
+/// What each attempt that a provider may bill used and cost.
+#[derive(Debug, Default)]
+pub(crate) struct Charges(Vec<Charge>);
+
+#[derive(Debug)]
+struct Charge {
+    deployment: Arc<str>,
+    usage: Usage,
+    cost: Cost,
+}
+
+impl Charges {
+    /// Charges `usage` at the price of `deployment`.
+    pub(crate) fn add(&mut self, deployment: &Deployment, usage: Usage) {
+        let cost = deployment.facts.price.as_ref().map_or(Cost::Unknown, |price| price.cost(&usage));
+        self.0.push(Charge { deployment: Arc::clone(&deployment.id), usage, cost });
+    }
+
+    /// All together; `None` when there is nothing.
+    pub(crate) fn total(&self) -> Option<(Usage, Cost)> {
+        let mut each = self.0.iter().map(|charge| (charge.usage, charge.cost));
+        let first = each.next()?;
+        Some(each.fold(first, |(usage, cost), (more, further)| (add(usage, &more), add_cost(cost, further))))
+    }
+
+    /// Counts each at its deployment.
+    pub(crate) fn count(&self, metrics: &Metrics) {
+        for charge in &self.0 {
+            let labels = DeploymentLabels { deployment: Arc::clone(&charge.deployment) };
+            metrics.input_tokens.get_or_create(&labels).inc_by(charge.usage.input_tokens);
+            metrics.output_tokens.get_or_create(&labels).inc_by(charge.usage.output_tokens);
+            match charge.cost {
+                Cost::Known(nano) => metrics.cost.get_or_create(&labels).inc_by(nano),
+                Cost::Unknown => metrics.unpriced.get_or_create(&labels).inc(),
+            };
+        }
+    }
+}
+
+fn add(a: Usage, b: &Usage) -> Usage {
+    let estimated = [a.source, b.source].contains(&UsageSource::Estimated);
+    Usage {
+        input_tokens: a.input_tokens.saturating_add(b.input_tokens),
+        output_tokens: a.output_tokens.saturating_add(b.output_tokens),
+        cache_read_tokens: a.cache_read_tokens.saturating_add(b.cache_read_tokens),
+        cache_write_tokens: a.cache_write_tokens.saturating_add(b.cache_write_tokens),
+        cache_write_1h_tokens: a.cache_write_1h_tokens.saturating_add(b.cache_write_1h_tokens),
+        reasoning_tokens: a.reasoning_tokens.saturating_add(b.reasoning_tokens),
+        input_audio_tokens: a.input_audio_tokens.saturating_add(b.input_audio_tokens),
+        output_audio_tokens: a.output_audio_tokens.saturating_add(b.output_audio_tokens),
+        source: if estimated { UsageSource::Estimated } else { UsageSource::Reported },
+    }
+}
+
+fn add_cost(a: Cost, b: Cost) -> Cost {
+    match (a, b) {
+        (Cost::Known(a), Cost::Known(b)) => a.checked_add(b).map_or(Cost::Unknown, Cost::Known),
+        _ => Cost::Unknown,
+    }
+}
