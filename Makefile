@@ -21,7 +21,7 @@ help: ## List the commands
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: ## Build it, start it, send calls through it and show what became of them
-	cargo build --release --quiet -p tollgate
+	cargo build --release -p tollgate
 	@$(RELEASE) demo
 
 build: ## Build the binary for use: target/release/tollgate in the cache
@@ -85,7 +85,7 @@ $(CACHE)/python/.uv-$(UV):
 	$(CACHE)/python/bin/pip install --quiet --disable-pip-version-check uv==$(UV)
 	@touch $@
 
+# Not `npm ci`: it refuses lock files without the optional packages of other platforms, which npm itself leaves out.
 clients/node_modules/.done: clients/package-lock.json
-	# Not `npm ci`: it refuses lock files without the optional packages of other platforms, which npm itself leaves out.
 	cd clients && npm install --no-save --no-audit --no-fund --silent
 	@touch $@

@@ -1,5 +1,6 @@
 """The running binary from outside: connections, limits, signals, files."""
 
+import base64
 import http.server
 import json
 import os
@@ -197,7 +198,21 @@ def test_a_call_that_outlives_the_drain_still_leaves_its_record(own_gate):
     world.wait_for(lambda: gate.records("opened"), "the call", gate.process)
     assert gate.stop() == 0
     call.join()
-    assert [r["outcome"] for r in gate.records()] == ["client_gone"]
+    assert [(r["outcome"], r["fault"]["class"]) for r in gate.records()] == [("failed", "draining")]
+
+
+def test_a_second_signal_ends_calls_at_once(own_gate):
+    gate = own_gate(config=SIM)
+    call = threading.Thread(target=lambda: pytest.raises(Exception, world.post, f"{gate.url}/v1/chat/completions", prompt("hello\nsimulate: hang")))
+    call.start()
+    world.wait_for(lambda: gate.records("opened"), "the call", gate.process)
+    gate.process.send_signal(signal.SIGINT)
+    world.wait_for(lambda: gate.logged("stopping"), "the log", gate.process)
+    assert gate.logged("stopping")["open_calls"] == 1
+    started = time.monotonic()
+    assert gate.stop() == 0 and time.monotonic() - started < 10
+    call.join()
+    assert [(r["outcome"], r["fault"]["class"]) for r in gate.records()] == [("failed", "draining")]
 
 
 def test_metrics_are_read_by_the_official_parser(gate):
@@ -237,6 +252,12 @@ def test_the_commands_say_what_is_wrong(tmp_path):
     checked = run("check", good)
     assert checked.returncode == 0 and checked.stdout.endswith("good.yaml: ok\n")
     assert json.loads(run("check", "--json", good).stdout)["models"]["sim"][0]["id"] == "simulator/sim"
+    useless = tmp_path / "useless.yaml"
+    useless.write_text("model_list: [{ model_name: m, litellm_params: { model: groq/x } }]\n")
+    checked = run("check", useless)
+    assert checked.returncode == 1 and "nothing can be served" in checked.stderr and "1 of 1" in checked.stdout
+    no_key = run("--model", "openai/gpt-4o")
+    assert no_key.returncode == 1 and no_key.stderr.startswith("tollgate: --model openai/gpt-4o: no `api_key`"), no_key.stderr
     open_to_all = run("--config", good, "--host", "0.0.0.0", "--port", "0")
     assert open_to_all.returncode == 1 and "no master key" in open_to_all.stderr
 
@@ -284,3 +305,83 @@ def test_the_posts_file_and_curl(own_gate, aimock, tmp_path):
     body, status = ask("gemini")
     assert status == "503" and "not supported by this version" in body
     assert world.post(f"{gate.url}/v1/chat/completions", CHAT)[0] == 401
+
+
+class Pictures:
+    """A host of pictures, some of them traps."""
+
+    def __init__(self):
+        pixel = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
+        self.asked = []
+        pictures = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                pictures.asked.append((self.path, dict(self.headers)))
+                redirects = {"/moved.png": "/pixel.png", "/away.png": "http://127.0.0.2/pixel.png", "/loop.png": "/loop.png"}
+                if self.path in redirects:
+                    self.send_response(302)
+                    self.send_header("location", redirects[self.path])
+                    self.end_headers()
+                    return
+                kind = "text/html" if self.path == "/page.png" else "image/png"
+                body = pixel * 100_000 if self.path == "/huge.png" else pixel
+                self.send_response(200)
+                self.send_header("content-type", kind)
+                self.end_headers()
+                try:
+                    self.wfile.write(body)
+                except OSError:
+                    pass
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+@pytest.mark.parametrize("surface", ["/v1/chat/completions", "/v1/messages"])
+def test_images_are_fetched_where_only_bytes_are_taken(own_gate, aimock, surface):
+    pictures = Pictures()
+    models = f"models: {{ m: [{{ provider: openai_compatible, model: local, base_url: '{aimock.url}/v1', image_urls: false }}] }}\n"
+    gate = own_gate(config=models + "egress: { image_hosts: [127.0.0.1], private_addresses: true, image_bytes: 100000 }\n")
+
+    def ask(url: str):
+        image = {"type": "image_url", "image_url": {"url": url}} if "chat" in surface else {"type": "image", "source": {"type": "url", "url": url}}
+        content = [image, {"type": "text", "text": "what is in this picture"}]
+        status, _, body = world.post(f"{gate.url}{surface}", {"model": "m", "max_tokens": 50, "messages": [{"role": "user", "content": content}]})
+        return status, body.decode()
+
+    for path in ["/pixel.png", "/moved.png"]:
+        status, body = ask(f"{pictures.url}{path}")
+        assert status == 200 and "1 image" in body, body
+        assert "data:image/png;base64,iVBOR" in json.dumps(aimock.journal()[-1])
+    refused = {
+        f"{pictures.url}/huge.png": "larger than 100000 bytes",
+        f"{pictures.url}/page.png": "no image but",
+        f"{pictures.url}/away.png": "another host",
+        f"{pictures.url}/loop.png": "redirects too often",
+        f"http://localhost:{pictures.server.server_port}/pixel.png": "not in `egress.image_hosts`",
+        "file:///etc/passwd": "only http and https",
+        "http://127.0.0.1:1/pixel.png": "cannot be reached",
+    }
+    for url, why in refused.items():
+        status, body = ask(url)
+        assert status == 400 and why in body, (url, body)
+    events = [e["detail"] for e in gate.records("event") if e["event"] == "egress"]
+    assert len(events) == 2 + len(refused) and events[0] == {"host": "127.0.0.1", "bytes": 70}
+    # Nothing of the client's request goes there.
+    assert all(set(headers) <= {"host", "accept-encoding", "user-agent"} for _, headers in pictures.asked), pictures.asked[0]
+
+
+def test_images_inside_the_network_are_not_fetched(own_gate, aimock):
+    pictures = Pictures()
+    models = f"models: {{ m: [{{ provider: openai_compatible, model: local, base_url: '{aimock.url}/v1', image_urls: false }}] }}\n"
+    gate = own_gate(config=models + "egress: { image_hosts: [127.0.0.1, localhost] }\n")
+    for host in ["127.0.0.1", "localhost"]:
+        image = {"type": "image_url", "image_url": {"url": f"http://{host}:{pictures.server.server_port}/pixel.png"}}
+        status, _, body = world.post(f"{gate.url}/v1/chat/completions", {"model": "m", "messages": [{"role": "user", "content": [image]}]})
+        assert status == 400 and b"not public" in body, body
+    assert pictures.asked == []

@@ -67,8 +67,10 @@ fault_classes! {
     ContextWindow, "context_window", 400, Client, false;
     /// The provider's content policy refused the prompt.
     ContentPolicy, "content_policy", 400, Client, false;
-    /// A rate limit, the upstream's or the gate's.
+    /// The upstream's rate limit.
     RateLimited, "rate_limited", 429, Upstream, true;
+    /// Every deployment is at a limit that the configuration sets.
+    AtLimit, "at_limit", 429, Gate, true;
     /// The upstream refused the gate's own credential, model name or address.
     UpstreamRefused, "upstream_refused", 502, Gate, false;
     /// The upstream failed.

@@ -19,7 +19,7 @@ pub trait Journal: Send + Sync {
 
 /// The journal could not take an entry.
 #[derive(Debug, thiserror::Error)]
-#[error("the journal at {place} cannot be written: {reason}")]
+#[error("records cannot be written to {place}: {reason}")]
 pub struct JournalError {
     /// The file or store.
     pub place: String,

@@ -24,7 +24,7 @@ pub(crate) fn principal(snapshot: &Snapshot, inbound: &Inbound) -> Result<Princi
     if presented.peek().is_none() {
         return Err(Fault::new(
             FaultClass::Unauthenticated,
-            "no key was sent: put it into `Authorization: Bearer …` or `x-api-key`",
+            "no key was sent: it goes into `Authorization: Bearer KEY` or `x-api-key: KEY`",
         ));
     }
     // Some SDKs send several headers, of which one is a leftover from the environment.

@@ -221,9 +221,9 @@ impl Relay {
                 let deployment = self.ticket.candidate().map(|candidate| &candidate.deployment);
                 let fault = deployment
                     .map_or_else(|| fault.clone(), |deployment| explained(fault.clone(), deployment));
+                self.ticket.attempt_failed(&fault, Some(usage));
                 let event = self.ticket.show(&fault, |shown| self.format.write_stream_error(shown));
                 self.stream.ready.extend(event);
-                self.ticket.attempt_failed(&fault, Some(usage));
                 self.ticket.sending(self.stream.ready.len());
                 self.ticket.close(Outcome::Failed, Some(&fault));
             }

@@ -265,3 +265,35 @@ async fn images_by_url_are_refused_with_the_reason_where_only_bytes_are_taken() 
         (&json!("egress"), &json!("pictures.example"))
     );
 }
+
+#[tokio::test]
+async fn a_wrong_member_of_a_translated_body_is_named() {
+    let cases = [
+        (json!({ "temperature": "hot" }), "temperature", "expected a number"),
+        (json!({ "messages": "hi" }), "messages", "expected a list"),
+        (
+            json!({ "messages": [{ "role": "user", "content": [{ "type": "text", "text": 7 }] }] }),
+            "messages[0].content[0].text",
+            "expected a string",
+        ),
+        (
+            json!({ "messages": [{ "role": "wizard", "content": "x" }] }),
+            "messages[0].role",
+            "`wizard` is no role",
+        ),
+        (
+            json!({ "messages": [{ "role": "tool", "content": "x" }] }),
+            "messages[0].tool_call_id",
+            "is required",
+        ),
+        (json!({ "tool_choice": "sometimes" }), "tool_choice", "must be"),
+    ];
+    for (members, param, says) in cases {
+        let gate = TestGate::new(MODELS);
+        let mut body = chat("claude", "x", false);
+        body.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+        let got = gate.post("/v1/chat/completions", &body).await;
+        assert_eq!((got.status, got.json()["error"]["param"].clone()), (400, json!(param)), "{}", got.text());
+        assert!(got.text().contains(says), "{}", got.text());
+    }
+}

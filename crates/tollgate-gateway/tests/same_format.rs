@@ -101,3 +101,19 @@ async fn count_tokens_is_relayed_where_the_upstream_counts_and_estimated_where_i
     assert_eq!(got.header("x-tollgate-usage-source"), "estimated");
     assert_eq!(gate.upstream.requests().len(), 1, "nothing was sent");
 }
+
+/// Servers that follow an older OpenAI know only `max_tokens`; OpenAI itself refuses it for newer models.
+#[tokio::test]
+async fn the_longest_answer_is_called_what_the_provider_calls_it() {
+    let gate = TestGate::new(
+        "models:\n  new: [{ provider: openai }]\n  old: [{ provider: openai_compatible, base_url: 'http://a' }]\n",
+    );
+    for (model, member) in [("new", "max_completion_tokens"), ("old", "max_tokens")] {
+        gate.upstream
+            .on("openai", Reply::json(200, &json!({ "choices": [{ "message": { "content": "hi" } }] })));
+        let body =
+            json!({ "model": model, "max_tokens": 7, "messages": [{ "role": "user", "content": "x" }] });
+        assert_eq!(gate.post("/v1/messages", &body).await.status, 200);
+        assert_eq!(gate.upstream.last_body()[member], 7);
+    }
+}

@@ -103,6 +103,7 @@ async fn after_its_first_byte_a_failing_stream_ends_with_an_error_in_the_clients
         let last = text.trim_end().rsplit("\n\n").next().unwrap();
         let error: Value = serde_json::from_str(last.strip_prefix("data: ").unwrap()).unwrap();
         assert_eq!(error["error"]["tollgate"]["fault"], class, "{text}");
+        assert_eq!(error["error"]["tollgate"]["tried"][0]["fault"], class, "{text}");
         assert!(text.contains("Hel") && !text.contains("[DONE]"));
 
         let (other, text) = broken_after_first_byte("/v1/messages", "gpt", failure()).await;

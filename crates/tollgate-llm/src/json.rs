@@ -171,10 +171,32 @@ impl<'de> Deserialize<'de> for Name<'de> {
     }
 }
 
-/// The reason of a serde error, without the position: it would count from the member, not from the body.
+/// Reads all of `text`. Where that fails, the error names the member.
+pub fn read_all<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, BodyError> {
+    serde_json::from_str(text).map_err(|error| {
+        // Only a text that has failed is read again to find out where.
+        let mut again = serde_json::Deserializer::from_str(text);
+        let param = match serde_path_to_error::deserialize::<_, T>(&mut again) {
+            Err(found) if found.path().iter().next().is_some() => found.path().to_string(),
+            _ => String::new(),
+        };
+        if error.is_data() { BodyError::shape(param, what_was_wrong(&error)) } else { BodyError::from(error) }
+    })
+}
+
+/// The reason of a serde error, without the position, which would count from the member and not from the body, and
+/// without the names of Rust's types.
 pub fn what_was_wrong(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    text.split(" at line ").next().unwrap_or_default().to_owned()
+    let text = text.split(" at line ").next().unwrap_or_default();
+    let words = [
+        ("expected f64", "expected a number"),
+        ("expected u64", "expected a whole number"),
+        ("expected usize", "expected a whole number"),
+        ("expected a sequence", "expected a list"),
+        ("expected a boolean", "expected true or false"),
+    ];
+    words.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
 }
 
 /// A part of a text and what takes its place.

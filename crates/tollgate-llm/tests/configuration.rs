@@ -91,6 +91,11 @@ fn mistakes_are_named_with_line_snippet_and_the_nearest_name() {
         ("models: { m: [{ provider: openai }] }\nlisten: everywhere\n", "no address to listen on"),
         ("models: { m: [{ provider: openai }] }\nmaster_key: ${NOPE}\n", "the master key: NOPE is not set"),
         ("models: { m: [{ provider: openai }] }\nmaster_key: 1234\n", "put it in quotes"),
+        ("models: { m: { provider: openai } }\n", "a list is expected here"),
+        ("models: { m: [{ provider: openai, weight: heavy }] }\n", "a whole number is expected here"),
+        ("models: { m: [{ provider: openai, api_key: $OPENAI_API_KEY }] }\n", "a variable is `${NAME}`"),
+        ("---\nmodels: {}\n---\nx: 1\n", "one file holds one document"),
+        ("general_settings: { master_key: sk-1 }\n", "models in a database"),
         ("models: [\n", "tollgate.yaml:"),
         ("", "no models are configured"),
     ];

@@ -43,7 +43,13 @@ impl Source {
         };
         let loaded: Loaded = parse(&name, &text)?;
         let world = World { environment: &Process, providers: &providers::Table, catalog: &catalog::BuiltIn };
-        let snapshot = resolve(&name, &text, &loaded, overrides, world)?;
+        let snapshot = resolve(&name, &text, &loaded, overrides, world).map_err(|error| match self {
+            // Lines of a file that nobody wrote help nobody.
+            Self::Models(models) => {
+                anyhow::anyhow!("--model {}: {}", models.join(" --model "), error.message())
+            }
+            _ => error.into(),
+        })?;
         Ok(Read { snapshot, not_acted_on: loaded.not_acted_on })
     }
 

@@ -87,6 +87,7 @@ fn reload(gate: &Gate, source: &Source, overrides: &Overrides) {
         ("listen", before.snapshot.listen == read.snapshot.listen),
         ("tls", before.snapshot.tls == read.snapshot.tls),
         ("data_dir", before.snapshot.data_dir == read.snapshot.data_dir),
+        ("limits.connections", before.snapshot.limits.connections == read.snapshot.limits.connections),
     ] {
         if !same {
             tracing::warn!(setting, "changed, and takes effect at the next start");

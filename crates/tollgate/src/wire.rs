@@ -57,7 +57,7 @@ pub(crate) async fn prepare(read: Read, data_dir: Option<PathBuf>) -> Result<Rea
     let tls = snapshot.tls.as_ref().map(serve::acceptor).transpose().map_err(anyhow::Error::msg)?;
     let listener = TcpListener::bind(snapshot.listen)
         .await
-        .with_context(|| format!("cannot listen on {}", snapshot.listen))?;
+        .with_context(|| format!("cannot listen on {} (another port: --port)", snapshot.listen))?;
     let address = listener.local_addr()?;
     let records = folder.join("records.jsonl");
     let clock = Arc::new(SystemClock);
@@ -80,14 +80,18 @@ impl Ready {
         format!("{scheme}://{}", self.address)
     }
 
-    /// Serves until `stop`, and lets calls in flight end.
-    pub(crate) async fn serve(self, stop: impl Future<Output = ()> + Send) {
+    /// Serves until `stop`, and lets calls in flight end, or until `hurry` cuts them off.
+    pub(crate) async fn serve(
+        self,
+        stop: impl Future<Output = ()> + Send,
+        hurry: impl Future<Output = ()> + Send,
+    ) {
         let url = self.url();
         let detail = serde_json::json!({ "version": env!("CARGO_PKG_VERSION"), "instance": &*self.gate.parts.instance, "address": url });
         self.gate.event("start", None, detail);
         tracing::info!(address = url, records = %self.records.display(), "listening");
         let gate = Arc::clone(&self.gate);
-        serve::serve(self.gate, self.listener, self.tls, stop).await;
+        serve::serve(self.gate, self.listener, self.tls, stop, hurry).await;
         gate.event("stop", None, serde_json::json!({ "open_calls": gate.open_calls() }));
     }
 }
@@ -96,7 +100,14 @@ impl Ready {
 pub(crate) async fn serve(source: &Source, overrides: &Overrides, data_dir: Option<PathBuf>) -> Result<()> {
     let ready = prepare(source.read(overrides)?, data_dir).await?;
     let watching = reload::watch(Arc::clone(&ready.gate), source.clone(), overrides.clone())?;
-    ready.serve(stop_signal()).await;
+    let gate = Arc::clone(&ready.gate);
+    let stop = async {
+        stop_signal().await;
+        let drain_ms = u64::try_from(gate.runtime().snapshot.timeouts.drain.as_millis()).unwrap_or(u64::MAX);
+        let open_calls = gate.open_calls();
+        tracing::info!(open_calls, drain_ms, "stopping: calls in flight may end; a second signal ends them");
+    };
+    ready.serve(stop, stop_signal()).await;
     watching.abort();
     Ok(())
 }
@@ -112,6 +123,7 @@ pub(crate) async fn stop_signal() {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
+        // Each wait sees only signals that come after it has begun.
         let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
         tokio::select! {
             _ = terminate.recv() => {}
@@ -120,5 +132,4 @@ pub(crate) async fn stop_signal() {
     }
     #[cfg(not(unix))]
     let _ = tokio::signal::ctrl_c().await;
-    tracing::info!("stopping: no new calls, those in flight may end");
 }

@@ -89,7 +89,10 @@ impl Resolver<'_> {
             unavailable: written
                 .unavailable
                 .clone()
-                .or_else(|| Some(format!("provider `{name}` is not supported by this version"))),
+                .or_else(|| Some(format!(
+                    "provider `{name}` is not supported by this version (a server that speaks OpenAI's dialect can be \
+                     named `openai/…`, with its `api_base`)"
+                ))),
         })
     }
 
@@ -133,10 +136,11 @@ impl Resolver<'_> {
         let wrong = |why: &str| {
             ConfigError::at(place, format!("the base URL of provider `{}` is wrong: {why}", provider.name))
         };
-        let uri: Uri = text.parse().map_err(|_| wrong("it does not parse"))?;
+        let scheme = "it must begin with http:// or https:// and name a host";
+        let uri: Uri = text.parse().map_err(|_| wrong(scheme))?;
         match (uri.scheme_str(), uri.host()) {
             (Some("http" | "https"), Some(host)) if !host.is_empty() => {}
-            _ => return Err(wrong("it must begin with http:// or https:// and name a host")),
+            _ => return Err(wrong(scheme)),
         }
         if uri.query().is_some() || uri.authority().is_some_and(|a| a.as_str().contains('@')) {
             return Err(wrong("it must hold neither a query nor a user"));

@@ -81,7 +81,7 @@ impl ConfigError {
             other => {
                 let message = other.to_string();
                 let message = message.split(" at line ").next().unwrap_or_default();
-                Self::at(location, message)
+                Self::at(location, plain_words(message))
             }
         };
         built.snippet_from(text)
@@ -152,6 +152,24 @@ fn is_harmless(name: &str, value: &str) -> bool {
     refers
         || (!is_secret(name)
             && (number || matches!(bare, "true" | "false" | "null") || NAMES.contains(&name)))
+}
+
+/// What the parser says, for somebody who does not know its words.
+fn plain_words(message: &str) -> String {
+    match message {
+        "expected sequence start" => {
+            "a list is expected here, such as `[{ provider: simulator }]`".to_owned()
+        }
+        "expected mapping start" => "members are expected here, such as `{ name: value }`".to_owned(),
+        "invalid u64" | "invalid u32" | "invalid usize" | "invalid i32" => {
+            "a whole number is expected here".to_owned()
+        }
+        "invalid bool" => "`true` or `false` is expected here".to_owned(),
+        many if many.contains("multiple YAML documents") || many.contains("from_str_multiple") => {
+            "one file holds one document: remove what follows `---`".to_owned()
+        }
+        other => other.to_owned(),
+    }
 }
 
 /// Whether a member of this name holds a secret.

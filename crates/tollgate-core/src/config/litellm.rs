@@ -10,9 +10,10 @@ use super::file::{Deployment, Fallbacks, File, PriceWritten, Routing, Timeouts};
 use super::litellm_keys::{NotActedOn, section};
 use super::{ConfigError, Loaded, SecretRef};
 
-/// Whether `text` is a LiteLLM file: it has a `model_list` at its top.
+/// Whether `text` is a LiteLLM file: one of its sections stands at its top.
 pub fn is_litellm(text: &str) -> bool {
-    text.lines().any(|line| line.trim_end().starts_with("model_list:"))
+    const SECTIONS: [&str; 4] = ["model_list:", "litellm_settings:", "general_settings:", "router_settings:"];
+    text.lines().any(|line| SECTIONS.iter().any(|section| line.starts_with(section)))
 }
 
 section! {

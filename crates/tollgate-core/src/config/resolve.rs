@@ -66,7 +66,11 @@ impl Resolver<'_> {
             .hint("set `master_key`, or listen on 127.0.0.1"));
         }
         if file.models.is_empty() {
-            return Err(ConfigError::new("no models are configured").hint("add at least one under `models`"));
+            return Err(ConfigError::new("no models are configured").hint(if self.lenient {
+                "`model_list` is empty; models in a database or in `include` are not read"
+            } else {
+                "add at least one under `models`"
+            }));
         }
         let timeouts = timeouts(&file.timeouts, &file::Timeouts::default());
         let models = file

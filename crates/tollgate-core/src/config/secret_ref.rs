@@ -32,6 +32,10 @@ impl SecretRef {
     /// The secret, or why it is not to be had. The reason never shows the secret.
     pub fn read(&self, environment: &dyn Environment) -> Result<Secret, String> {
         let value = match self {
+            Self::Literal(secret) if secret.expose().starts_with('$') => {
+                return Err("a value that begins with `$` would be sent as written; a variable is `${NAME}`"
+                    .to_owned());
+            }
             Self::Literal(secret) => return Ok(secret.clone()),
             Self::Variable(name) => environment.variable(name).ok_or_else(|| format!("{name} is not set"))?,
             Self::File(path) => {

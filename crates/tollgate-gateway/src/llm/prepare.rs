@@ -93,7 +93,7 @@ fn translate(
         format.write_request(&request, target, &mut losses).map_err(|e| body_fault(&e))?;
     if let Some(loss) = losses.first_harmful().filter(|_| !ticket.runtime.snapshot.drop_params) {
         let message = format!(
-            "`{}` cannot be sent to a {} upstream: {} (drop_params: true leaves such members out)",
+            "`{}` cannot be sent to an upstream that speaks {}: {}; with `drop_params: true` it is left out",
             loss.member,
             format.name(),
             loss.why

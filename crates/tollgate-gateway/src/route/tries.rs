@@ -229,5 +229,5 @@ fn is_final(class: FaultClass) -> bool {
 fn full(model: &str, wait: Duration) -> Fault {
     let message =
         format!("every deployment of `{model}` is at its limit of requests or tokens per minute (rpm, tpm)");
-    Fault { retry_after: Some(wait), ..Fault::new(FaultClass::RateLimited, message) }
+    Fault { retry_after: Some(wait), ..Fault::new(FaultClass::AtLimit, message) }
 }

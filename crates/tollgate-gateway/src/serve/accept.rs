@@ -33,12 +33,14 @@ const AGE: Duration = Duration::from_hours(12);
 /// Concurrent requests on one HTTP/2 connection.
 const STREAMS: u32 = 250;
 
-/// Serves until `stop` resolves, then lets calls in flight end, for as long as `timeouts.drain_ms` says.
+/// Serves until `stop` resolves, then lets calls in flight end, for as long as `timeouts.drain_ms` says or until
+/// `hurry` resolves.
 pub async fn serve(
     gate: Arc<Gate>,
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
     stop: impl Future<Output = ()> + Send,
+    hurry: impl Future<Output = ()> + Send,
 ) {
     let snapshot = Arc::clone(&gate.runtime().snapshot);
     let builder = Arc::new(builder(&snapshot));
@@ -84,11 +86,14 @@ pub async fn serve(
     drop(listener);
     gate.drain();
     let limit = gate.runtime().snapshot.timeouts.drain;
-    if tokio::time::timeout(limit, graceful.shutdown()).await.is_err() {
-        tracing::warn!(
-            open_calls = gate.open_calls(),
-            "stopped before all calls had ended (timeouts.drain_ms)"
-        );
+    let ended = tokio::select! {
+        () = graceful.shutdown() => true,
+        () = tokio::time::sleep(limit) => false,
+        () = hurry => false,
+    };
+    if !ended {
+        gate.cut();
+        tracing::warn!(open_calls = gate.open_calls(), "stopped before all calls had ended");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::Args;
 use tollgate_core::config::resolve::Overrides;
 use tollgate_core::config::snapshot::{Deployment, Snapshot};
@@ -22,14 +22,29 @@ pub(crate) struct Arguments {
 impl Arguments {
     pub(super) fn run(self) -> Result<()> {
         let read = Source::File(self.file.clone()).read(&Overrides::default())?;
+        if let Some(files) = &read.snapshot.tls {
+            tollgate_gateway::serve::acceptor(files).map_err(anyhow::Error::msg)?;
+        }
+        let all: Vec<_> = read.snapshot.models.iter().flat_map(|model| &model.deployments).collect();
+        let out = all.iter().filter(|deployment| deployment.unavailable.is_some()).count();
         if self.json {
             say(&as_json(&read).to_string())?;
-            return Ok(());
+        } else {
+            for line in lines(&read) {
+                say(&line)?;
+            }
+            let note = if out == 0 {
+                String::new()
+            } else {
+                format!(", {out} of {} deployments out of service", all.len())
+            };
+            say(&format!("{}: ok{note}", self.file.display()))?;
         }
-        for line in lines(&read) {
-            say(&line)?;
-        }
-        say(&format!("{}: ok", self.file.display()))?;
+        ensure!(
+            out < all.len(),
+            "{}: nothing can be served: every deployment is out of service",
+            self.file.display()
+        );
         Ok(())
     }
 }

@@ -43,7 +43,7 @@ impl Arguments {
         let demo = Demo { url: ready.url(), client: Client::builder(TokioExecutor::new()).build_http() };
         let records = ready.records.clone();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let serving = tokio::spawn(ready.serve(async { drop(stopped.await) }));
+        let serving = tokio::spawn(ready.serve(async { drop(stopped.await) }, std::future::pending()));
         say(&format!("Tollgate is up at {}, in front of a built-in simulator.\n", demo.url))?;
         let calls = demo.calls().await?;
         summary(&records, &calls)?;

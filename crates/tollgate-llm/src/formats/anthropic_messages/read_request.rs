@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use crate::chat::{ImageSource, Losses, Message, OutputFormat, Part, Request, Role, Tool, ToolChoice};
 use crate::formats::content::Content;
-use crate::json::{BodyError, what_was_wrong};
+use crate::json::{BodyError, read_all};
 
 #[derive(Deserialize)]
 struct Written {
@@ -112,8 +112,7 @@ const HARMLESS: &[&str] = &[
 const OWN: &[&str] = &["container", "mcp_servers", "context_management"];
 
 pub(super) fn read(body: &str, losses: &mut Losses) -> Result<Request, BodyError> {
-    let written: Written =
-        serde_json::from_str(body).map_err(|e| BodyError::shape("", what_was_wrong(&e)))?;
+    let written: Written = read_all(body)?;
     lose_own_members(body, &written, losses)?;
     let parallel = written.tool_choice.as_ref().and_then(|choice| choice.disable_parallel_tool_use);
     let mut request = Request {

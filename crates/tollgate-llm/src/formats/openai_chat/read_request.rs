@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use crate::chat::{ImageSource, Losses, Message, OutputFormat, Part, Request, Role, Tool, ToolChoice};
 use crate::formats::content::Content;
-use crate::json::{BodyError, what_was_wrong};
+use crate::json::{BodyError, read_all};
 
 #[derive(Deserialize)]
 struct Written {
@@ -125,8 +125,7 @@ const OWN: &[&str] = &[
 ];
 
 pub(super) fn read(body: &str, losses: &mut Losses) -> Result<Request, BodyError> {
-    let written: Written =
-        serde_json::from_str(body).map_err(|e| BodyError::shape("", what_was_wrong(&e)))?;
+    let written: Written = read_all(body)?;
     lose_own_members(body, &written, losses)?;
     let mut request = Request {
         model: written.model,
