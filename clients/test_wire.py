@@ -364,7 +364,8 @@ def test_images_are_fetched_where_only_bytes_are_taken(own_gate, aimock, surface
         f"{pictures.url}/away.png": "another host",
         f"{pictures.url}/loop.png": "redirects too often",
         f"http://localhost:{pictures.server.server_port}/pixel.png": "not in `egress.image_hosts`",
-        "file:///etc/passwd": "only http and https",
+        "file:///etc/passwd": "does not parse",
+        "ftp://127.0.0.1/pixel.png": "only http and https",
         "http://127.0.0.1:1/pixel.png": "cannot be reached",
     }
     for url, why in refused.items():

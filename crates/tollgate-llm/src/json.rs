@@ -53,8 +53,21 @@ impl From<serde_json::Error> for BodyError {
 #[derive(Debug)]
 pub struct Members<'a> {
     text: &'a str,
-    found: Vec<(&'static str, &'a str)>,
+    found: Found,
+}
+
+/// Where members stand, without the text: what one reading of a body found is kept for the next.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    spans: Vec<(&'static str, Range<usize>)>,
     count: usize,
+}
+
+impl Found {
+    /// The members of `text`, which must be the text that they were found in.
+    pub fn on(self, text: &str) -> Members<'_> {
+        Members { text, found: self }
+    }
 }
 
 impl<'a> Members<'a> {
@@ -71,22 +84,28 @@ impl<'a> Members<'a> {
             }
 
             fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Members<'a>, A::Error> {
-                let mut members = Members { text: self.0, found: Vec::with_capacity(self.1.len()), count: 0 };
+                let text = self.0;
+                let mut found = Found { spans: Vec::with_capacity(self.1.len()), count: 0 };
                 while let Some(Name(name)) = map.next_key()? {
-                    members.count += 1;
+                    found.count += 1;
                     match self.1.iter().find(|wanted| **wanted == name) {
                         None => {
                             map.next_value::<IgnoredAny>()?;
                         }
-                        Some(wanted) if members.get(wanted).is_some() => {
+                        Some(wanted) if found.spans.iter().any(|(known, _)| known == wanted) => {
                             return Err(serde::de::Error::custom(format_args!(
                                 "the member `{wanted}` stands twice"
                             )));
                         }
-                        Some(wanted) => members.found.push((*wanted, map.next_value::<&RawValue>()?.get())),
+                        Some(wanted) => {
+                            let raw = map.next_value::<&RawValue>()?.get();
+                            // `raw` is a part of `text`, so this is plain arithmetic on addresses.
+                            let start = raw.as_ptr() as usize - text.as_ptr() as usize;
+                            found.spans.push((*wanted, start..start + raw.len()));
+                        }
                     }
                 }
-                Ok(members)
+                Ok(found.on(text))
             }
         }
 
@@ -96,9 +115,15 @@ impl<'a> Members<'a> {
         Ok(members)
     }
 
+    /// Where they stand, to come back to them.
+    pub fn into_found(self) -> Found {
+        self.found
+    }
+
     /// The text of the member `name`, when it is there.
     pub fn get(&self, name: &str) -> Option<&'a str> {
-        self.found.iter().find(|(found, _)| *found == name).map(|(_, raw)| *raw)
+        let (_, span) = self.found.spans.iter().find(|(found, _)| *found == name)?;
+        self.text.get(span.clone())
     }
 
     /// The member `name` as a `T`, when it is there and not null.
@@ -113,16 +138,13 @@ impl<'a> Members<'a> {
 
     /// Where the member `name` has its value, in bytes from the start of the text.
     pub fn span(&self, name: &str) -> Option<Range<usize>> {
-        let raw = self.get(name)?;
-        // `raw` is a part of `text`, so this is plain pointer arithmetic on addresses.
-        let start = raw.as_ptr() as usize - self.text.as_ptr() as usize;
-        Some(start..start + raw.len())
+        self.found.spans.iter().find(|(found, _)| *found == name).map(|(_, span)| span.clone())
     }
 
     /// An edit that adds a member at the end of the object.
     pub fn append(&self, name: &str, value: &str) -> Edit {
         let end = self.text.rfind('}').unwrap_or(self.text.len());
-        let comma = if self.count == 0 { "" } else { "," };
+        let comma = if self.found.count == 0 { "" } else { "," };
         Edit { span: end..end, with: format!("{comma}\"{name}\":{value}") }
     }
 

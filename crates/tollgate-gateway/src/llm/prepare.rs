@@ -48,7 +48,11 @@ pub(super) async fn prepare(
     }
     let created = ticket.gate().parts.clock.now().as_second();
     if format.name() == llm.format.name() {
-        let same = llm.format.same_format(text, &target).map_err(|e| body_fault(&e))?;
+        let found = match inlined {
+            None => call.peek.found.clone(),
+            Some(text) => llm.format.peek(text).map_err(|e| body_fault(&e))?.found,
+        };
+        let same = llm.format.same_format(text, found, &target).map_err(|e| body_fault(&e))?;
         let body = match (same.edits.is_empty(), inlined) {
             (true, None) => call.body.clone(),
             _ => Bytes::from(splice(text, same.edits)),

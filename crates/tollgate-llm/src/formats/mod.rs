@@ -11,7 +11,7 @@ use tollgate_core::fault::{Fault, FaultClass, UpstreamError};
 use tollgate_core::usage::Usage;
 
 use crate::chat::{Event, Losses, Request, Response};
-use crate::json::{BodyError, Edit};
+use crate::json::{BodyError, Edit, Found};
 use crate::sse::SseEvent;
 
 /// Every format.
@@ -31,6 +31,8 @@ pub struct Peek {
     pub stream: bool,
     /// The longest answer that is asked for, in tokens.
     pub max_output_tokens: Option<u64>,
+    /// Where the members stand that [`Format::same_format`] edits.
+    pub found: Found,
 }
 
 /// What a same-format request needs changed, and what the answer needs in turn.
@@ -175,8 +177,9 @@ pub trait Format: Send + Sync + std::fmt::Debug {
     /// Reads what the gate must know of a request.
     fn peek(&self, body: &str) -> Result<Peek, BodyError>;
 
-    /// The closed list of edits that a request to an upstream of the same format gets.
-    fn same_format(&self, body: &str, target: &Target) -> Result<SameFormat, BodyError>;
+    /// The closed list of edits that a request to an upstream of the same format gets. `found` is what `peek` found
+    /// in `body`.
+    fn same_format(&self, body: &str, found: Found, target: &Target) -> Result<SameFormat, BodyError>;
 
     /// The places of image addresses in a request, each the span of a JSON string.
     fn image_urls(&self, body: &str) -> Result<Vec<(std::ops::Range<usize>, String)>, BodyError>;

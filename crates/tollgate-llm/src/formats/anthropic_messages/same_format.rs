@@ -16,12 +16,12 @@ pub(super) fn peek(body: &str) -> Result<Peek, BodyError> {
         model: members.read("model")?.ok_or_else(|| BodyError::shape("model", "is required"))?,
         stream: members.read("stream")?.unwrap_or(false),
         max_output_tokens: members.read("max_tokens")?,
+        found: members.into_found(),
     })
 }
 
 /// `model` becomes the upstream's. Usage is always part of the stream.
-pub(super) fn edits(body: &str, target: &Target) -> Result<SameFormat, BodyError> {
-    let members = Members::find(body, WANTED)?;
+pub(super) fn edits(members: &Members<'_>, target: &Target) -> Result<SameFormat, BodyError> {
     let mut same = SameFormat::default();
     if members.read::<String>("model")?.as_deref() != Some(&*target.model) {
         same.edits.extend(members.replace("model", quoted(&target.model)));

@@ -18,7 +18,7 @@ use tollgate_core::usage::Usage;
 
 use super::{AnswerFor, Format, Peek, SameFormat, Shown, StreamReader, StreamWriter, Target, Watcher};
 use crate::chat::{Losses, Request, Response};
-use crate::json::{BodyError, Edit, quoted};
+use crate::json::{BodyError, Edit, Found, quoted};
 
 /// The format.
 #[derive(Debug)]
@@ -36,8 +36,8 @@ impl Format for OpenAiChat {
         same_format::peek(body)
     }
 
-    fn same_format(&self, body: &str, target: &Target) -> Result<SameFormat, BodyError> {
-        same_format::edits(body, target)
+    fn same_format(&self, body: &str, found: Found, target: &Target) -> Result<SameFormat, BodyError> {
+        same_format::edits(&found.on(body), target)
     }
 
     fn image_urls(&self, body: &str) -> Result<Vec<(Range<usize>, String)>, BodyError> {

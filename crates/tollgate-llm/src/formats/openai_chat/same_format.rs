@@ -20,25 +20,27 @@ pub(super) fn peek(body: &str) -> Result<Peek, BodyError> {
         model: members.read("model")?.ok_or_else(|| BodyError::shape("model", "is required"))?,
         stream: members.read("stream")?.unwrap_or(false),
         max_output_tokens: max,
+        found: members.into_found(),
     })
 }
 
 /// `model` becomes the upstream's; a stream is asked to end with its usage, which the gate needs for the record.
-pub(super) fn edits(body: &str, target: &Target) -> Result<SameFormat, BodyError> {
-    let members = Members::find(body, WANTED)?;
+pub(super) fn edits(members: &Members<'_>, target: &Target) -> Result<SameFormat, BodyError> {
     let mut same = SameFormat::default();
     if members.read::<String>("model")?.as_deref() != Some(&*target.model) {
         same.edits.extend(members.replace("model", quoted(&target.model)));
     }
     if members.read("stream")?.unwrap_or(false) && target.stream_usage {
-        ask_for_usage(body, &members, &mut same)?;
+        ask_for_usage(members, &mut same)?;
     }
     Ok(same)
 }
 
-fn ask_for_usage(body: &str, members: &Members<'_>, same: &mut SameFormat) -> Result<(), BodyError> {
+fn ask_for_usage(members: &Members<'_>, same: &mut SameFormat) -> Result<(), BodyError> {
     const INCLUDE: &[&str] = &["include_usage"];
-    let Some(span) = members.span("stream_options").filter(|span| &body[span.clone()] != "null") else {
+    let (Some(span), Some(text)) =
+        (members.span("stream_options"), members.get("stream_options").filter(|t| *t != "null"))
+    else {
         same.hide_usage = true;
         same.edits.push(match members.span("stream_options") {
             Some(span) => Edit { span, with: r#"{"include_usage":true}"#.to_owned() },
@@ -46,8 +48,8 @@ fn ask_for_usage(body: &str, members: &Members<'_>, same: &mut SameFormat) -> Re
         });
         return Ok(());
     };
-    let options = Members::find(&body[span.clone()], INCLUDE)
-        .map_err(|e| BodyError::shape("stream_options", e.to_string()))?;
+    let options =
+        Members::find(text, INCLUDE).map_err(|e| BodyError::shape("stream_options", e.to_string()))?;
     let asked = options
         .read::<bool>("include_usage")
         .map_err(|_| BodyError::shape("stream_options.include_usage", "must be a boolean"))?;
@@ -109,7 +111,7 @@ mod tests {
 
     fn edited(body: &str) -> (String, bool) {
         let target = Target { model: "up".into(), stream_usage: true, ..Target::default() };
-        let same = edits(body, &target).unwrap();
+        let same = edits(&Members::find(body, WANTED).unwrap(), &target).unwrap();
         (String::from_utf8(splice(body, same.edits)).unwrap(), same.hide_usage)
     }
 
