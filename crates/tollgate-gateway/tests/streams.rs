@@ -276,3 +276,17 @@ async fn a_picture_is_not_billed_by_the_length_of_its_base64() {
     let tokens = gate.closed()["usage"]["input_tokens"].as_u64().unwrap();
     assert!((1_000..2_000).contains(&tokens), "{tokens}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_whole_answer_that_stops_in_the_middle_is_given_up_and_one_that_thinks_is_not() {
+    let gate = TestGate::new(MODELS);
+    let body = json!({ "choices": [{ "message": { "content": "hi" } }] }).to_string();
+    let pieces = |pause: u64| vec![Piece::Wait(Duration::from_secs(4)), send(&body[..10]), Piece::Wait(Duration::from_secs(pause)), send(&body[10..])];
+    let answer = |pause| Reply::Answer { status: 200, headers: vec![("content-type", "application/json".into())], pieces: pieces(pause) };
+    gate.upstream.on("openai/gpt-4o", answer(1));
+    assert_eq!(gate.chat("gpt", "x").await.status, 200, "four seconds before the first piece are within first_byte_ms");
+    gate.upstream.on("openai/gpt-4o", answer(3));
+    gate.upstream.on("openai_compatible", answer(3));
+    let got = gate.chat("gpt", "x").await;
+    assert!(got.status == 502 && got.text().contains("idle_ms"), "{}", got.text());
+}

@@ -146,9 +146,9 @@ pub struct Routing {
 pub struct Timeouts {
     /// For a connection to the upstream, default 10000.
     pub connect_ms: Option<u64>,
-    /// For the first byte of its answer, default 300000.
+    /// For the first byte of its answer, default 600000.
     pub first_byte_ms: Option<u64>,
-    /// For the next piece of a stream, default 120000.
+    /// For the next piece of a stream, default 600000: models that reason are silent for minutes.
     pub idle_ms: Option<u64>,
     /// For the whole call, all attempts together, default 3600000.
     pub total_ms: Option<u64>,

@@ -193,8 +193,8 @@ fn routing(written: &file::Routing, models: &Models) -> Result<Routing, ConfigEr
 pub(super) fn timeouts(own: &file::Timeouts, shared: &file::Timeouts) -> Timeouts {
     Timeouts {
         connect: millis(own.connect_ms.or(shared.connect_ms), 10_000),
-        first_byte: millis(own.first_byte_ms.or(shared.first_byte_ms), 300_000),
-        idle: millis(own.idle_ms.or(shared.idle_ms), 120_000),
+        first_byte: millis(own.first_byte_ms.or(shared.first_byte_ms), 600_000),
+        idle: millis(own.idle_ms.or(shared.idle_ms), 600_000),
         total: millis(own.total_ms.or(shared.total_ms), 3_600_000),
     }
 }

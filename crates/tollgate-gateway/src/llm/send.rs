@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, header};
 use tokio::time::Instant;
+use tollgate_core::config::snapshot::Timeouts;
 use tollgate_core::fault::{Fault, FaultClass};
 use tollgate_core::usage::{Usage, UsageSource, estimate_tokens};
 use tollgate_llm::formats::{Format, classify};
@@ -105,7 +106,7 @@ async fn refused(
 ) -> Fault {
     let body = match tokio::time::timeout_at(
         deadline,
-        collect(&mut response.body, ERROR_BYTES, candidate.deployment.timeouts.idle),
+        collect(&mut response.body, ERROR_BYTES, &candidate.deployment.timeouts),
     )
     .await
     {
@@ -183,7 +184,7 @@ impl Exchange<'_> {
         let total = self.candidate.deployment.timeouts.total;
         let body = match tokio::time::timeout_at(
             self.total_deadline,
-            collect(&mut response.body, limit, self.candidate.deployment.timeouts.idle),
+            collect(&mut response.body, limit, &self.candidate.deployment.timeouts),
         )
         .await
         {
@@ -244,13 +245,19 @@ fn estimate(ticket: &Ticket, answer_bytes: usize) -> Usage {
     Usage { output_tokens: estimate_tokens(answer_bytes as u64), ..ticket.prompt_only() }
 }
 
-async fn collect(body: &mut UpstreamBody, limit: usize, idle: Duration) -> Result<Bytes, String> {
+/// A whole body. Its head may come long before the model has thought of the rest: the first piece has as long as a
+/// first byte has.
+async fn collect(body: &mut UpstreamBody, limit: usize, timeouts: &Timeouts) -> Result<Bytes, String> {
     let mut gathered = Gathered::new(limit);
-    let late = |_| format!("it did not go on within {} ms (timeouts.idle_ms)", idle.as_millis());
-    while let Some(piece) = tokio::time::timeout(idle, body.piece()).await.map_err(late)?.transpose()? {
-        gathered
-            .push(piece)
-            .map_err(|_| format!("it is larger than {limit} bytes (limits.response_body_bytes)"))?;
+    let (mut patience, mut setting) = (timeouts.first_byte, "first_byte_ms");
+    let late = |patience: Duration, setting| {
+        format!("it did not go on within {} ms (timeouts.{setting})", patience.as_millis())
+    };
+    loop {
+        let piece = tokio::time::timeout(patience, body.piece()).await.map_err(|_| late(patience, setting))?;
+        let Some(piece) = piece.transpose()? else { return Ok(gathered.finish()) };
+        let too_large = |_| format!("it is larger than {limit} bytes (limits.response_body_bytes)");
+        gathered.push(piece).map_err(too_large)?;
+        (patience, setting) = (timeouts.idle, "idle_ms");
     }
-    Ok(gathered.finish())
 }
