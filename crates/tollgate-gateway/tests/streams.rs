@@ -281,10 +281,25 @@ async fn a_picture_is_not_billed_by_the_length_of_its_base64() {
 async fn a_whole_answer_that_stops_in_the_middle_is_given_up_and_one_that_thinks_is_not() {
     let gate = TestGate::new(MODELS);
     let body = json!({ "choices": [{ "message": { "content": "hi" } }] }).to_string();
-    let pieces = |pause: u64| vec![Piece::Wait(Duration::from_secs(4)), send(&body[..10]), Piece::Wait(Duration::from_secs(pause)), send(&body[10..])];
-    let answer = |pause| Reply::Answer { status: 200, headers: vec![("content-type", "application/json".into())], pieces: pieces(pause) };
+    let pieces = |pause: u64| {
+        vec![
+            Piece::Wait(Duration::from_secs(4)),
+            send(&body[..10]),
+            Piece::Wait(Duration::from_secs(pause)),
+            send(&body[10..]),
+        ]
+    };
+    let answer = |pause| Reply::Answer {
+        status: 200,
+        headers: vec![("content-type", "application/json".into())],
+        pieces: pieces(pause),
+    };
     gate.upstream.on("openai/gpt-4o", answer(1));
-    assert_eq!(gate.chat("gpt", "x").await.status, 200, "four seconds before the first piece are within first_byte_ms");
+    assert_eq!(
+        gate.chat("gpt", "x").await.status,
+        200,
+        "four seconds before the first piece are within first_byte_ms"
+    );
     gate.upstream.on("openai/gpt-4o", answer(3));
     gate.upstream.on("openai_compatible", answer(3));
     let got = gate.chat("gpt", "x").await;

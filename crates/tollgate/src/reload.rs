@@ -1,11 +1,12 @@
 //! Reload at SIGHUP and when the file changes. A file that does not resolve changes nothing and says why.
+//!
+//! The file is looked at twice a second rather than watched: a watcher would be woken by every record that is
+//! written to the same folder, and by none of what a network file system or a replaced link does.
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result};
-use notify::{RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tollgate_core::config::resolve::Overrides;
@@ -13,62 +14,51 @@ use tollgate_gateway::gate::Gate;
 
 use crate::configuration::Source;
 
-/// Editors write a file in several steps; this long after the last one it is read.
-const SETTLE: Duration = Duration::from_millis(200);
+/// How often the file is looked at.
+const LOOK: Duration = Duration::from_millis(500);
 
-/// Watches `source` for as long as the task lives.
-pub(crate) fn watch(gate: Arc<Gate>, source: Source, overrides: Overrides) -> Result<JoinHandle<()>> {
-    let (changed, mut changes) = mpsc::channel(1);
-    let watcher = source.file().map(|file| watch_file(file, changed.clone())).transpose()?;
-    hang_up(changed);
-    Ok(tokio::spawn(async move {
-        let _kept = watcher;
-        let mut text = content(&source);
-        while let Some(forced) = changes.recv().await {
-            tokio::time::sleep(SETTLE).await;
-            let forced = std::iter::from_fn(|| changes.try_recv().ok()).fold(forced, |a, b| a || b);
-            let now = content(&source);
-            // Opening a file to read it is a change to some systems.
-            if forced || now != text {
-                text = now;
+/// What tells a changed file from an unchanged one.
+type Stamp = Option<(SystemTime, u64)>;
+
+/// Follows `source` for as long as the task lives.
+pub(crate) fn watch(gate: Arc<Gate>, source: Source, overrides: Overrides) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let mut hang_ups = hang_ups();
+        let mut read = stamp(&source);
+        let mut seen = read;
+        loop {
+            let forced = tokio::select! {
+                asked = hang_ups.recv() => asked.is_some(),
+                () = tokio::time::sleep(LOOK) => false,
+            };
+            let now = stamp(&source);
+            // A file that is being written is read when it has stayed the same for once.
+            let settled = now == std::mem::replace(&mut seen, now);
+            if forced || (settled && now != read && now.is_some()) {
+                read = now;
                 reload(&gate, &source, &overrides);
             }
         }
-    }))
+    })
 }
 
-fn content(source: &Source) -> Option<String> {
-    std::fs::read_to_string(source.file()?).ok()
+fn stamp(source: &Source) -> Stamp {
+    // Follows links: Kubernetes replaces the link, not the file.
+    let metadata = std::fs::metadata(source.file().unwrap_or(Path::new(""))).ok()?;
+    Some((metadata.modified().ok()?, metadata.len()))
 }
 
-/// The folder is watched, not the file: editors and Kubernetes replace the file rather than change it.
-fn watch_file(file: &Path, changed: mpsc::Sender<bool>) -> Result<notify::RecommendedWatcher> {
-    let folder = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        if event.is_ok() {
-            // A full channel holds a change already.
-            let _ = changed.try_send(false);
-        }
-    })?;
-    watcher
-        .watch(folder, RecursiveMode::NonRecursive)
-        .with_context(|| format!("cannot watch {}", folder.display()))?;
-    Ok(watcher)
-}
-
-fn hang_up(changed: mpsc::Sender<bool>) {
-    #[cfg(unix)]
+/// A message for each SIGHUP. On a system without it there are none, and the sender is kept.
+fn hang_ups() -> mpsc::Receiver<()> {
+    let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(async move {
-        use tokio::signal::unix::{SignalKind, signal};
-        let Ok(mut hang_up) = signal(SignalKind::hangup()) else { return };
-        while hang_up.recv().await.is_some() {
-            if changed.send(true).await.is_err() {
-                return;
-            }
+        #[cfg(unix)]
+        if let Ok(mut signals) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()) {
+            while signals.recv().await.is_some() && sender.send(()).await.is_ok() {}
         }
+        sender.closed().await;
     });
-    #[cfg(not(unix))]
-    drop(changed);
+    receiver
 }
 
 fn reload(gate: &Gate, source: &Source, overrides: &Overrides) {

@@ -99,7 +99,7 @@ impl Ready {
 /// Serves `source` until the process is told to stop.
 pub(crate) async fn serve(source: &Source, overrides: &Overrides, data_dir: Option<PathBuf>) -> Result<()> {
     let ready = prepare(source.read(overrides)?, data_dir).await?;
-    let watching = reload::watch(Arc::clone(&ready.gate), source.clone(), overrides.clone())?;
+    let watching = reload::watch(Arc::clone(&ready.gate), source.clone(), overrides.clone());
     let gate = Arc::clone(&ready.gate);
     let stop = async {
         stop_signal().await;

@@ -254,7 +254,8 @@ async fn collect(body: &mut UpstreamBody, limit: usize, timeouts: &Timeouts) -> 
         format!("it did not go on within {} ms (timeouts.{setting})", patience.as_millis())
     };
     loop {
-        let piece = tokio::time::timeout(patience, body.piece()).await.map_err(|_| late(patience, setting))?;
+        let piece =
+            tokio::time::timeout(patience, body.piece()).await.map_err(|_| late(patience, setting))?;
         let Some(piece) = piece.transpose()? else { return Ok(gathered.finish()) };
         let too_large = |_| format!("it is larger than {limit} bytes (limits.response_body_bytes)");
         gathered.push(piece).map_err(too_large)?;
