@@ -105,7 +105,8 @@ fn machine() -> String {
     let model =
         cpu.lines().find_map(|l| l.strip_prefix("model name")?.split_once(": ").map(|(_, m)| m.to_owned()));
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let kernel = read("/proc/sys/kernel/osrelease");
+    let release = read("/proc/sys/kernel/osrelease");
+    let kernel = release.split('.').take(2).collect::<Vec<_>>().join(".");
     format!(
         "{cores} cores of {}, Linux {}",
         model.unwrap_or_else(|| "an unnamed processor".to_owned()),
