@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import signal
 import socket
 import ssl
@@ -213,6 +214,25 @@ def test_a_second_signal_ends_calls_at_once(own_gate):
     assert gate.stop() == 0 and time.monotonic() - started < 10
     call.join()
     assert [(r["outcome"], r["fault"]["class"]) for r in gate.records()] == [("failed", "draining")]
+
+
+def test_running_out_of_connections_for_a_moment_changes_nothing_after_it(own_gate):
+    gate = own_gate(config=SIM)
+    descriptors = len(os.listdir(f"/proc/{gate.process.pid}/fd"))
+    _, hard = resource.prlimit(gate.process.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(gate.process.pid, resource.RLIMIT_NOFILE, (descriptors + 2, hard))
+    held = [socket.create_connection(("127.0.0.1", gate.port)) for _ in range(6)]
+    world.wait_for(lambda: gate.logged("a connection could not be accepted"), "the failure", gate.process)
+    for s in held:
+        s.close()
+    resource.prlimit(gate.process.pid, resource.RLIMIT_NOFILE, (hard, hard))
+    body = json.dumps(prompt("hello\nsimulate: hang", stream=True)).encode()
+    with socket.create_connection(("127.0.0.1", gate.port)) as s:
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+        s.sendall(head.encode() + body)
+        assert b"200 OK" in s.recv(1000)
+    closed = world.wait_for(lambda: gate.records(), "the record", gate.process)
+    assert (closed[0]["outcome"], closed[0]["fault"]["class"]) == ("client_gone", "client_gone")
 
 
 def test_metrics_are_read_by_the_official_parser(gate):
