@@ -2,8 +2,8 @@
 //! without the secrets that upstreams echo.
 
 use std::time::Duration;
-use tollgate_core::config::snapshot::Deployment;
 
+use tollgate_core::config::snapshot::Deployment;
 use tollgate_core::fault::{Fault, FaultClass, UpstreamError};
 use tollgate_core::secret::Secret;
 

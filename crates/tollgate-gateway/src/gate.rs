@@ -171,7 +171,6 @@ impl Runtime {
             .map(|deployment| {
                 let upstream_model = deployment.model_for(found.wild.as_deref());
                 Candidate {
-                    model: Arc::clone(&found.model.name),
                     health: health.and_then(|of| of.get(&deployment.id)).cloned().unwrap_or_default(),
                     deployment: priced(deployment, &upstream_model, catalog),
                     upstream_model,

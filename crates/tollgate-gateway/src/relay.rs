@@ -218,9 +218,10 @@ impl Relay {
         let usage = self.stream.usage(self.ticket.prompt_only());
         match self.stream.ended.take() {
             Some(End::Failed(fault)) => {
-                let deployment = self.ticket.candidate().map(|candidate| &candidate.deployment);
-                let fault = deployment
-                    .map_or_else(|| fault.clone(), |deployment| explained(fault.clone(), deployment));
+                let fault = match self.ticket.candidate() {
+                    Some(candidate) => explained(fault, &candidate.deployment),
+                    None => fault,
+                };
                 self.ticket.attempt_failed(&fault, Some(usage));
                 let event = self.ticket.show(&fault, |shown| self.format.write_stream_error(shown));
                 self.stream.ready.extend(event);

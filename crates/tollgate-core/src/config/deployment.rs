@@ -205,17 +205,11 @@ impl Resolver<'_> {
 }
 
 fn deployment_id(provider: &ProviderFacts, model: &str, base_url: &str) -> String {
-    match provider.base_url {
-        Some(usual) if usual != base_url => {
-            let host = base_url.split_once("://").map_or(base_url, |(_, rest)| rest);
-            format!("{}/{model}@{host}", provider.name)
-        }
-        Some(_) => format!("{}/{model}", provider.name),
-        None => {
-            let host = base_url.split_once("://").map_or(base_url, |(_, rest)| rest);
-            format!("{}/{model}@{host}", provider.name)
-        }
+    if provider.base_url == Some(base_url) {
+        return format!("{}/{model}", provider.name);
     }
+    let host = base_url.split_once("://").map_or(base_url, |(_, rest)| rest);
+    format!("{}/{model}@{host}", provider.name)
 }
 
 fn format(

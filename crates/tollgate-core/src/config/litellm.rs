@@ -302,9 +302,9 @@ fn deployment(
     note(&format!("{path}.model_info"), info.map(ModelInfo::not_acted_on).unwrap_or_default());
 
     let split = split_model(&model.value, params.custom_llm_provider.as_deref());
-    let unnamed =
-        format!("`{}` does not say which provider serves it: write it as `provider/model`", model.value);
-    let unnamed = split.is_none().then_some(unnamed);
+    let unnamed = split.is_none().then(|| {
+        format!("`{}` does not say which provider serves it: write it as `provider/model`", model.value)
+    });
     let (provider, upstream) = split.unwrap_or_else(|| ("unnamed".to_owned(), model.value.clone()));
     let mut headers = params.extra_headers.clone().unwrap_or_default();
     if let Some(organization) = &params.organization {

@@ -150,7 +150,7 @@ pub(super) fn request(
     Ok(UpstreamRequest {
         deployment: std::sync::Arc::clone(&deployment.id),
         provider: deployment.provider,
-        format: tollgate_llm::formats::find(format.name()).map_or("", Format::name),
+        format: format.name(),
         uri,
         headers,
         body,

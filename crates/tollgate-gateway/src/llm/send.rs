@@ -51,13 +51,12 @@ pub(super) async fn send(
     let response = match sent {
         Err(_) => return Err(first_byte_too_late(deployment.timeouts.first_byte, ticket)),
         Ok(Err(SendError::Connect(why))) => {
-            return Err(
-                Fault::new(FaultClass::Connect, format!("{}: no connection: {why}", deployment.id)).into()
-            );
+            let fault = Fault::new(FaultClass::Connect, format!("no connection: {why}"));
+            return Err(explained(fault, deployment).into());
         }
         Ok(Err(SendError::Broken(why))) => {
             let fault =
-                Fault::new(FaultClass::Cut, format!("{}: the connection broke: {why}", deployment.id));
+                explained(Fault::new(FaultClass::Cut, format!("the connection broke: {why}")), deployment);
             return Err(Failed { fault, billed: Some(ticket.prompt_only()) });
         }
         Ok(Ok(response)) => response,

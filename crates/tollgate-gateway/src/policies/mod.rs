@@ -3,7 +3,7 @@
 mod draining;
 mod no_loop;
 
-pub(crate) use no_loop::VIA;
+pub(crate) use no_loop::{VIA, passed};
 
 use tollgate_core::fault::Fault;
 
@@ -26,9 +26,4 @@ const ALL: &[Policy] = &[draining::check, no_loop::check];
 pub(crate) fn authorize(gate: &Gate, head: &http::request::Parts) -> Result<(), Fault> {
     let question = Question { gate, head };
     ALL.iter().try_for_each(|policy| policy(&question))
-}
-
-/// The names of the gates that a request has passed.
-pub(crate) fn passed(head: &http::request::Parts) -> impl Iterator<Item = &str> {
-    no_loop::passed(head)
 }

@@ -23,7 +23,8 @@ pub(super) fn check(question: &Question<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
-pub(super) fn passed(head: &http::request::Parts) -> impl Iterator<Item = &str> {
+/// The names of the gates that a request has passed.
+pub(crate) fn passed(head: &http::request::Parts) -> impl Iterator<Item = &str> {
     let values = head.headers.get_all(VIA).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).map(str::trim).filter(|name| !name.is_empty())
 }

@@ -16,8 +16,6 @@ use tollgate_core::fault::{Fault, FaultClass};
 /// A deployment that may be tried.
 #[derive(Clone, Debug)]
 pub struct Candidate {
-    /// The public model that it stands for.
-    pub model: Arc<str>,
     /// The deployment.
     pub deployment: Arc<Deployment>,
     /// The upstream's name for the model.
