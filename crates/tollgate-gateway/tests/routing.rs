@@ -321,3 +321,15 @@ async fn every_attempt_that_went_out_is_charged_once() {
     gate.chat("m", "x").await;
     assert!(gate.closed().get("usage").is_none(), "nothing went out");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_absurd_retry_after_is_only_a_long_one() {
+    for value in ["1e19", "18446744073709551615", "inf", "NaN", "-5", "soon", "1e400"] {
+        let gate = two("routing: { retries: 1 }\n");
+        gate.upstream.on(A, error(429, "slow down").header("retry-after", value));
+        gate.upstream.on(B, ok());
+        let got = gate.chat("m", "x").await;
+        assert_eq!((got.status, deployment(&got)), (200, B), "{value}");
+        assert_eq!(gate.closed()["outcome"], "ok");
+    }
+}

@@ -131,7 +131,9 @@ async fn refused(
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok();
     let seconds = number("retry-after-ms").map(|ms| ms / 1000.0).or_else(|| number("retry-after"))?;
-    Duration::try_from_secs_f64(seconds).ok()
+    // Nobody waits for longer, and a clock cannot count to every number that an upstream may write.
+    const LONGEST: Duration = Duration::from_hours(24 * 365);
+    Duration::try_from_secs_f64(seconds).ok().map(|wait| wait.min(LONGEST))
 }
 
 /// A request that was sent and whose answer has begun.
