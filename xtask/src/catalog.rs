@@ -71,6 +71,9 @@ fn line(fact: &Value) -> Result<Value> {
     if flag("supports_native_structured_output") == Some(true) {
         out.insert("schema".into(), true.into());
     }
+    if flag("supports_adaptive_thinking") == Some(true) {
+        out.insert("adaptive".into(), true.into());
+    }
     if flag("supports_sampling_params") == Some(false) {
         out.insert("nosampling".into(), true.into());
     }

@@ -38,6 +38,8 @@ pub struct ModelFacts {
     pub native_schema: bool,
     /// Whether `temperature`, `top_p` and `top_k` are refused by the model.
     pub no_sampling: bool,
+    /// Whether the model decides by itself how long it thinks, and takes no budget for it.
+    pub adaptive_thinking: bool,
     /// The list price.
     pub price: Option<Price>,
 }

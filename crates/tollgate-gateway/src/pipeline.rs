@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::Response;
 use tollgate_core::fault::Fault;
-use tollgate_llm::formats::Format;
+use tollgate_llm::formats::Surface;
 
 use crate::answer::AnswerBody;
 use crate::gate::Gate;
@@ -21,7 +21,7 @@ pub trait Protocol: Sync {
     type Answer: Send;
 
     /// The format of answers and errors to the client.
-    fn format(&self) -> &'static dyn Format;
+    fn surface(&self) -> &'static dyn Surface;
 
     /// Phase 2: reads only what the gate needs; the body stays bytes.
     fn parse(
@@ -57,13 +57,13 @@ pub async fn run<P: Protocol>(gate: &Arc<Gate>, protocol: &P, inbound: Inbound) 
     // 1 identify
     let principal = match identify::principal(&runtime.snapshot, &inbound) {
         Ok(principal) => principal,
-        Err(fault) => return refuse_stranger(gate, &fault, protocol.format()),
+        Err(fault) => return refuse_stranger(gate, &fault, protocol.surface()),
     };
-    let mut ticket = Ticket::new(gate, runtime, protocol.format().name(), principal, inbound.arrived);
+    let mut ticket = Ticket::new(gate, runtime, protocol.surface().name(), principal, inbound.arrived);
     match phases(gate, protocol, inbound, &mut ticket).await {
         // 8 relay, 9 settle
         Ok(answer) => protocol.relay(answer, ticket),
-        Err(fault) => reject::call(ticket, &fault, protocol.format()),
+        Err(fault) => reject::call(ticket, &fault, protocol.surface()),
     }
 }
 
@@ -88,9 +88,9 @@ async fn phases<P: Protocol>(
 }
 
 /// Refuses whoever could not be identified: counted, not recorded, so that strangers cannot fill the journal.
-pub(crate) fn refuse_stranger(gate: &Gate, fault: &Fault, format: &dyn Format) -> Response<AnswerBody> {
+pub(crate) fn refuse_stranger(gate: &Gate, fault: &Fault, surface: &dyn Surface) -> Response<AnswerBody> {
     let labels = crate::metrics::StrangerLabels { reason: fault.class.name() };
     gate.metrics.strangers.get_or_create(&labels).inc();
     tracing::debug!(fault = fault.class.name(), "refused a stranger");
-    reject::stranger(fault, format)
+    reject::stranger(fault, surface)
 }

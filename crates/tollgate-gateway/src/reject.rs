@@ -3,14 +3,14 @@
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use tollgate_core::fault::{Fault, FaultClass};
 use tollgate_core::record::Outcome;
-use tollgate_llm::formats::{Format, Shown};
+use tollgate_llm::formats::{Shown, Surface};
 
 use crate::answer::AnswerBody;
 use crate::settle::Ticket;
 
 /// A response that shows `fault` to the client of an identified call, and closes the call.
-pub(crate) fn call(mut ticket: Ticket, fault: &Fault, format: &dyn Format) -> Response<AnswerBody> {
-    let body = ticket.show(fault, |shown| format.write_error(shown));
+pub(crate) fn call(mut ticket: Ticket, fault: &Fault, surface: &dyn Surface) -> Response<AnswerBody> {
+    let body = ticket.show(fault, |shown| surface.write_error(shown));
     let mut response = response(fault, body);
     identify(&ticket, response.headers_mut());
     ticket.status(fault.status());
@@ -27,8 +27,8 @@ pub(crate) fn call(mut ticket: Ticket, fault: &Fault, format: &dyn Format) -> Re
 }
 
 /// A response for whoever was not identified, or asked for what is no call.
-pub(crate) fn stranger(fault: &Fault, format: &dyn Format) -> Response<AnswerBody> {
-    let body = format.write_error(&Shown { fault, call_id: None, tried: &[] });
+pub(crate) fn stranger(fault: &Fault, surface: &dyn Surface) -> Response<AnswerBody> {
+    let body = surface.write_error(&Shown { fault, call_id: None, tried: &[] });
     response(fault, body)
 }
 

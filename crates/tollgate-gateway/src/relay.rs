@@ -13,7 +13,7 @@ use tokio::time::{Instant, Sleep};
 use tollgate_core::fault::{Fault, FaultClass, UpstreamError};
 use tollgate_core::record::Outcome;
 use tollgate_core::usage::{Usage, UsageSource, estimate_tokens};
-use tollgate_llm::formats::{Format, classify};
+use tollgate_llm::formats::{AnswerFor, Surface, classify};
 use tollgate_llm::sse::{SseEvent, SseReader};
 
 use crate::explain::{explained, timed_out};
@@ -142,7 +142,8 @@ fn stream_fault(error: UpstreamError) -> Fault {
 pub struct Relay {
     stream: Stream,
     ticket: Ticket,
-    format: &'static dyn Format,
+    surface: &'static dyn Surface,
+    answer: AnswerFor,
     timer: Pin<Box<Sleep>>,
     idle: Duration,
     deadline: Instant,
@@ -151,14 +152,14 @@ pub struct Relay {
 
 impl Relay {
     /// `stream`, for the client that holds `ticket`.
-    pub fn new(stream: Stream, mut ticket: Ticket, format: &'static dyn Format) -> Self {
+    pub fn new(stream: Stream, mut ticket: Ticket, surface: &'static dyn Surface, answer: AnswerFor) -> Self {
         let timeouts = ticket.candidate().map(|candidate| candidate.deployment.timeouts);
         let idle = timeouts.map_or(Duration::MAX, |t| t.idle);
         let total = timeouts.map_or(Duration::MAX, |t| t.total);
         let deadline = ticket.arrived + total;
         ticket.first_byte();
         let timer = Box::pin(tokio::time::sleep_until(deadline.min(Instant::now() + idle)));
-        Self { stream, ticket, format, timer, idle, deadline, finished: false }
+        Self { stream, ticket, surface, answer, timer, idle, deadline, finished: false }
     }
 
     /// Whether everything has been handed over.
@@ -223,7 +224,8 @@ impl Relay {
                     None => fault,
                 };
                 self.ticket.attempt_failed(&fault, Some(usage));
-                let event = self.ticket.show(&fault, |shown| self.format.write_stream_error(shown));
+                let event =
+                    self.ticket.show(&fault, |shown| self.surface.write_stream_error(shown, &self.answer));
                 self.stream.ready.extend(event);
                 self.ticket.sending(self.stream.ready.len());
                 self.ticket.close(Outcome::Failed, Some(&fault));

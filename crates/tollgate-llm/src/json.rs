@@ -172,7 +172,7 @@ impl<'a> Members<'a> {
 }
 
 /// A member's name, borrowed unless it is written with escapes.
-struct Name<'a>(Cow<'a, str>);
+pub(crate) struct Name<'a>(pub(crate) Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Name<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -202,7 +202,15 @@ pub fn read_all<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, BodyError> {
             Err(found) if found.path().iter().next().is_some() => found.path().to_string(),
             _ => String::new(),
         };
-        if error.is_data() { BodyError::shape(param, what_was_wrong(&error)) } else { BodyError::from(error) }
+        if !error.is_data() {
+            return BodyError::from(error);
+        }
+        let why = what_was_wrong(&error);
+        // A list that was read on its own names its element first, as in `[0].text: …`.
+        match why.split_once(": ").filter(|(inner, _)| inner.starts_with('[')) {
+            Some((inner, why)) => BodyError::shape(format!("{param}{inner}"), why),
+            None => BodyError::shape(param, why),
+        }
     })
 }
 
@@ -311,6 +319,12 @@ pub fn without_base64(text: &str) -> (usize, usize) {
         }
     }
     (rest, count)
+}
+
+/// `value` as JSON text. What formats write has only texts for keys, so nothing in it can fail; an empty body would
+/// be refused by whoever gets it.
+pub(crate) fn written<T: serde::Serialize>(value: &T) -> Vec<u8> {
+    serde_json::to_vec(value).unwrap_or_default()
 }
 
 /// `text` as a JSON string.

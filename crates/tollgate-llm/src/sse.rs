@@ -155,6 +155,18 @@ pub fn event(name: Option<&str>, data: &[u8]) -> Vec<u8> {
     out
 }
 
+/// Appends an event whose data is `value` as JSON. What formats write has only texts for keys: nothing can fail.
+pub fn write_json<T: serde::Serialize>(name: Option<&str>, value: &T, out: &mut Vec<u8>) {
+    if let Some(name) = name {
+        out.extend_from_slice(b"event: ");
+        out.extend_from_slice(name.as_bytes());
+        out.push(b'\n');
+    }
+    out.extend_from_slice(b"data: ");
+    let _ = serde_json::to_writer(&mut *out, value);
+    out.extend_from_slice(b"\n\n");
+}
+
 /// How many random cases a property is tried with: few in `make test`, many in `make fuzz`.
 #[cfg(test)]
 pub(crate) fn cases() -> u32 {

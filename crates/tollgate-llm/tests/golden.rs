@@ -10,8 +10,8 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use tollgate_llm::chat::Losses;
-use tollgate_llm::formats::{AnswerFor, Format, Target, find};
+use tollgate_llm::chat::{Kept, Losses};
+use tollgate_llm::formats::{AnswerFor, ChatClient, ChatUpstream, Surface, Target, find};
 use tollgate_llm::sse::SseReader;
 
 /// What the upstream of a case is like, told by the case's name.
@@ -26,28 +26,55 @@ fn target(case: &str) -> Target {
 }
 
 fn answer(case: &str) -> AnswerFor {
-    AnswerFor { created: 1_700_000_000, stream_usage: true, schema_tool: case == "schema-tool" }
+    AnswerFor {
+        created: 1_700_000_000,
+        stream_usage: true,
+        schema_tool: case == "schema-tool",
+        ..AnswerFor::default()
+    }
+}
+
+/// The client's half of the format called `name`.
+fn client(name: &str) -> &'static dyn ChatClient {
+    surface(name).chat_client().unwrap()
+}
+
+/// The surface called `name`.
+fn surface(name: &str) -> &'static dyn Surface {
+    find(name).unwrap().surface().unwrap()
+}
+
+/// The upstream's half of the format called `name`.
+fn upstream(name: &str) -> &'static dyn ChatUpstream {
+    find(name).unwrap().chat_upstream().unwrap()
 }
 
 /// A translated request, and below it what was lost.
-fn request(from: &dyn Format, to: &dyn Format, case: &str, text: &str) -> String {
-    let mut losses = Losses::default();
+fn request(from: &dyn ChatClient, to: &dyn ChatUpstream, case: &str, text: &str) -> String {
+    let mut losses = Losses::new(from.spelling());
     let read = from.read_request(text, &mut losses).unwrap();
     let (body, schema_tool) = to.write_request(&read, &target(case), &mut losses).unwrap();
     let body: Value = serde_json::from_slice(&body).unwrap();
     let losses: Vec<String> = losses
         .iter()
-        .map(|l| format!("{}{}: {}", if l.harmless { "" } else { "! " }, l.member, l.why))
+        .map(|l| {
+            let mark = match l.kept {
+                Kept::Nearly => "~ ",
+                Kept::LeftOut => "",
+                Kept::Not => "! ",
+            };
+            format!("{mark}{}: {}", l.member, l.why)
+        })
         .collect();
     pretty(&serde_json::json!({ "body": body, "losses": losses, "schema_tool": schema_tool }))
 }
 
-fn response(from: &dyn Format, to: &dyn Format, case: &str, text: &str) -> String {
+fn response(from: &dyn ChatUpstream, to: &dyn ChatClient, case: &str, text: &str) -> String {
     let read = from.read_response(text.as_bytes()).unwrap();
     pretty(&serde_json::from_slice(&to.write_response(&read, &answer(case))).unwrap())
 }
 
-fn stream(from: &dyn Format, to: &dyn Format, answer: &AnswerFor, text: &str) -> String {
+fn stream(from: &dyn ChatUpstream, to: &dyn ChatClient, answer: &AnswerFor, text: &str) -> String {
     let mut events = SseReader::new(1 << 20);
     events.push(text.as_bytes());
     let (mut reader, mut writer) = (from.stream_reader(), to.stream_writer(answer));
@@ -82,12 +109,13 @@ fn cases() -> Vec<PathBuf> {
 }
 
 /// Direction, kind and name of a case.
-fn parts(path: &Path) -> (&'static dyn Format, &'static dyn Format, String, String) {
+fn parts(path: &Path) -> (String, String, String, String) {
     let name = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();
     let kind = path.parent().unwrap();
     let direction = name(kind.parent().unwrap());
     let (from, to) = direction.split_once("-to-").unwrap();
-    (find(from).unwrap(), find(to).unwrap(), name(kind), name(path).split('.').next().unwrap().to_owned())
+    let case = name(path).split('.').next().unwrap().to_owned();
+    (from.to_owned(), to.to_owned(), name(kind), case)
 }
 
 #[test]
@@ -99,9 +127,9 @@ fn every_fixture_becomes_what_it_should() {
         let (from, to, kind, case) = parts(&path);
         let text = std::fs::read_to_string(&path).unwrap();
         let got = match kind.as_str() {
-            "request" => request(from, to, &case, &text),
-            "response" => response(from, to, &case, &text),
-            "stream" => stream(from, to, &answer(&case), &text),
+            "request" => request(client(&from), upstream(&to), &case, &text),
+            "response" => response(upstream(&from), client(&to), &case, &text),
+            "stream" => stream(upstream(&from), client(&to), &answer(&case), &text),
             other => panic!("{other}"),
         };
         let expected = PathBuf::from(path.to_string_lossy().replace(".in.", ".out."));
@@ -162,14 +190,15 @@ fn what_we_write_for_openai_fits_the_published_schema() {
         }
     }
     // The simulator's own answers, too.
-    let openai = find("openai_chat").unwrap();
+    let openai = client("openai_chat");
     for prompt in ["Hello", "please call f"] {
         let body = |stream: bool| {
             serde_json::json!({ "model": "m", "stream": stream, "stream_options": { "include_usage": true },
             "messages": [{ "role": "user", "content": prompt }],
             "tools": [{ "type": "function", "function": { "name": "f", "parameters": { "type": "object" } } }] })
         };
-        let played = |stream| tollgate_llm::simulator::play(openai, &body(stream).to_string(), 1).pieces;
+        let played =
+            |stream| tollgate_llm::simulator::play(openai, &body(stream).to_string(), stream, 1).pieces;
         let bytes = |stream| -> Vec<u8> {
             played(stream)
                 .into_iter()
@@ -185,7 +214,7 @@ fn what_we_write_for_openai_fits_the_published_schema() {
 
 #[test]
 fn recorded_anthropic_streams_are_read_whole_and_translated() {
-    let (anthropic, openai) = (find("anthropic_messages").unwrap(), find("openai_chat").unwrap());
+    let (anthropic, openai) = (upstream("anthropic_messages"), client("openai_chat"));
     let Some(chunk_schema) = openai_schema("CreateChatCompletionStreamResponse") else { return };
     let recorded = [
         ("basic_response", "Hello there!", "stop", 6),
@@ -215,7 +244,7 @@ fn recorded_anthropic_streams_are_read_whole_and_translated() {
         assert!(out.ends_with("data: [DONE]\n\n"));
 
         // The watcher sees the same usage as the translation, and its last event.
-        let mut watcher = anthropic.watcher(false);
+        let mut watcher = surface("anthropic_messages").watcher(&AnswerFor::default());
         let mut events = SseReader::new(1 << 20);
         events.push(recording.as_bytes());
         let mut last = None;

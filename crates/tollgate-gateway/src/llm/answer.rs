@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 use tollgate_core::price::Cost;
 use tollgate_core::record::Outcome;
 use tollgate_core::usage::{Usage, UsageSource};
-use tollgate_llm::formats::Format;
+use tollgate_llm::formats::{AnswerFor, Surface};
 
 use crate::answer::AnswerBody;
 use crate::reject;
@@ -32,11 +32,17 @@ pub enum Answer {
         headers: HeaderMap,
         /// The rest.
         stream: Box<Stream>,
+        /// How the client wants it.
+        answer: AnswerFor,
     },
 }
 
 /// Hands the answer to the client.
-pub(super) fn relay(answer: Answer, mut ticket: Ticket, format: &'static dyn Format) -> Response<AnswerBody> {
+pub(super) fn relay(
+    answer: Answer,
+    mut ticket: Ticket,
+    surface: &'static dyn Surface,
+) -> Response<AnswerBody> {
     ticket.status(200);
     match answer {
         Answer::Whole { headers, body, usage, source } => {
@@ -51,11 +57,12 @@ pub(super) fn relay(answer: Answer, mut ticket: Ticket, format: &'static dyn For
             ticket.close(Outcome::Ok, None);
             response
         }
-        Answer::Stream { headers, stream } => {
+        Answer::Stream { headers, stream, answer } => {
             let mut response =
-                respond(headers, &ticket, "text/event-stream; charset=utf-8", AnswerBody::Whole(None));
+                respond(headers, &ticket, surface.stream_content_type(&answer), AnswerBody::Whole(None));
             response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-            *response.body_mut() = AnswerBody::Relayed(Box::new(Relay::new(*stream, ticket, format)));
+            *response.body_mut() =
+                AnswerBody::Relayed(Box::new(Relay::new(*stream, ticket, surface, answer)));
             response
         }
     }

@@ -3,11 +3,11 @@
 use bytes::Bytes;
 use http::header;
 use tollgate_core::fault::{Fault, FaultClass};
-use tollgate_llm::formats::{Format, Peek};
+use tollgate_llm::formats::{Address, Peek};
 use tollgate_llm::json::without_base64;
 use tollgate_llm::providers::Operation;
 
-use super::body_fault;
+use super::{Llm, body_fault};
 use crate::inbound::Inbound;
 use crate::settle::Ticket;
 
@@ -20,6 +20,8 @@ pub struct Call {
     pub body: Bytes,
     /// What was read of it.
     pub peek: Peek,
+    /// What was read of the address.
+    model_in_address: Option<String>,
     /// The body with its images fetched, once an attempt has needed that.
     pub inlined: tokio::sync::OnceCell<Option<String>>,
 }
@@ -29,12 +31,17 @@ impl Call {
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap_or_default()
     }
+
+    /// What the address says.
+    pub fn address(&self) -> Address<'_> {
+        Address { model: self.model_in_address.as_deref(), stream: self.peek.stream, array: self.peek.array }
+    }
 }
 
 /// Reads the request.
 pub(super) async fn parse(
-    format: &dyn Format,
-    operation: Operation,
+    llm: &Llm,
+    address: &Address<'_>,
     inbound: Inbound,
     ticket: &mut Ticket,
 ) -> Result<Call, Fault> {
@@ -47,7 +54,7 @@ pub(super) async fn parse(
     if text.trim_start().is_empty() {
         return Err(Fault::new(FaultClass::Invalid, "the body is empty; a JSON object is expected"));
     }
-    let peek = format.peek(text).map_err(|error| body_fault(&error))?;
+    let peek = llm.surface.peek(text, address).map_err(|error| body_fault(&error))?;
     // A name goes into headers and records: bounded, whatever the configuration.
     const LONGEST_NAME: usize = 512;
     if peek.model.len() > LONGEST_NAME {
@@ -58,10 +65,11 @@ pub(super) async fn parse(
         .param("model"));
     }
     ticket.parsed(&peek.model, peek.stream, body.len(), prompt_bytes(text));
-    if operation != Operation::Chat {
+    if llm.operation != Operation::Chat {
         ticket.free();
     }
-    Ok(Call { head, body, peek, inlined: tokio::sync::OnceCell::new() })
+    let model_in_address = address.model.map(str::to_owned);
+    Ok(Call { head, body, peek, model_in_address, inlined: tokio::sync::OnceCell::new() })
 }
 
 /// The bytes of a request that an estimate of its tokens counts: pictures and documents are not billed by the

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tollgate_core::fault::{Fault, FaultClass};
-use tollgate_llm::formats::Format;
+use tollgate_llm::formats::Surface;
 use tollgate_llm::json::splice;
 
 use super::body_fault;
@@ -15,11 +15,11 @@ const MOST: usize = 20;
 
 /// `text` with every image address replaced by the image; `None` when there are none.
 pub(super) async fn inline(
-    format: &dyn Format,
+    surface: &dyn Surface,
     text: &str,
     ticket: &mut Ticket,
 ) -> Result<Option<String>, Fault> {
-    let found = format.image_urls(text).map_err(|e| body_fault(&e))?;
+    let found = surface.image_urls(text).map_err(|e| body_fault(&e))?;
     if found.is_empty() {
         return Ok(None);
     }
@@ -44,7 +44,7 @@ pub(super) async fn inline(
         if bytes > most_bytes {
             return Err(refuse(&url, "all images together are larger than limits.request_body_bytes"));
         }
-        edits.push(format.inline_image(span, &fetched.content_type, &STANDARD.encode(&fetched.body)));
+        edits.push(surface.inline_image(span, &fetched.content_type, &STANDARD.encode(&fetched.body)));
     }
     ticket.edited("image_url: fetched and sent as bytes");
     String::from_utf8(splice(text, edits))

@@ -2,6 +2,7 @@
 
 mod answer;
 mod call;
+mod crossing;
 mod images;
 pub mod models;
 mod prepare;
@@ -10,7 +11,7 @@ pub(crate) mod stage;
 
 use http::Response;
 use tollgate_core::fault::{Fault, FaultClass};
-use tollgate_llm::formats::Format;
+use tollgate_llm::formats::{Address, Surface};
 use tollgate_llm::providers::Operation;
 
 use crate::answer::AnswerBody;
@@ -27,14 +28,14 @@ pub use call::Call;
 #[derive(Clone, Copy)]
 pub struct Llm {
     /// The format that clients speak.
-    pub format: &'static dyn Format,
+    pub surface: &'static dyn Surface,
     /// What the path does.
     pub operation: Operation,
 }
 
 impl std::fmt::Debug for Llm {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Llm({}, {:?})", self.format.name(), self.operation)
+        write!(f, "Llm({}, {:?})", self.surface.name(), self.operation)
     }
 }
 
@@ -42,12 +43,12 @@ impl Protocol for Llm {
     type Call = Call;
     type Answer = Answer;
 
-    fn format(&self) -> &'static dyn Format {
-        self.format
+    fn surface(&self) -> &'static dyn Surface {
+        self.surface
     }
 
     async fn parse(&self, inbound: Inbound, ticket: &mut Ticket) -> Result<Call, Fault> {
-        call::parse(self.format, self.operation, inbound, ticket).await
+        call::parse(self, &Address::default(), inbound, ticket).await
     }
 
     fn head<'a>(&self, call: &'a Call) -> &'a http::request::Parts {
@@ -75,7 +76,7 @@ impl Protocol for Llm {
     }
 
     fn relay(&self, answer: Answer, ticket: Ticket) -> Response<AnswerBody> {
-        answer::relay(answer, ticket, self.format)
+        answer::relay(answer, ticket, self.surface)
     }
 }
 

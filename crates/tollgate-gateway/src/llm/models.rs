@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use tollgate_core::config::nearest;
 use tollgate_core::config::snapshot::{Model, Snapshot};
 use tollgate_core::fault::{Fault, FaultClass};
-use tollgate_llm::formats::{Format, anthropic_messages, find, openai_chat};
+use tollgate_llm::formats::Surface;
+use tollgate_llm::formats::anthropic_messages::AnthropicMessages;
+use tollgate_llm::formats::openai_chat::OpenAiChat;
 
 use crate::answer::AnswerBody;
 use crate::gate::Gate;
@@ -18,8 +20,7 @@ use crate::{identify, reject};
 /// `GET /v1/models` and `GET /v1/models/{id}`, in the format of whoever asks: both APIs have the same path.
 pub fn answer(gate: &Arc<Gate>, inbound: &Inbound, id: Option<&str>) -> Response<AnswerBody> {
     let anthropic = inbound.head.headers.contains_key("anthropic-version");
-    let format = find(if anthropic { anthropic_messages::NAME } else { openai_chat::NAME })
-        .unwrap_or(&openai_chat::OpenAiChat);
+    let format: &dyn Surface = if anthropic { &AnthropicMessages } else { &OpenAiChat };
     let snapshot = &gate.runtime().snapshot;
     if let Err(fault) = identify::principal(snapshot, inbound) {
         return refuse_stranger(gate, &fault, format);
@@ -40,7 +41,7 @@ pub fn answer(gate: &Arc<Gate>, inbound: &Inbound, id: Option<&str>) -> Response
     response
 }
 
-fn not_listed(snapshot: &Snapshot, id: &str, format: &dyn Format) -> Response<AnswerBody> {
+fn not_listed(snapshot: &Snapshot, id: &str, format: &dyn Surface) -> Response<AnswerBody> {
     reject::stranger(&not_found(snapshot, id), format)
 }
 

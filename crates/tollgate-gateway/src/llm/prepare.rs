@@ -4,10 +4,11 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use tollgate_core::fault::{Fault, FaultClass};
 use tollgate_llm::chat::Losses;
-use tollgate_llm::formats::{AnswerFor, Format, Target};
+use tollgate_llm::formats::{AnswerFor, ChatClient, ChatUpstream, Format, Surface, Target};
 use tollgate_llm::json::splice;
-use tollgate_llm::providers::Provider;
+use tollgate_llm::providers::{Operation, Provider};
 
+use super::crossing::Crossing;
 use super::{Call, Llm, body_fault, images};
 use crate::explain::timed_out;
 use crate::policies::VIA;
@@ -18,8 +19,7 @@ use crate::upstream::UpstreamRequest;
 /// A request in the upstream's format, and what its answer needs.
 pub(super) struct Prepared {
     pub(super) body: Bytes,
-    pub(super) same_format: bool,
-    pub(super) hide_usage: bool,
+    pub(super) crossing: Crossing,
     pub(super) answer: AnswerFor,
 }
 
@@ -42,29 +42,43 @@ pub(super) async fn prepare(
         max_output_tokens: deployment.facts.max_output_tokens,
         native_schema: deployment.facts.native_schema,
         no_sampling: deployment.facts.no_sampling,
+        adaptive_thinking: deployment.facts.adaptive_thinking,
     };
     if *call.peek.model != target.model {
         ticket.edited(format!("model: {}", target.model));
     }
-    let created = ticket.gate().parts.clock.now().as_second();
-    if format.name() == llm.format.name() {
-        let found = match inlined {
-            None => call.peek.found.clone(),
-            Some(text) => llm.format.peek(text).map_err(|e| body_fault(&e))?.found,
-        };
-        let same = llm.format.same_format(text, found, &target).map_err(|e| body_fault(&e))?;
-        let body = match (same.edits.is_empty(), inlined) {
-            (true, None) => call.body.clone(),
-            _ => Bytes::from(splice(text, same.edits)),
-        };
-        return Ok(Prepared {
-            body,
-            same_format: true,
-            hide_usage: same.hide_usage,
-            answer: AnswerFor { created, ..AnswerFor::default() },
-        });
+    let crossing = Crossing::between(llm.surface, format)?;
+    let answer = AnswerFor {
+        created: ticket.gate().parts.clock.now().as_second(),
+        array: call.peek.array,
+        ..AnswerFor::default()
+    };
+    match crossing {
+        Crossing::Same(surface) => edited(surface, call, inlined.as_deref(), &target, answer),
+        Crossing::Chat(client, upstream) => translated(client, upstream, text, &target, answer, ticket),
     }
-    translate(llm, text, format, &target, created, ticket)
+}
+
+/// The request with the edits that an upstream of the same format needs.
+fn edited(
+    surface: &'static dyn Surface,
+    call: &Call,
+    inlined: Option<&str>,
+    target: &Target,
+    answer: AnswerFor,
+) -> Result<Prepared, Fault> {
+    let text = inlined.unwrap_or_else(|| call.text());
+    let found = match inlined {
+        None => call.peek.found.clone(),
+        Some(text) => surface.peek(text, &call.address()).map_err(|e| body_fault(&e))?.found,
+    };
+    let same = surface.same_format(text, found, target).map_err(|e| body_fault(&e))?;
+    let body = match (same.edits.is_empty(), inlined) {
+        (true, None) => call.body.clone(),
+        _ => Bytes::from(splice(text, same.edits)),
+    };
+    let answer = AnswerFor { hide_usage: same.hide_usage, ..answer };
+    Ok(Prepared { body, crossing: Crossing::Same(surface), answer })
 }
 
 /// The body with its images fetched: once a call, whatever is tried, and within its time.
@@ -76,30 +90,31 @@ async fn inlined<'a>(
 ) -> Result<&'a Option<String>, Fault> {
     let total = candidate.deployment.timeouts.total;
     let deadline = ticket.arrived + total;
-    let fetch = call.inlined.get_or_try_init(|| images::inline(llm.format, call.text(), ticket));
+    let fetch = call.inlined.get_or_try_init(|| images::inline(llm.surface, call.text(), ticket));
     match tokio::time::timeout_at(deadline, fetch).await {
         Ok(inlined) => inlined,
         Err(_) => Err(timed_out("the call did not end", total, "total_ms")),
     }
 }
 
-fn translate(
-    llm: &Llm,
+/// The request in the upstream's format.
+fn translated(
+    client: &'static dyn ChatClient,
+    upstream: &'static dyn ChatUpstream,
     text: &str,
-    format: &dyn Format,
     target: &Target,
-    created: i64,
+    answer: AnswerFor,
     ticket: &mut Ticket,
 ) -> Result<Prepared, Fault> {
-    let mut losses = Losses::default();
-    let request = llm.format.read_request(text, &mut losses).map_err(|e| body_fault(&e))?;
+    let mut losses = Losses::new(client.spelling());
+    let request = client.read_request(text, &mut losses).map_err(|e| body_fault(&e))?;
     let (body, schema_tool) =
-        format.write_request(&request, target, &mut losses).map_err(|e| body_fault(&e))?;
+        upstream.write_request(&request, target, &mut losses).map_err(|e| body_fault(&e))?;
     if let Some(loss) = losses.first_harmful().filter(|_| !ticket.runtime.snapshot.drop_params) {
         let message = format!(
             "`{}` cannot be sent to an upstream that speaks {}: {}; with `drop_params: true` it is left out",
             loss.member,
-            format.name(),
+            upstream.name(),
             loss.why
         );
         return Err(Fault::new(FaultClass::Unsupported, message).param(loss.member.clone()));
@@ -107,8 +122,8 @@ fn translate(
     for loss in losses.iter() {
         ticket.edited(format!("{}: {}", loss.member, loss.why));
     }
-    let answer = AnswerFor { created, stream_usage: request.stream_usage, schema_tool };
-    Ok(Prepared { body: body.into(), same_format: false, hide_usage: false, answer })
+    let answer = AnswerFor { stream_usage: request.stream_usage, schema_tool, ..answer };
+    Ok(Prepared { body: body.into(), crossing: Crossing::Chat(client, upstream), answer })
 }
 
 /// What goes out.
@@ -129,8 +144,8 @@ pub(super) fn request(
         Fault::new(FaultClass::Internal, format!("the address of {} does not parse", deployment.id))
     })?;
     let mut headers = HeaderMap::with_capacity(12);
-    if format.name() == llm.format.name() {
-        for name in format.request_headers() {
+    if format.name() == llm.surface.name() {
+        for name in llm.surface.request_headers() {
             for value in call.head.headers.get_all(*name) {
                 headers.append(HeaderName::from_static(name), value.clone());
             }
@@ -151,6 +166,7 @@ pub(super) fn request(
         deployment: std::sync::Arc::clone(&deployment.id),
         provider: deployment.provider,
         format: format.name(),
+        stream: call.peek.stream && llm.operation == Operation::Chat,
         uri,
         headers,
         body,

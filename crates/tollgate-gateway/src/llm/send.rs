@@ -11,6 +11,7 @@ use tollgate_core::usage::{Usage, UsageSource, estimate_tokens};
 use tollgate_llm::formats::{Format, classify};
 use tollgate_llm::providers::Operation;
 
+use super::crossing::Crossing;
 use super::prepare::{Prepared, prepare, request};
 use super::stage::Stage;
 use super::{Answer, Call, Llm};
@@ -35,9 +36,9 @@ pub(super) async fn send(
     let deployment = &candidate.deployment;
     let provider = tollgate_llm::providers::find(deployment.provider)
         .ok_or_else(|| Fault::new(FaultClass::Internal, format!("no adapter for {}", deployment.id)))?;
-    let format = provider.format_for(llm.format, deployment.format.as_deref());
+    let format = provider.format_for(llm.surface, deployment.format.as_deref());
     let Some(path) = (provider.path)(llm.operation)
-        .filter(|_| llm.operation == Operation::Chat || format.name() == llm.format.name())
+        .filter(|_| llm.operation == Operation::Chat || format.name() == llm.surface.name())
     else {
         return count_here(llm, ticket).map_err(Failed::from);
     };
@@ -65,11 +66,11 @@ pub(super) async fn send(
     if !response.status.is_success() {
         return Err(refused(response, candidate, format, first_deadline).await.into());
     }
-    let exchange = Exchange { candidate, format, prepared: &prepared, total_deadline };
+    let exchange = Exchange { candidate, prepared: &prepared, total_deadline };
     if call.peek.stream && llm.operation == Operation::Chat {
-        exchange.stream(llm, response, first_deadline, ticket).await
+        exchange.stream(response, first_deadline, ticket).await
     } else {
-        exchange.whole(llm, response, ticket).await
+        exchange.whole(llm.operation, response, ticket).await
     }
 }
 
@@ -78,7 +79,7 @@ fn count_here(llm: &Llm, ticket: &mut Ticket) -> Result<Answer, Fault> {
     let tokens = ticket.prompt_only().input_tokens;
     ticket.edited("count_tokens: estimated by the gate");
     let body = llm
-        .format
+        .surface
         .write_token_count(tokens)
         .ok_or_else(|| Fault::new(FaultClass::Unsupported, "tokens cannot be counted here"))?;
     Ok(Answer::Whole {
@@ -139,7 +140,6 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 /// A request that was sent and whose answer has begun.
 struct Exchange<'a> {
     candidate: &'a Candidate,
-    format: &'static dyn Format,
     prepared: &'a Prepared,
     total_deadline: Instant,
 }
@@ -147,17 +147,18 @@ struct Exchange<'a> {
 impl Exchange<'_> {
     async fn stream(
         &self,
-        llm: &Llm,
         response: UpstreamResponse,
         deadline: Instant,
         ticket: &mut Ticket,
     ) -> Result<Answer, Failed> {
         self.expect_type(&response, "text/event-stream")
             .map_err(|fault| Failed { fault, billed: Some(ticket.prompt_only()) })?;
-        let stage = if self.prepared.same_format {
-            Stage::same(self.format.watcher(self.prepared.hide_usage))
-        } else {
-            Stage::translated(self.format.stream_reader(), llm.format.stream_writer(&self.prepared.answer))
+        let answer = &self.prepared.answer;
+        let stage = match self.prepared.crossing {
+            Crossing::Same(surface) => Stage::same(surface.watcher(answer)),
+            Crossing::Chat(client, upstream) => {
+                Stage::translated(upstream.stream_reader(), client.stream_writer(answer))
+            }
         };
         let headers = self.kept_headers(&response.headers);
         let mut stream = Stream::new(response.body, stage, ticket.runtime.snapshot.limits.stream_event_bytes);
@@ -168,13 +169,13 @@ impl Exchange<'_> {
                 fault: explained(fault, &self.candidate.deployment),
                 billed: Some(stream.usage(ticket.prompt_only())),
             }),
-            Ok(Ok(())) => Ok(Answer::Stream { headers, stream: Box::new(stream) }),
+            Ok(Ok(())) => Ok(Answer::Stream { headers, stream: Box::new(stream), answer: answer.clone() }),
         }
     }
 
     async fn whole(
         &self,
-        llm: &Llm,
+        operation: Operation,
         mut response: UpstreamResponse,
         ticket: &mut Ticket,
     ) -> Result<Answer, Failed> {
@@ -208,16 +209,20 @@ impl Exchange<'_> {
         };
         let text = std::str::from_utf8(&body).map_err(|_| garbage("it is not UTF-8"))?;
         let headers = self.kept_headers(&response.headers);
-        if self.prepared.same_format {
-            let usage = self.format.response_usage(text).map_err(|why| garbage(&why))?;
-            let usage = (llm.operation == Operation::Chat)
-                .then(|| usage.unwrap_or_else(|| estimate(ticket, text.len())));
-            return Ok(Answer::Whole { headers, body, usage, source: None });
+        match self.prepared.crossing {
+            Crossing::Same(surface) => {
+                let usage = surface.response_usage(text).map_err(|why| garbage(&why))?;
+                let usage = (operation == Operation::Chat)
+                    .then(|| usage.unwrap_or_else(|| estimate(ticket, text.len())));
+                Ok(Answer::Whole { headers, body, usage, source: None })
+            }
+            Crossing::Chat(client, upstream) => {
+                let read = upstream.read_response(&body).map_err(|why| garbage(&why))?;
+                let usage = read.usage.unwrap_or_else(|| estimate(ticket, text.len()));
+                let body = client.write_response(&read, &self.prepared.answer);
+                Ok(Answer::Whole { headers, body: body.into(), usage: Some(usage), source: None })
+            }
         }
-        let read = self.format.read_response(&body).map_err(|why| garbage(&why))?;
-        let usage = read.usage.unwrap_or_else(|| estimate(ticket, text.len()));
-        let body = llm.format.write_response(&read, &self.prepared.answer);
-        Ok(Answer::Whole { headers, body: body.into(), usage: Some(usage), source: None })
     }
 
     /// HTML from a proxy in between, or a stream where none was asked for, is no answer.
@@ -234,10 +239,8 @@ impl Exchange<'_> {
     }
 
     fn kept_headers(&self, upstream: &HeaderMap) -> HeaderMap {
-        if !self.prepared.same_format {
-            return HeaderMap::new();
-        }
-        let kept = upstream.iter().filter(|(name, _)| self.format.response_headers(name.as_str()));
+        let Crossing::Same(surface) = self.prepared.crossing else { return HeaderMap::new() };
+        let kept = upstream.iter().filter(|(name, _)| surface.response_headers(name.as_str()));
         kept.map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 }

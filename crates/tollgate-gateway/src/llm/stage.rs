@@ -95,6 +95,7 @@ impl Stage {
                     Watch::Drop => {}
                     Watch::Last => {
                         out.extend_from_slice(&event.raw);
+                        out.extend_from_slice(watcher.end());
                         return Fed::Last;
                     }
                     Watch::Failed(error) => return Fed::Failed(error),
@@ -113,7 +114,13 @@ impl Stage {
     /// the format's last event.
     pub fn end(&mut self, out: &mut Vec<u8>) -> bool {
         match self {
-            Self::Same { watcher, .. } => watcher.stopped(),
+            Self::Same { watcher, .. } => {
+                let stopped = watcher.stopped();
+                if stopped {
+                    out.extend_from_slice(watcher.end());
+                }
+                stopped
+            }
             Self::Translated { writer, seen, .. } => {
                 if seen.stopped {
                     writer.write(Event::Done, out);
@@ -167,7 +174,10 @@ impl Seen {
 
     fn note(&mut self, event: &Event) {
         match event {
-            Event::Text(text) | Event::Refusal(text) | Event::ToolArguments { fragment: text, .. } => {
+            Event::Text(text)
+            | Event::Refusal(text)
+            | Event::Thinking(text)
+            | Event::ToolArguments { fragment: text, .. } => {
                 self.content_bytes += text.len() as u64;
             }
             Event::Usage(usage) | Event::Start { usage: Some(usage), .. } => self.usage = Some(*usage),

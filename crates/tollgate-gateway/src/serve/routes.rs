@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use http::{HeaderValue, Method, Response, header};
 use tollgate_core::fault::{Fault, FaultClass};
-use tollgate_llm::formats::Format;
+use tollgate_llm::formats::Surface;
 use tollgate_llm::formats::anthropic_messages::AnthropicMessages;
 use tollgate_llm::formats::openai_chat::OpenAiChat;
 use tollgate_llm::providers::Operation;
@@ -20,9 +20,9 @@ use crate::pipeline;
 
 /// Paths of calls, without the version that some SDKs put before them.
 const CALLS: &[(&str, Llm)] = &[
-    ("/chat/completions", Llm { format: &OpenAiChat, operation: Operation::Chat }),
-    ("/messages", Llm { format: &AnthropicMessages, operation: Operation::Chat }),
-    ("/messages/count_tokens", Llm { format: &AnthropicMessages, operation: Operation::CountTokens }),
+    ("/chat/completions", Llm { surface: &OpenAiChat, operation: Operation::Chat }),
+    ("/messages", Llm { surface: &AnthropicMessages, operation: Operation::Chat }),
+    ("/messages/count_tokens", Llm { surface: &AnthropicMessages, operation: Operation::CountTokens }),
 ];
 
 /// Answers one request.
@@ -31,7 +31,7 @@ pub async fn handle(gate: &Arc<Gate>, inbound: Inbound) -> Response<AnswerBody> 
     let bare = path.strip_prefix("/v1").filter(|rest| rest.starts_with('/')).unwrap_or(&path);
     if let Some((_, llm)) = CALLS.iter().find(|(known, _)| *known == bare) {
         if inbound.head.method != Method::POST {
-            return wrong_method(gate, "POST", llm.format);
+            return wrong_method(gate, "POST", llm.surface);
         }
         return call(gate, llm, inbound).await;
     }
@@ -59,12 +59,12 @@ async fn call(gate: &Arc<Gate>, llm: &Llm, inbound: Inbound) -> Response<AnswerB
                 FaultClass::Internal,
                 "the gate failed while it handled the call; its record says so",
             );
-            crate::reject::stranger(&fault, llm.format)
+            crate::reject::stranger(&fault, llm.surface)
         }
     }
 }
 
-fn wrong_method(gate: &Gate, allowed: &'static str, format: &dyn Format) -> Response<AnswerBody> {
+fn wrong_method(gate: &Gate, allowed: &'static str, format: &dyn Surface) -> Response<AnswerBody> {
     let fault = Fault::new(FaultClass::MethodNotAllowed, format!("this path takes {allowed}"));
     let mut response = pipeline::refuse_stranger(gate, &fault, format);
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
@@ -73,7 +73,7 @@ fn wrong_method(gate: &Gate, allowed: &'static str, format: &dyn Format) -> Resp
 
 fn no_such_path(gate: &Gate, inbound: &Inbound, path: &str) -> Response<AnswerBody> {
     let anthropic = inbound.head.headers.contains_key("anthropic-version");
-    let format: &dyn Format = if anthropic { &AnthropicMessages } else { &OpenAiChat };
+    let format: &dyn Surface = if anthropic { &AnthropicMessages } else { &OpenAiChat };
     let shown: String = path.chars().take(100).collect();
     let known: Vec<&str> = CALLS.iter().map(|(path, _)| *path).chain(["/models"]).collect();
     let message = format!(

@@ -28,6 +28,8 @@ pub struct UpstreamRequest {
     pub provider: &'static str,
     /// The name of the format that the body is in.
     pub format: &'static str,
+    /// Whether the answer is to be streamed.
+    pub stream: bool,
     /// Where to.
     pub uri: Uri,
     /// With which headers, the credential among them.

@@ -42,9 +42,12 @@ impl<U: Upstream> Upstream for WithSimulator<U> {
 
 async fn simulate(request: &UpstreamRequest, created: i64) -> Result<UpstreamResponse, SendError> {
     let broken = |what: &str| SendError::Broken(format!("the simulator {what}"));
-    let format = formats::find(request.format).ok_or_else(|| broken("does not speak this format"))?;
+    let surface = formats::find(request.format).and_then(|format| format.surface());
+    let format = surface
+        .and_then(|surface| surface.chat_client())
+        .ok_or_else(|| broken("does not speak this format"))?;
     let body = std::str::from_utf8(&request.body).map_err(|_| broken("takes only UTF-8"))?;
-    let script = play(format, body, created);
+    let script = play(format, body, request.stream, created);
     if script.pieces.first() == Some(&Piece::Hang) {
         std::future::pending::<()>().await;
     }

@@ -25,6 +25,8 @@ struct Line {
     native_schema: bool,
     #[serde(default, rename = "nosampling")]
     no_sampling: bool,
+    #[serde(default, rename = "adaptive")]
+    adaptive_thinking: bool,
     price: Option<Price>,
 }
 
@@ -36,6 +38,7 @@ impl Catalog for BuiltIn {
             max_output_tokens: line.max_output_tokens,
             native_schema: line.native_schema,
             no_sampling: line.no_sampling,
+            adaptive_thinking: line.adaptive_thinking,
             price: line.price,
         })
     }

@@ -3,6 +3,8 @@
 use tollgate_core::fault::UpstreamError;
 use tollgate_core::usage::Usage;
 
+use super::Sealed;
+
 /// A whole answer.
 #[derive(Debug, Default)]
 pub struct Response {
@@ -12,16 +14,53 @@ pub struct Response {
     pub model: String,
     /// When it was made, seconds since 1970; 0 where the upstream does not say.
     pub created: i64,
-    /// The text.
-    pub text: Option<String>,
-    /// The text of a refusal.
-    pub refusal: Option<String>,
-    /// The tools that the model wants called.
-    pub tool_calls: Vec<ToolCall>,
-    /// Why it ended.
-    pub stop: StopReason,
+    /// The answers; more than one only where several were asked for.
+    pub choices: Vec<Choice>,
     /// What it used.
     pub usage: Option<Usage>,
+}
+
+/// One answer.
+#[derive(Debug, Default)]
+pub struct Choice {
+    /// What was said, in order.
+    pub said: Vec<Said>,
+    /// Why it ended.
+    pub stop: StopReason,
+    /// How likely each token was, where that was asked for.
+    pub logprobs: Vec<TokenLogprob>,
+}
+
+/// A piece of an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Said {
+    /// Text.
+    Text {
+        /// The text.
+        text: String,
+        /// Where it has that from.
+        citations: Vec<Citation>,
+    },
+    /// The text of a refusal.
+    Refusal(String),
+    /// What the model thought.
+    Thinking {
+        /// The thought, or its summary; may be empty.
+        text: String,
+        /// By which the model knows it again.
+        seal: Option<Sealed>,
+    },
+    /// What the model thought and shows to nobody.
+    Redacted(Sealed),
+    /// A tool that the model wants called.
+    ToolCall(ToolCall),
+    /// A picture that the model made.
+    Image {
+        /// Such as `image/png`.
+        media_type: String,
+        /// Base64.
+        data: String,
+    },
 }
 
 /// A tool that the model wants called.
@@ -33,6 +72,39 @@ pub struct ToolCall {
     pub name: String,
     /// Its arguments: a JSON object as text.
     pub arguments: String,
+    /// By which the model knows again why it called.
+    pub seal: Option<Sealed>,
+}
+
+/// Where an answer has something from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Citation {
+    /// The source's address.
+    pub url: String,
+    /// Its title.
+    pub title: Option<String>,
+    /// What of it is cited.
+    pub cited: Option<String>,
+    /// Which characters of the answer's text it is for, where the upstream says so.
+    pub span: Option<(u64, u64)>,
+}
+
+/// How likely a token of the answer was.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TokenLogprob {
+    /// The token and its probability.
+    pub token: Likely,
+    /// Other tokens that were likely there.
+    pub top: Vec<Likely>,
+}
+
+/// A token and the natural logarithm of its probability.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Likely {
+    /// Its text.
+    pub token: String,
+    /// The logarithm.
+    pub logprob: f64,
 }
 
 /// Why an answer ended.
@@ -55,8 +127,54 @@ pub enum StopReason {
     Paused,
 }
 
+impl Choice {
+    /// All of its text; `None` when it has none.
+    pub fn text(&self) -> Option<String> {
+        let texts = self.said.iter().filter_map(|said| match said {
+            Said::Text { text, .. } => Some(text.as_str()),
+            _ => None,
+        });
+        texts.reduce_text()
+    }
+
+    /// All of its refusal; `None` when it has none.
+    pub fn refusal(&self) -> Option<String> {
+        let texts = self.said.iter().filter_map(|said| match said {
+            Said::Refusal(text) => Some(text.as_str()),
+            _ => None,
+        });
+        texts.reduce_text()
+    }
+
+    /// Its calls, in order.
+    pub fn calls(&self) -> impl Iterator<Item = &ToolCall> {
+        self.said.iter().filter_map(|said| match said {
+            Said::ToolCall(call) => Some(call),
+            _ => None,
+        })
+    }
+
+    /// Its citations, in order.
+    pub fn citations(&self) -> impl Iterator<Item = &Citation> {
+        self.said.iter().flat_map(|said| match said {
+            Said::Text { citations, .. } => citations.as_slice(),
+            _ => &[],
+        })
+    }
+}
+
+trait ReduceText<'a>: Iterator<Item = &'a str> + Sized {
+    fn reduce_text(mut self) -> Option<String> {
+        let mut all = self.next()?.to_owned();
+        all.extend(self);
+        Some(all)
+    }
+}
+
+impl<'a, I: Iterator<Item = &'a str>> ReduceText<'a> for I {}
+
 /// A piece of a streamed answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// The answer begins.
     Start {
@@ -69,8 +187,18 @@ pub enum Event {
     },
     /// More text.
     Text(String),
+    /// Where the text so far has something from.
+    Citation(Citation),
+    /// How likely the tokens of the last text were.
+    Logprobs(Vec<TokenLogprob>),
     /// More of a refusal.
     Refusal(String),
+    /// More of a thought.
+    Thinking(String),
+    /// The thought so far is complete; this is its seal.
+    ThinkingSeal(Sealed),
+    /// A thought that is shown to nobody.
+    Redacted(Sealed),
     /// A tool call begins. Calls are numbered from 0.
     ToolStart {
         /// Which call.
@@ -79,6 +207,8 @@ pub enum Event {
         id: String,
         /// The tool.
         name: String,
+        /// By which the model knows again why it called.
+        seal: Option<Sealed>,
     },
     /// More of a call's arguments.
     ToolArguments {
@@ -86,6 +216,13 @@ pub enum Event {
         index: usize,
         /// A piece of a JSON object's text.
         fragment: String,
+    },
+    /// A picture that the model made.
+    Image {
+        /// Such as `image/png`.
+        media_type: String,
+        /// Base64.
+        data: String,
     },
     /// The model has stopped.
     Stop(StopReason),
@@ -95,4 +232,61 @@ pub enum Event {
     Done,
     /// The upstream failed in the middle.
     Failed(UpstreamError),
+}
+
+/// The whole answer that `events` are the pieces of.
+pub fn collect(events: impl IntoIterator<Item = Event>) -> Response {
+    let mut response = Response::default();
+    let mut choice = Choice::default();
+    // Where each call stands.
+    let mut calls: Vec<(usize, usize)> = Vec::new();
+    for event in events {
+        let said = &mut choice.said;
+        match event {
+            Event::Start { id, model, usage } => {
+                (response.id, response.model, response.usage) = (id, model, usage);
+            }
+            Event::Text(more) => match said.last_mut() {
+                Some(Said::Text { text, .. }) => text.push_str(&more),
+                _ => said.push(Said::Text { text: more, citations: Vec::new() }),
+            },
+            Event::Citation(citation) => {
+                if let Some(Said::Text { citations, .. }) =
+                    said.iter_mut().rfind(|s| matches!(s, Said::Text { .. }))
+                {
+                    citations.push(citation);
+                }
+            }
+            Event::Logprobs(more) => choice.logprobs.extend(more),
+            Event::Refusal(more) => match said.last_mut() {
+                Some(Said::Refusal(text)) => text.push_str(&more),
+                _ => said.push(Said::Refusal(more)),
+            },
+            Event::Thinking(more) => match said.last_mut() {
+                Some(Said::Thinking { text, seal: None }) => text.push_str(&more),
+                _ => said.push(Said::Thinking { text: more, seal: None }),
+            },
+            Event::ThinkingSeal(sealed) => match said.last_mut() {
+                Some(Said::Thinking { seal: seal @ None, .. }) => *seal = Some(sealed),
+                _ => said.push(Said::Thinking { text: String::new(), seal: Some(sealed) }),
+            },
+            Event::Redacted(sealed) => said.push(Said::Redacted(sealed)),
+            Event::ToolStart { index, id, name, seal } => {
+                calls.push((index, said.len()));
+                said.push(Said::ToolCall(ToolCall { id, name, arguments: String::new(), seal }));
+            }
+            Event::ToolArguments { index, fragment } => {
+                let at = calls.iter().find(|(known, _)| *known == index).map(|(_, at)| *at);
+                if let Some(Said::ToolCall(call)) = at.and_then(|at| said.get_mut(at)) {
+                    call.arguments.push_str(&fragment);
+                }
+            }
+            Event::Image { media_type, data } => said.push(Said::Image { media_type, data }),
+            Event::Stop(reason) => choice.stop = reason,
+            Event::Usage(usage) => response.usage = Some(usage),
+            Event::Done | Event::Failed(_) => {}
+        }
+    }
+    response.choices.push(choice);
+    response
 }

@@ -1,41 +1,37 @@
-//! Content that is a text or a list of parts, as both formats write it.
+//! Content that is a text or a list of parts, as several formats write it.
 //!
 //! Not an untagged enum: that would buffer the value, which raw JSON inside does not survive, and would hide why a
 //! part is wrong.
 
-use std::fmt;
-use std::marker::PhantomData;
+use serde::de::{self, Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
-use serde::de::value::SeqAccessDeserializer;
-use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
+use crate::chat::Text;
+use crate::json::{BodyError, read_all};
 
 /// A text, or a list of parts.
 #[derive(Debug)]
-pub(super) enum Content<T> {
+pub(crate) enum Content<'a, T> {
     /// A text.
-    Text(String),
+    Text(Text<'a>),
     /// Parts.
     Parts(Vec<T>),
 }
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Content<T> {
+impl<'de: 'a, 'a, T: Deserialize<'de>> Deserialize<'de> for Content<'a, T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Either<T> {
-            type Value = Content<T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text or a list")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Content<T>, E> {
-                Ok(Content::Text(text.to_owned()))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, parts: A) -> Result<Content<T>, A::Error> {
-                Vec::deserialize(SeqAccessDeserializer::new(parts)).map(Content::Parts)
-            }
+        let raw = <&'de RawValue>::deserialize(deserializer)?;
+        if let Some(text) = Text::from_raw(raw) {
+            return Ok(Self::Text(text));
         }
-        deserializer.deserialize_any(Either(PhantomData))
+        if !raw.get().starts_with('[') {
+            return Err(de::Error::custom("expected a string or a list"));
+        }
+        read_all(raw.get()).map(Self::Parts).map_err(|error| match error {
+            BodyError::Shape { param, message } if !param.is_empty() => {
+                de::Error::custom(format_args!("{param}: {message}"))
+            }
+            other => de::Error::custom(other),
+        })
     }
 }

@@ -1,16 +1,18 @@
 //! Wire formats: one folder each, one line each in [`ALL`].
 
 pub mod anthropic_messages;
+mod body;
 mod content;
 mod numbers;
 pub mod openai_chat;
 
+pub(crate) use body::{body, note_unknown};
 use http::{HeaderMap, StatusCode};
 use tollgate_core::call::CallId;
 use tollgate_core::fault::{Fault, FaultClass, UpstreamError};
 use tollgate_core::usage::Usage;
 
-use crate::chat::{Event, Losses, Request, Response};
+use crate::chat::{Event, Losses, Request, Response, Spelling};
 use crate::json::{BodyError, Edit, Found};
 use crate::sse::SseEvent;
 
@@ -22,6 +24,17 @@ pub fn find(name: &str) -> Option<&'static dyn Format> {
     ALL.iter().copied().find(|format| format.name() == name)
 }
 
+/// What a request's address says, in formats that put it there and not into the body.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Address<'a> {
+    /// The model.
+    pub model: Option<&'a str>,
+    /// Whether the answer is to be streamed.
+    pub stream: bool,
+    /// Whether a stream is to be one JSON array and not server-sent events.
+    pub array: bool,
+}
+
 /// What the gate must know of a request before it knows where it goes.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Peek {
@@ -29,9 +42,11 @@ pub struct Peek {
     pub model: String,
     /// Whether the answer is to be streamed.
     pub stream: bool,
+    /// Whether the stream is to be one JSON array.
+    pub array: bool,
     /// The longest answer that is asked for, in tokens.
     pub max_output_tokens: Option<u64>,
-    /// Where the members stand that [`Format::same_format`] edits.
+    /// Where the members stand that [`Surface::same_format`] edits.
     pub found: Found,
 }
 
@@ -59,6 +74,8 @@ pub struct Target {
     pub native_schema: bool,
     /// Whether the model refuses sampling parameters.
     pub no_sampling: bool,
+    /// Whether the model decides by itself how long it thinks, and takes no budget for it.
+    pub adaptive_thinking: bool,
 }
 
 /// What the writer of an answer must know of the request that it answers.
@@ -68,6 +85,10 @@ pub struct AnswerFor {
     pub created: i64,
     /// Whether the client asked for usage at the end of a stream.
     pub stream_usage: bool,
+    /// Usage was asked for on the gate's own behalf and is taken out of a stream of the same format again.
+    pub hide_usage: bool,
+    /// A stream is one JSON array and not server-sent events.
+    pub array: bool,
     /// A forced call of [`SCHEMA_TOOL`] stands in for an answer to a schema and must be turned back into text.
     pub schema_tool: bool,
 }
@@ -102,6 +123,10 @@ pub trait Watcher: Send {
     fn content_bytes(&self) -> u64;
     /// Whether the model has said that it is done, though the format's last event has not come.
     fn stopped(&self) -> bool;
+    /// What closes the stream after its last event, where the format frames it.
+    fn end(&mut self) -> &'static [u8] {
+        b""
+    }
 }
 
 /// Turns a stream of this format into events.
@@ -169,64 +194,78 @@ impl Shown<'_> {
     }
 }
 
+/// What calls of a format are about: only formats of one kind can be translated into each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Conversations.
+    Chat,
+}
+
 /// A wire format. All of it is pure: bytes to types and back.
+///
+/// Every format can name itself and read an upstream's errors. What else it can do, it hands out: [`Surface`] where
+/// clients speak it, [`ChatUpstream`] where requests can be translated into it.
 pub trait Format: Send + Sync + std::fmt::Debug {
     /// Its name in configuration and records.
     fn name(&self) -> &'static str;
 
+    /// What its calls are about.
+    fn kind(&self) -> Kind;
+
+    /// What an upstream's error body says.
+    fn read_error(&self, status: StatusCode, body: &[u8]) -> UpstreamError;
+
+    /// The upstream's own id for a request.
+    fn request_id<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str>;
+
+    /// What clients need of it, where clients speak it.
+    fn surface(&'static self) -> Option<&'static dyn Surface> {
+        None
+    }
+
+    /// What a chat with an upstream needs of it, where it is about chats.
+    fn chat_upstream(&'static self) -> Option<&'static dyn ChatUpstream> {
+        None
+    }
+}
+
+/// What clients speak: the half of a format that the gate needs towards clients, and on the way to upstreams that
+/// speak the same format.
+pub trait Surface: Format {
     /// Reads what the gate must know of a request.
-    fn peek(&self, body: &str) -> Result<Peek, BodyError>;
+    fn peek(&self, body: &str, address: &Address<'_>) -> Result<Peek, BodyError>;
 
     /// The closed list of edits that a request to an upstream of the same format gets. `found` is what `peek` found
     /// in `body`.
     fn same_format(&self, body: &str, found: Found, target: &Target) -> Result<SameFormat, BodyError>;
 
-    /// The places of image addresses in a request, each the span of a JSON string.
+    /// The places of image addresses in a request, each the span of what [`Surface::inline_image`] replaces.
     fn image_urls(&self, body: &str) -> Result<Vec<(std::ops::Range<usize>, String)>, BodyError>;
 
     /// What takes the place of an image address once its bytes are here: an edit of the request.
     fn inline_image(&self, span: std::ops::Range<usize>, media_type: &str, base64: &str) -> Edit;
 
-    /// Reads a whole request.
-    fn read_request(&self, body: &str, losses: &mut Losses) -> Result<Request, BodyError>;
-
-    /// Writes a request for `target`. Returns the body and whether [`SCHEMA_TOOL`] was used.
-    fn write_request(
-        &self,
-        request: &Request,
-        target: &Target,
-        losses: &mut Losses,
-    ) -> Result<(Vec<u8>, bool), BodyError>;
-
-    /// Reads a whole answer.
-    fn read_response(&self, body: &[u8]) -> Result<Response, String>;
-
-    /// Writes a whole answer.
-    fn write_response(&self, response: &Response, answer: &AnswerFor) -> Vec<u8>;
-
     /// The usage of a whole answer; `Err` when the body is no answer of this format.
     fn response_usage(&self, body: &str) -> Result<Option<Usage>, String>;
 
-    /// A reader of a stream that passes unchanged. `hide_usage` as [`SameFormat`] said.
-    fn watcher(&self, hide_usage: bool) -> Box<dyn Watcher>;
+    /// A reader of a stream that passes unchanged.
+    fn watcher(&self, answer: &AnswerFor) -> Box<dyn Watcher>;
 
-    /// A reader of a stream that is translated.
-    fn stream_reader(&self) -> Box<dyn StreamReader>;
-
-    /// A writer of a stream that is translated.
-    fn stream_writer(&self, answer: &AnswerFor) -> Box<dyn StreamWriter>;
-
-    /// What an upstream's error body says.
-    fn read_error(&self, status: StatusCode, body: &[u8]) -> UpstreamError;
+    /// The content type of a streamed answer.
+    fn stream_content_type(&self, _: &AnswerFor) -> &'static str {
+        "text/event-stream; charset=utf-8"
+    }
 
     /// The body of an error for a client.
     fn write_error(&self, shown: &Shown<'_>) -> Vec<u8>;
 
-    /// An error in the middle of a stream, for a client: whole events, bytes as they are sent.
-    fn write_stream_error(&self, shown: &Shown<'_>) -> Vec<u8>;
+    /// An error in the middle of a stream, for a client: bytes as they are sent.
+    fn write_stream_error(&self, shown: &Shown<'_>, answer: &AnswerFor) -> Vec<u8>;
 
     /// The answer to a request to count tokens, where the format has one.
-    fn write_token_count(&self, input_tokens: u64) -> Option<Vec<u8>>;
+    fn write_token_count(&self, _input_tokens: u64) -> Option<Vec<u8>> {
+        None
+    }
 
     /// Client headers that mean something in this format and go on to an upstream that speaks it.
     fn request_headers(&self) -> &'static [&'static str];
@@ -234,8 +273,42 @@ pub trait Format: Send + Sync + std::fmt::Debug {
     /// Response headers of an upstream that mean something to a client of the same format.
     fn response_headers(&self, name: &str) -> bool;
 
-    /// The upstream's own id for a request.
-    fn request_id<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str>;
+    /// What a translated chat needs of it, where it is about chats.
+    fn chat_client(&'static self) -> Option<&'static dyn ChatClient> {
+        None
+    }
+}
+
+/// The client's half of a chat that is translated: its requests are read, its answers written.
+pub trait ChatClient: Surface {
+    /// Its words for features, where they are not those of [`Feature::name`](crate::chat::Feature::name).
+    fn spelling(&self) -> Spelling;
+
+    /// Reads a whole request.
+    fn read_request<'a>(&self, body: &'a str, losses: &mut Losses) -> Result<Request<'a>, BodyError>;
+
+    /// Writes a whole answer.
+    fn write_response(&self, response: &Response, answer: &AnswerFor) -> Vec<u8>;
+
+    /// A writer of a stream that is translated.
+    fn stream_writer(&self, answer: &AnswerFor) -> Box<dyn StreamWriter>;
+}
+
+/// The upstream's half of a chat that is translated: its requests are written, its answers read.
+pub trait ChatUpstream: Format {
+    /// Writes a request for `target`. Returns the body and whether [`SCHEMA_TOOL`] was used.
+    fn write_request(
+        &self,
+        request: &Request<'_>,
+        target: &Target,
+        losses: &mut Losses,
+    ) -> Result<(Vec<u8>, bool), BodyError>;
+
+    /// Reads a whole answer.
+    fn read_response(&self, body: &[u8]) -> Result<Response, String>;
+
+    /// A reader of a stream that is translated.
+    fn stream_reader(&self) -> Box<dyn StreamReader>;
 }
 
 /// What kind of fault an upstream's error is. Texts are matched only where no code tells context window and

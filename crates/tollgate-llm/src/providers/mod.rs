@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use tollgate_core::ports::{ProviderFacts, Providers};
 use tollgate_core::secret::Secret;
 
-use crate::formats::Format;
+use crate::formats::{Format, Surface};
 
 /// Every provider.
 pub const ALL: &[&Provider] =
@@ -75,7 +75,7 @@ pub struct Provider {
 
 impl Provider {
     /// The format to speak to it for a client that speaks `surface`: the same where it can be.
-    pub fn format_for(&self, surface: &'static dyn Format, configured: Option<&str>) -> &'static dyn Format {
+    pub fn format_for(&self, surface: &'static dyn Surface, configured: Option<&str>) -> &'static dyn Format {
         let formats = self.facts.formats;
         let name =
             configured.unwrap_or(if formats.contains(&surface.name()) { surface.name() } else { formats[0] });

@@ -9,9 +9,9 @@
 use tollgate_core::usage::{Usage, UsageSource, estimate_tokens};
 
 use super::{prompt, schema};
-use crate::chat::{Event, OutputFormat, Part, Request, Role, StopReason, Tool, ToolChoice};
+use crate::chat::{Event, OutputFormat, Part, Request, StopReason, Tool, ToolChoice};
 
-pub(super) fn events(request: &Request, body_bytes: usize) -> Vec<Event> {
+pub(super) fn events(request: &Request<'_>, body_bytes: usize) -> Vec<Event> {
     let input_tokens = estimate_tokens(body_bytes as u64);
     let usage = |output_tokens| Usage {
         input_tokens,
@@ -31,7 +31,7 @@ pub(super) fn events(request: &Request, body_bytes: usize) -> Vec<Event> {
     } else {
         for (index, tool) in called.into_iter().enumerate() {
             let id = format!("call_{:08x}{index:02}", fingerprint(&tool.name) & 0xffff_ffff);
-            events.push(Event::ToolStart { index, id, name: tool.name.clone() });
+            events.push(Event::ToolStart { index, id, name: tool.name.to_string(), seal: None });
             let schema =
                 tool.schema.as_ref().and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
             let arguments = schema::instance(&schema, &prompt(request));
@@ -49,14 +49,14 @@ pub(super) fn events(request: &Request, body_bytes: usize) -> Vec<Event> {
     events
 }
 
-fn tools_to_call(request: &Request) -> Vec<&Tool> {
+fn tools_to_call<'r>(request: &'r Request<'_>) -> Vec<&'r Tool<'r>> {
     let prompt = prompt(request);
     match &request.tool_choice {
         Some(ToolChoice::None) => Vec::new(),
         Some(ToolChoice::Named(name)) => request.tools.iter().filter(|tool| tool.name == *name).collect(),
         choice => {
-            let mut named: Vec<&Tool> =
-                request.tools.iter().filter(|tool| prompt.contains(&tool.name)).collect();
+            let mut named: Vec<&Tool<'_>> =
+                request.tools.iter().filter(|tool| prompt.contains(&*tool.name)).collect();
             if named.is_empty() && *choice == Some(ToolChoice::Required) {
                 named.extend(request.tools.first());
             }
@@ -68,12 +68,12 @@ fn tools_to_call(request: &Request) -> Vec<&Tool> {
     }
 }
 
-fn results(request: &Request) -> Vec<String> {
-    let last = request.messages.iter().rev().find(|message| message.role != Role::System);
-    let texts = |parts: &[Part]| {
+fn results(request: &Request<'_>) -> Vec<String> {
+    let last = request.messages.iter().rev().find(|message| !message.role.instructs());
+    let texts = |parts: &[Part<'_>]| {
         parts
             .iter()
-            .filter_map(|p| if let Part::Text(t) = p { Some(t.as_str()) } else { None })
+            .filter_map(|p| if let Part::Text(t) = p { Some(t.decoded()) } else { None })
             .collect::<Vec<_>>()
             .join(" ")
     };
@@ -83,7 +83,7 @@ fn results(request: &Request) -> Vec<String> {
         .collect()
 }
 
-fn text(request: &Request) -> String {
+fn text(request: &Request<'_>) -> String {
     let results = results(request);
     if !results.is_empty() {
         return format!("The tools answered: {}.", results.join("; "));
@@ -98,8 +98,12 @@ fn text(request: &Request) -> String {
         }
         None => {}
     }
-    let images =
-        request.messages.iter().flat_map(|m| &m.parts).filter(|part| matches!(part, Part::Image(_))).count();
+    let images = request
+        .messages
+        .iter()
+        .flat_map(|m| &m.parts)
+        .filter(|part| matches!(part, Part::Image { .. }))
+        .count();
     let seen = if images == 0 { String::new() } else { format!(" I see {images} image(s).") };
     format!(
         "You said: \"{}\".{seen} I am a simulator, so this is all that I can say about it.",

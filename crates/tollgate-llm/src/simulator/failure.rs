@@ -30,7 +30,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    pub(super) fn asked_for(request: &Request) -> Option<Self> {
+    pub(super) fn asked_for(request: &Request<'_>) -> Option<Self> {
         let prompt = prompt(request);
         let command = prompt.lines().find_map(|line| line.trim().strip_prefix("simulate:"))?;
         let mut words = command.split_whitespace();

@@ -12,8 +12,8 @@ pub use failure::Failure;
 
 use tollgate_core::fault::{Fault, FaultClass};
 
-use crate::chat::{Event, Losses, Request, Response, StopReason};
-use crate::formats::{AnswerFor, Format, Shown};
+use crate::chat::{Event, Losses, Request, collect};
+use crate::formats::{AnswerFor, ChatClient, Shown};
 use crate::json::BodyError;
 
 /// What to send, and when.
@@ -42,14 +42,15 @@ pub enum Piece {
     Cut,
 }
 
-/// Plays the model `model` in `format` for the request `body`.
-pub fn play(format: &dyn Format, body: &str, created: i64) -> Script {
+/// Plays a model in `format` for the request `body`. `stream` says whether the answer is streamed, which not every
+/// format says in the body.
+pub fn play(format: &dyn ChatClient, body: &str, stream: bool, created: i64) -> Script {
     let mut losses = Losses::default();
     let request = match format.read_request(body, &mut losses) {
         Ok(request) => request,
         Err(error) => return refuse(format, 400, &fault_of(&error), None),
     };
-    let answer_for = AnswerFor { created, stream_usage: request.stream_usage, schema_tool: false };
+    let answer_for = AnswerFor { created, stream_usage: request.stream_usage, ..AnswerFor::default() };
     let failure = Failure::asked_for(&request);
     if let Some(Failure::Status { status, retry_after_s }) = failure {
         let class = if status == 429 { FaultClass::RateLimited } else { FaultClass::UpstreamFailed };
@@ -73,8 +74,8 @@ pub fn play(format: &dyn Format, body: &str, created: i64) -> Script {
         return refuse(format, 400, &fault, None);
     }
     let events = answer::events(&request, body.len());
-    if request.stream {
-        stream(format, &answer_for, events, failure)
+    if stream {
+        streamed(format, &answer_for, events, failure)
     } else {
         whole(format, &answer_for, events, failure)
     }
@@ -84,12 +85,17 @@ fn fault_of(error: &BodyError) -> Fault {
     Fault::new(FaultClass::Invalid, error.to_string())
 }
 
-fn refuse(format: &dyn Format, status: u16, fault: &Fault, retry_after_s: Option<u64>) -> Script {
+fn refuse(format: &dyn ChatClient, status: u16, fault: &Fault, retry_after_s: Option<u64>) -> Script {
     let body = format.write_error(&Shown { fault, call_id: None, tried: &[] });
     Script { status, content_type: "application/json", retry_after_s, pieces: vec![Piece::Send(body)] }
 }
 
-fn whole(format: &dyn Format, answer: &AnswerFor, events: Vec<Event>, failure: Option<Failure>) -> Script {
+fn whole(
+    format: &dyn ChatClient,
+    answer: &AnswerFor,
+    events: Vec<Event>,
+    failure: Option<Failure>,
+) -> Script {
     let body = format.write_response(&collect(events), answer);
     let pieces = match failure {
         Some(Failure::Hang) => vec![Piece::Hang],
@@ -101,7 +107,12 @@ fn whole(format: &dyn Format, answer: &AnswerFor, events: Vec<Event>, failure: O
     Script { status: 200, content_type: "application/json", retry_after_s: None, pieces }
 }
 
-fn stream(format: &dyn Format, answer: &AnswerFor, events: Vec<Event>, failure: Option<Failure>) -> Script {
+fn streamed(
+    format: &dyn ChatClient,
+    answer: &AnswerFor,
+    events: Vec<Event>,
+    failure: Option<Failure>,
+) -> Script {
     let mut writer = format.stream_writer(answer);
     let mut pieces: Vec<Piece> = Vec::new();
     let middle = events.len() / 2;
@@ -128,53 +139,35 @@ fn stream(format: &dyn Format, answer: &AnswerFor, events: Vec<Event>, failure: 
     Script { status: 200, content_type: "text/event-stream", retry_after_s: None, pieces }
 }
 
-/// The whole answer that the events are the parts of.
-fn collect(events: Vec<Event>) -> Response {
-    let mut response = Response { stop: StopReason::End, ..Response::default() };
-    for event in events {
-        match event {
-            Event::Start { id, model, .. } => (response.id, response.model) = (id, model),
-            Event::Text(text) => response.text.get_or_insert_default().push_str(&text),
-            Event::Refusal(text) => response.refusal.get_or_insert_default().push_str(&text),
-            Event::ToolStart { id, name, .. } => {
-                response.tool_calls.push(crate::chat::ToolCall { id, name, arguments: String::new() });
-            }
-            Event::ToolArguments { index, fragment } => {
-                if let Some(call) = response.tool_calls.get_mut(index) {
-                    call.arguments.push_str(&fragment);
-                }
-            }
-            Event::Stop(reason) => response.stop = reason,
-            Event::Usage(usage) => response.usage = Some(usage),
-            Event::Done | Event::Failed(_) => {}
-        }
-    }
-    response
-}
-
 /// The text of the last user message: what commands and tool names are looked for in.
-fn prompt(request: &Request) -> String {
+fn prompt(request: &Request<'_>) -> String {
     use crate::chat::{Part, Role};
     let last = request.messages.iter().rev().find(|message| message.role == Role::User);
     let texts = last
         .into_iter()
         .flat_map(|m| &m.parts)
-        .filter_map(|p| if let Part::Text(t) = p { Some(t.as_str()) } else { None });
+        .filter_map(|p| if let Part::Text(t) = p { Some(t.decoded()) } else { None });
     texts.collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::formats::{ALL, openai_chat::OpenAiChat};
+    use crate::formats::{ALL, Target, openai_chat::OpenAiChat};
 
     #[test]
     fn the_same_request_gets_the_same_bytes_in_every_format() {
         let body =
             r#"{"model":"m","max_tokens":50,"stream":true,"messages":[{"role":"user","content":"Hello!"}]}"#;
-        for format in ALL {
-            let script = play(*format, body, 7);
-            assert_eq!(script, play(*format, body, 7));
+        let mut losses = Losses::default();
+        let request = OpenAiChat.read_request(body, &mut losses).unwrap();
+        for format in ALL.iter().filter_map(|f| f.surface()).filter_map(|s| s.chat_client()) {
+            let upstream = format.chat_upstream().unwrap();
+            let target = Target { model: "m".into(), ..Target::default() };
+            let (body, _) = upstream.write_request(&request, &target, &mut losses).unwrap();
+            let body = String::from_utf8(body).unwrap();
+            let script = play(format, &body, true, 7);
+            assert_eq!(script, play(format, &body, true, 7));
             assert!(script.pieces.len() > 4, "{}: token by token", format.name());
         }
     }
@@ -183,7 +176,7 @@ mod tests {
     fn each_failure_is_had_for_the_asking() {
         let ask = |what: &str, stream: bool| {
             let body = serde_json::json!({ "model": "m", "stream": stream, "messages": [{ "role": "user", "content": format!("x\nsimulate: {what}") }] });
-            play(&OpenAiChat, &body.to_string(), 0)
+            play(&OpenAiChat, &body.to_string(), stream, 0)
         };
         assert_eq!(
             (ask("429 retry-after=3", true).status, ask("429 retry-after=3", true).retry_after_s),

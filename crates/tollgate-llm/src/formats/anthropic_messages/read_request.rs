@@ -1,71 +1,59 @@
 //! A request, into the neutral form.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::chat::{ImageSource, Losses, Message, OutputFormat, Part, Request, Role, Tool, ToolChoice};
+use super::read_block::{Block, CacheControl, parts_of};
+use crate::chat::{
+    CacheMark, Effort, Losses, Message, OutputFormat, Reasoning, Request, Role, Text, Tool, ToolChoice,
+};
 use crate::formats::content::Content;
+use crate::formats::{body, note_unknown};
 use crate::json::{BodyError, read_all};
 
-#[derive(Deserialize)]
-struct Written {
-    model: String,
-    /// Absent from a request to count tokens.
-    max_tokens: Option<u64>,
-    messages: Vec<WrittenMessage>,
-    system: Option<Content<Block>>,
-    #[serde(default)]
-    tools: Option<Vec<WrittenTool>>,
-    tool_choice: Option<WrittenChoice>,
-    temperature: Option<f64>,
-    top_p: Option<f64>,
-    top_k: Option<u64>,
-    #[serde(default)]
-    stop_sequences: Option<Vec<String>>,
-    metadata: Option<Metadata>,
-    output_config: Option<OutputConfig>,
-    thinking: Option<Thinking>,
-    stream: Option<bool>,
+body! {
+    /// The members that mean something here.
+    Written<'a> {
+        "model" => model: String,
+        // Absent from a request to count tokens.
+        "max_tokens" => max_tokens: u64,
+        "messages" => messages: Vec<WrittenMessage<'a>>,
+        "system" => system: Content<'a, Block<'a>>,
+        "tools" => tools: Vec<WrittenTool<'a>>,
+        "tool_choice" => tool_choice: WrittenChoice,
+        "temperature" => temperature: f64,
+        "top_p" => top_p: f64,
+        "top_k" => top_k: u64,
+        "stop_sequences" => stop_sequences: Vec<String>,
+        "metadata" => metadata: Metadata,
+        "output_config" => output_config: OutputConfig<'a>,
+        "thinking" => thinking: Thinking,
+        "stream" => stream: bool,
+        "service_tier" => service_tier: String,
+        "cache_control" => cache_control: CacheControl,
+    }
 }
 
 #[derive(Deserialize)]
-struct WrittenMessage {
-    role: String,
-    content: Content<Block>,
+struct WrittenMessage<'a> {
+    #[serde(borrow)]
+    role: Cow<'a, str>,
+    #[serde(borrow)]
+    content: Content<'a, Block<'a>>,
 }
 
-#[derive(Deserialize)]
-struct Block {
-    #[serde(rename = "type")]
-    kind: String,
-    text: Option<String>,
-    source: Option<Source>,
-    id: Option<String>,
-    name: Option<String>,
-    input: Option<Box<RawValue>>,
-    tool_use_id: Option<String>,
-    content: Option<Box<RawValue>>,
-    #[serde(default)]
-    is_error: Option<bool>,
-}
-
-#[derive(Deserialize)]
-struct Source {
-    #[serde(rename = "type")]
-    kind: String,
-    media_type: Option<String>,
-    data: Option<String>,
-    url: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct WrittenTool {
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    name: Option<String>,
-    description: Option<String>,
-    input_schema: Option<Box<RawValue>>,
-    strict: Option<bool>,
+body! {
+    /// A tool: the client's own, or one of the provider's.
+    WrittenTool<'a> {
+        "type" => kind: Cow<'a, str>,
+        "name" => name: Cow<'a, str>,
+        "description" => description: Text<'a>,
+        "input_schema" => input_schema: &'a RawValue,
+        "strict" => strict: bool,
+        "cache_control" => cache_control: CacheControl,
+    }
 }
 
 #[derive(Deserialize)]
@@ -82,61 +70,65 @@ struct Metadata {
 }
 
 #[derive(Deserialize)]
-struct OutputConfig {
+struct OutputConfig<'a> {
     effort: Option<String>,
-    format: Option<OutputSchema>,
+    #[serde(borrow)]
+    format: Option<OutputSchema<'a>>,
 }
 
 #[derive(Deserialize)]
-struct OutputSchema {
+struct OutputSchema<'a> {
     #[serde(rename = "type")]
     kind: String,
-    schema: Option<Box<RawValue>>,
+    #[serde(borrow)]
+    schema: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
 struct Thinking {
     #[serde(rename = "type")]
     kind: String,
+    budget_tokens: Option<u64>,
+    display: Option<String>,
 }
 
-const HARMLESS: &[&str] = &[
-    "cache_control",
-    "service_tier",
-    "inference_geo",
-    "speed",
-    "diagnostics",
-    "user_profile_id",
-    "workspace_id",
-];
-const OWN: &[&str] = &["container", "mcp_servers", "context_management"];
+/// Members without which the answer is the same.
+const HARMLESS: &[&str] =
+    &["inference_geo", "speed", "diagnostics", "user_profile_id", "workspace_id", "betas"];
 
-pub(super) fn read(body: &str, losses: &mut Losses) -> Result<Request, BodyError> {
-    let written: Written = read_all(body)?;
-    lose_own_members(body, &written, losses)?;
+/// Members of a tool without which the answer is the same.
+const HARMLESS_OF_TOOLS: &[&str] = &["eager_input_streaming"];
+
+pub(super) fn read<'a>(body: &'a str, losses: &mut Losses) -> Result<Request<'a>, BodyError> {
+    let written: Written<'a> = read_all(body)?;
+    note_unknown(&written.unknown, "", HARMLESS, losses);
     let parallel = written.tool_choice.as_ref().and_then(|choice| choice.disable_parallel_tool_use);
+    let (effort, format) = written.output_config.map_or((None, None), |c| (c.effort, c.format));
     let mut request = Request {
-        model: written.model,
+        model: written.model.ok_or_else(|| BodyError::shape("model", "is required"))?,
         max_output_tokens: written.max_tokens,
         temperature: written.temperature,
         top_p: written.top_p,
         top_k: written.top_k,
         stop: written.stop_sequences.unwrap_or_default(),
         user: written.metadata.and_then(|m| m.user_id),
+        service_tier: service_tier(written.service_tier),
         stream: written.stream.unwrap_or(false),
         stream_usage: true,
         parallel_tools: parallel.map(|disabled| !disabled),
         tool_choice: written.tool_choice.map(tool_choice).transpose()?,
-        output: written.output_config.and_then(|c| c.format).map(output).transpose()?,
+        output: format.map(output).transpose()?,
+        reasoning: reasoning(effort, written.thinking)?,
         ..Request::default()
     };
     if let Some(system) = written.system {
         let parts = parts_of(system, "system", losses)?;
         request.messages.push(Message { role: Role::System, parts });
     }
-    for (index, message) in written.messages.into_iter().enumerate() {
+    let messages = written.messages.ok_or_else(|| BodyError::shape("messages", "is required"))?;
+    for (index, message) in messages.into_iter().enumerate() {
         let at = format!("messages[{index}]");
-        let role = match message.role.as_str() {
+        let role = match &*message.role {
             "user" => Role::User,
             "assistant" => Role::Assistant,
             "system" => Role::System,
@@ -145,98 +137,62 @@ pub(super) fn read(body: &str, losses: &mut Losses) -> Result<Request, BodyError
         let parts = parts_of(message.content, &format!("{at}.content"), losses)?;
         request.messages.push(Message { role, parts });
     }
+    if let (Some(mark), Some(last)) = (written.cache_control, request.messages.last_mut()) {
+        last.parts.push(crate::chat::Part::CacheMark(CacheMark { ttl: mark.ttl }));
+    }
     for (index, tool) in written.tools.unwrap_or_default().into_iter().enumerate() {
-        match (tool.kind.as_deref(), tool.name) {
-            (None | Some("custom"), Some(name)) => request.tools.push(Tool {
-                name,
-                description: tool.description,
-                schema: tool.input_schema,
-                strict: tool.strict,
-            }),
-            _ => losses.lose(format!("tools[{index}]"), "the provider's own tools have no counterpart"),
-        }
+        request.tools.extend(read_tool(tool, index, losses));
     }
     Ok(request)
 }
 
-fn lose_own_members(body: &str, written: &Written, losses: &mut Losses) -> Result<(), BodyError> {
-    let all: std::collections::BTreeMap<std::borrow::Cow<'_, str>, &RawValue> = serde_json::from_str(body)?;
-    for (name, _) in all.iter().filter(|(_, value)| value.get() != "null") {
-        if HARMLESS.contains(&&**name) {
-            losses.leave_out(name.to_string(), "has no counterpart and does not change the answer");
-        } else if OWN.contains(&&**name) {
-            losses.lose(name.to_string(), "has no counterpart");
-        }
-    }
-    if written.thinking.as_ref().is_some_and(|thinking| thinking.kind != "disabled") {
-        losses.lose("thinking", "is not translated");
-    }
-    if written.output_config.as_ref().is_some_and(|config| config.effort.is_some()) {
-        losses.lose("output_config.effort", "is not translated");
-    }
-    Ok(())
-}
-
-fn parts_of(content: Content<Block>, at: &str, losses: &mut Losses) -> Result<Vec<Part>, BodyError> {
-    let blocks = match content {
-        Content::Text(text) => return Ok(vec![Part::Text(text)]),
-        Content::Parts(blocks) => blocks,
-    };
-    let mut parts = Vec::with_capacity(blocks.len());
-    for (number, block) in blocks.into_iter().enumerate() {
-        parts.extend(part_of(block, &format!("{at}[{number}]"), losses)?);
-    }
-    Ok(parts)
-}
-
-fn part_of(block: Block, at: &str, losses: &mut Losses) -> Result<Option<Part>, BodyError> {
-    let required = |member: &str| BodyError::shape(format!("{at}.{member}"), "is required");
-    Ok(Some(match block.kind.as_str() {
-        "text" => Part::Text(block.text.ok_or_else(|| required("text"))?),
-        "image" => match image(block.source.ok_or_else(|| required("source"))?, at, losses)? {
-            Some(source) => Part::Image(source),
-            None => return Ok(None),
-        },
-        "tool_use" => Part::ToolCall {
-            id: block.id.ok_or_else(|| required("id"))?,
-            name: block.name.ok_or_else(|| required("name"))?,
-            arguments: block.input.map_or_else(|| "{}".to_owned(), |input| input.get().to_owned()),
-        },
-        "tool_result" => Part::ToolResult {
-            id: block.tool_use_id.ok_or_else(|| required("tool_use_id"))?,
-            parts: match block.content {
-                None => Vec::new(),
-                Some(raw) => {
-                    let content: Content<Block> = serde_json::from_str(raw.get()).map_err(|_| {
-                        BodyError::shape(format!("{at}.content"), "must be a text or a list of blocks")
-                    })?;
-                    parts_of(content, &format!("{at}.content"), losses)?
-                }
-            },
-            is_error: block.is_error.unwrap_or(false),
-        },
-        // Sealed for the model that thought them: another model can do nothing with them.
-        "thinking" | "redacted_thinking" => {
-            losses.leave_out(at, "thinking is sealed for the model that thought it");
-            return Ok(None);
+fn read_tool<'a>(tool: WrittenTool<'a>, index: usize, losses: &mut Losses) -> Option<Tool<'a>> {
+    match (tool.kind.as_deref(), tool.name) {
+        (None | Some("custom"), Some(name)) => {
+            note_unknown(&tool.unknown, &format!("tools[{index}]."), HARMLESS_OF_TOOLS, losses);
+            Some(Tool {
+                name,
+                description: tool.description,
+                schema: tool.input_schema.map(Cow::Borrowed),
+                strict: tool.strict,
+                cache: tool.cache_control.map(|mark| CacheMark { ttl: mark.ttl }),
+            })
         }
         _ => {
-            losses.lose(at, "content of this type is not translated");
-            return Ok(None);
-        }
-    }))
-}
-
-fn image(source: Source, at: &str, losses: &mut Losses) -> Result<Option<ImageSource>, BodyError> {
-    Ok(match (source.kind.as_str(), source.url, source.media_type, source.data) {
-        ("url", Some(url), _, _) => Some(ImageSource::Url(url)),
-        ("base64", _, Some(media_type), Some(data)) => Some(ImageSource::Base64 { media_type, data }),
-        ("url" | "base64", ..) => return Err(BodyError::shape(format!("{at}.source"), "is incomplete")),
-        _ => {
-            losses.lose(format!("{at}.source"), "a file of the provider's has no counterpart");
+            losses.lose(format!("tools[{index}]"), "the provider's own tools have no counterpart");
             None
         }
-    })
+    }
+}
+
+/// Another provider has other tiers; what is usual needs no word.
+fn service_tier(tier: Option<String>) -> Option<String> {
+    match tier?.as_str() {
+        "standard_only" => Some("default".to_owned()),
+        "auto" => Some("auto".to_owned()),
+        other => Some(other.to_owned()),
+    }
+}
+
+fn reasoning(effort: Option<String>, thinking: Option<Thinking>) -> Result<Reasoning, BodyError> {
+    let effort = match effort {
+        None => None,
+        Some(name) => Some(
+            Effort::named(&name)
+                .ok_or_else(|| BodyError::shape("output_config.effort", format!("`{name}` is not known")))?,
+        ),
+    };
+    let Some(thinking) = thinking else { return Ok(Reasoning { effort, ..Reasoning::default() }) };
+    let shown = thinking.display.as_deref() != Some("omitted");
+    match thinking.kind.as_str() {
+        // Not to think is to make no effort at thinking; how long the answer is, is another matter.
+        "disabled" => Ok(Reasoning { effort: Some(Effort::None), ..Reasoning::default() }),
+        "adaptive" => {
+            Ok(Reasoning { effort: effort.or(Some(Effort::High)), budget_tokens: None, shown: Some(shown) })
+        }
+        "enabled" => Ok(Reasoning { effort, budget_tokens: thinking.budget_tokens, shown: Some(shown) }),
+        other => Err(BodyError::shape("thinking.type", format!("`{other}` is not known"))),
+    }
 }
 
 fn tool_choice(choice: WrittenChoice) -> Result<ToolChoice, BodyError> {
@@ -250,11 +206,13 @@ fn tool_choice(choice: WrittenChoice) -> Result<ToolChoice, BodyError> {
     })
 }
 
-fn output(written: OutputSchema) -> Result<OutputFormat, BodyError> {
+fn output(written: OutputSchema<'_>) -> Result<OutputFormat<'_>, BodyError> {
     match (written.kind.as_str(), written.schema) {
-        ("json_schema", Some(schema)) => {
-            Ok(OutputFormat::JsonSchema { name: "answer".to_owned(), schema, strict: Some(true) })
-        }
+        ("json_schema", Some(schema)) => Ok(OutputFormat::JsonSchema {
+            name: "answer".to_owned(),
+            schema: Cow::Borrowed(schema),
+            strict: Some(true),
+        }),
         ("json_schema", None) => Err(BodyError::shape("output_config.format.schema", "is required")),
         (other, _) => Err(BodyError::shape("output_config.format.type", format!("`{other}` is not known"))),
     }

@@ -16,6 +16,7 @@ pub(super) fn peek(body: &str) -> Result<Peek, BodyError> {
         model: members.read("model")?.ok_or_else(|| BodyError::shape("model", "is required"))?,
         stream: members.read("stream")?.unwrap_or(false),
         max_output_tokens: members.read("max_tokens")?,
+        array: false,
         found: members.into_found(),
     })
 }

@@ -3,38 +3,23 @@
 use serde::Deserialize;
 use tollgate_core::usage::Usage;
 
-use super::error;
-use super::response::{StopDetails, stop_reason};
+use super::response::{Block, StopDetails, stop_reason};
 use super::usage::WireUsage;
-use crate::chat::{Event, StopReason};
+use super::{NAME, citations, error};
+use crate::chat::{Event, Sealed, StopReason};
 use crate::formats::StreamReader;
 use crate::sse::SseEvent;
 
+/// An event of any type: each has a few of these members.
 #[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Written {
-    MessageStart {
-        message: Start,
-    },
-    ContentBlockStart {
-        index: usize,
-        content_block: Block,
-    },
-    ContentBlockDelta {
-        index: usize,
-        delta: Delta,
-    },
-    ContentBlockStop {
-        index: usize,
-    },
-    MessageDelta {
-        delta: MessageDelta,
-        usage: Option<WireUsage>,
-    },
-    MessageStop,
-    Error,
-    #[serde(other)]
-    Other,
+struct Written {
+    #[serde(rename = "type")]
+    kind: String,
+    message: Option<Start>,
+    index: Option<usize>,
+    content_block: Option<Block>,
+    delta: Option<Delta>,
+    usage: Option<WireUsage>,
 }
 
 #[derive(Deserialize)]
@@ -44,29 +29,16 @@ struct Start {
     usage: Option<WireUsage>,
 }
 
+/// A piece of a block, or the end of the message.
 #[derive(Deserialize)]
-struct Block {
-    #[serde(rename = "type")]
+struct Delta {
+    #[serde(rename = "type", default)]
     kind: String,
     text: Option<String>,
-    id: Option<String>,
-    name: Option<String>,
-    input: Option<serde_json::Map<String, serde_json::Value>>,
-}
-
-#[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Delta {
-    #[serde(rename = "text_delta")]
-    Text { text: String },
-    #[serde(rename = "input_json_delta")]
-    InputJson { partial_json: String },
-    #[serde(other)]
-    Other,
-}
-
-#[derive(Deserialize)]
-struct MessageDelta {
+    partial_json: Option<String>,
+    thinking: Option<String>,
+    signature: Option<String>,
+    citation: Option<citations::Written>,
     stop_reason: Option<String>,
     stop_sequence: Option<String>,
     stop_details: Option<StopDetails>,
@@ -88,25 +60,61 @@ pub(super) struct EventReader {
 }
 
 impl EventReader {
+    fn start(&mut self, message: Start) -> Vec<Event> {
+        self.usage = message.usage.unwrap_or_default();
+        vec![Event::Start { id: message.id, model: message.model, usage: Some(Usage::from(&self.usage)) }]
+    }
+
     fn block_start(&mut self, block: usize, content: Block) -> Vec<Event> {
-        if content.kind == "text" {
-            return content.text.filter(|t| !t.is_empty()).map(Event::Text).into_iter().collect();
+        let not_empty = |text: Option<String>| text.filter(|text| !text.is_empty());
+        match content.kind.as_str() {
+            "text" => not_empty(content.text).map(Event::Text).into_iter().collect(),
+            "thinking" => not_empty(content.thinking).map(Event::Thinking).into_iter().collect(),
+            "redacted_thinking" => {
+                content.data.map(|data| Event::Redacted(Sealed::by(NAME, data))).into_iter().collect()
+            }
+            "tool_use" => self.call_start(block, content),
+            _ => Vec::new(),
         }
-        let (Some(name), "tool_use") = (content.name, content.kind.as_str()) else { return Vec::new() };
+    }
+
+    fn call_start(&mut self, block: usize, content: Block) -> Vec<Event> {
+        let Some(name) = content.name else { return Vec::new() };
         let index = self.calls;
         self.calls += 1;
-        let mut events = vec![Event::ToolStart { index, id: content.id.unwrap_or_default(), name }];
+        let id = content.id.unwrap_or_default();
+        let mut events = vec![Event::ToolStart { index, id, name, seal: None }];
         // Arguments come as deltas; a server that sends them whole puts them here.
-        let whole = content.input.filter(|input| !input.is_empty());
+        let is_empty = |text: &str| text.trim_start_matches('{').trim_start().starts_with('}');
+        let whole = content.input.map(|input| input.get().to_owned()).filter(|text| !is_empty(text));
         self.open = Some(Call { block, index, any_arguments: whole.is_some() });
-        events.extend(whole.map(|input| Event::ToolArguments {
-            index,
-            fragment: serde_json::Value::Object(input).to_string(),
-        }));
+        events.extend(whole.map(|fragment| Event::ToolArguments { index, fragment }));
         events
     }
 
-    fn message_delta(&mut self, delta: MessageDelta, usage: Option<WireUsage>) -> Vec<Event> {
+    fn block_delta(&mut self, index: usize, delta: Delta) -> Option<Event> {
+        match delta.kind.as_str() {
+            "text_delta" => delta.text.map(Event::Text),
+            "thinking_delta" => delta.thinking.map(Event::Thinking),
+            "signature_delta" => delta.signature.map(|s| Event::ThinkingSeal(Sealed::by(NAME, s))),
+            "citations_delta" => delta.citation.and_then(citations::read).map(Event::Citation),
+            "input_json_delta" => {
+                let call = self.open.as_mut().filter(|call| call.block == index)?;
+                let fragment = delta.partial_json.filter(|piece| !piece.is_empty())?;
+                call.any_arguments = true;
+                Some(Event::ToolArguments { index: call.index, fragment })
+            }
+            _ => None,
+        }
+    }
+
+    /// A call without arguments tells none; elsewhere they must be an object all the same.
+    fn block_stop(&mut self, index: usize) -> Option<Event> {
+        let call = self.open.take_if(|call| call.block == index).filter(|call| !call.any_arguments)?;
+        Some(Event::ToolArguments { index: call.index, fragment: "{}".to_owned() })
+    }
+
+    fn message_delta(&mut self, delta: Delta, usage: Option<WireUsage>) -> Vec<Event> {
         let mut events = Vec::new();
         if let Some(usage) = usage {
             self.usage = self.usage.updated(usage);
@@ -129,37 +137,25 @@ impl StreamReader for EventReader {
             return Ok(Vec::new());
         }
         let written: Written = serde_json::from_slice(&event.data).map_err(|e| e.to_string())?;
-        Ok(match written {
-            Written::MessageStart { message } => {
-                self.usage = message.usage.unwrap_or_default();
-                vec![Event::Start {
-                    id: message.id,
-                    model: message.model,
-                    usage: Some(Usage::from(&self.usage)),
-                }]
+        let without = |what: &str| format!("a `{}` without `{what}`", written.kind);
+        let index = || written.index.ok_or_else(|| without("index"));
+        Ok(match written.kind.as_str() {
+            "message_start" => self.start(written.message.ok_or_else(|| without("message"))?),
+            "content_block_start" => {
+                let block = index()?;
+                self.block_start(block, written.content_block.ok_or_else(|| without("content_block"))?)
             }
-            Written::ContentBlockStart { index, content_block } => self.block_start(index, content_block),
-            Written::ContentBlockDelta { delta: Delta::Text { text }, .. } => vec![Event::Text(text)],
-            Written::ContentBlockDelta { index, delta: Delta::InputJson { partial_json } } => {
-                match &mut self.open {
-                    Some(call) if call.block == index && !partial_json.is_empty() => {
-                        call.any_arguments = true;
-                        vec![Event::ToolArguments { index: call.index, fragment: partial_json }]
-                    }
-                    _ => Vec::new(),
-                }
+            "content_block_delta" => {
+                let block = index()?;
+                self.block_delta(block, written.delta.ok_or_else(|| without("delta"))?).into_iter().collect()
             }
-            // A call without arguments tells none; elsewhere they must be an object all the same.
-            Written::ContentBlockStop { index } => match self.open.take_if(|call| call.block == index) {
-                Some(call) if !call.any_arguments => {
-                    vec![Event::ToolArguments { index: call.index, fragment: "{}".to_owned() }]
-                }
-                _ => Vec::new(),
-            },
-            Written::MessageDelta { delta, usage } => self.message_delta(delta, usage),
-            Written::MessageStop => vec![Event::Done],
-            Written::Error => vec![Event::Failed(error::read(0, &event.data))],
-            Written::ContentBlockDelta { .. } | Written::Other => Vec::new(),
+            "content_block_stop" => self.block_stop(index()?).into_iter().collect(),
+            "message_delta" => {
+                self.message_delta(written.delta.ok_or_else(|| without("delta"))?, written.usage)
+            }
+            "message_stop" => vec![Event::Done],
+            "error" => vec![Event::Failed(error::read(0, &event.data))],
+            _ => Vec::new(),
         })
     }
 }

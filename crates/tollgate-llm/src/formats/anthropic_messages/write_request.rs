@@ -1,209 +1,300 @@
 //! A request, from the neutral form.
 
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::value::RawValue;
 
-use crate::chat::{ImageSource, Losses, Message, OutputFormat, Part, Request, Role, ToolChoice};
-use crate::formats::numbers::number;
+use super::write_message::{OutCache, OutTurn, conversation};
+use crate::chat::{
+    Effort, Feature, Kept, Losses, OutputFormat, Request, Text, Tool, ToolChoice, Unsaid, note_unsaid,
+};
+use crate::formats::numbers::Number;
 use crate::formats::{SCHEMA_TOOL, Target};
 use crate::json::BodyError;
 
 /// The format demands `max_tokens`; this holds where neither client, configuration nor catalog says one.
 const DEFAULT_MAX_TOKENS: u64 = 4096;
 
+/// The format takes no smaller budget for thinking.
+const LEAST_BUDGET: u64 = 1024;
+
+/// What this format has no word for.
+const UNSAID: &[Unsaid] = &[
+    (Feature::Seed, Kept::Not, "the upstream takes no seed"),
+    (Feature::FrequencyPenalty, Kept::Not, "has no counterpart"),
+    (Feature::PresencePenalty, Kept::Not, "has no counterpart"),
+    (Feature::Candidates, Kept::Not, "the upstream gives one answer"),
+    (Feature::Logprobs, Kept::Not, "the upstream reports no probabilities"),
+    (Feature::Audio, Kept::Not, "the upstream takes no sound"),
+    (Feature::JsonObject, Kept::Not, "`json_object` has no counterpart: give a schema (`json_schema`)"),
+    (Feature::Verbosity, Kept::LeftOut, "has no counterpart and does not change what is said"),
+    (Feature::ServiceTier, Kept::LeftOut, "the tiers of one provider are not those of another"),
+    (Feature::PromptCacheKey, Kept::LeftOut, "has no counterpart and does not change the answer"),
+    (Feature::Metadata, Kept::LeftOut, "has no counterpart and does not change the answer"),
+    (Feature::ImageDetail, Kept::LeftOut, "pictures are looked at as closely as they are large"),
+    (Feature::DeveloperRole, Kept::Nearly, "a developer's instructions are the system's"),
+];
+
+#[derive(Serialize)]
+struct Out<'r> {
+    model: &'r str,
+    max_tokens: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    system: Option<super::write_message::OutContent<'r>>,
+    messages: Vec<OutTurn<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature: Option<Number>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_p: Option<Number>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_k: Option<u64>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    stop_sequences: &'r [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<OutMetadata<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thinking: Option<OutThinking>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tools: Vec<OutTool<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_choice: Option<OutChoice<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output_config: Option<OutConfig<'r>>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    stream: bool,
+}
+
+#[derive(Serialize)]
+struct OutMetadata<'r> {
+    user_id: &'r str,
+}
+
+#[derive(Clone, Copy, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum OutThinking {
+    Adaptive,
+    Enabled { budget_tokens: u64 },
+}
+
+#[derive(Serialize)]
+struct OutTool<'r> {
+    name: &'r str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<ToolText<'r>>,
+    input_schema: OutSchema<'r>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    strict: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache_control: Option<OutCache<'r>>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum ToolText<'r> {
+    Theirs(&'r Text<'r>),
+    Ours(&'static str),
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum OutSchema<'r> {
+    Theirs(&'r RawValue),
+    /// Of a tool without arguments.
+    Empty {
+        r#type: &'static str,
+        properties: NoProperties,
+    },
+}
+
+#[derive(Serialize)]
+struct NoProperties {}
+
+#[derive(Serialize)]
+struct OutChoice<'r> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'r str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    disable_parallel_tool_use: bool,
+}
+
+#[derive(Default, Serialize)]
+struct OutConfig<'r> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    effort: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    format: Option<OutFormat<'r>>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum OutFormat<'r> {
+    JsonSchema { schema: &'r RawValue },
+}
+
 pub(super) fn write(
-    request: &Request,
+    request: &Request<'_>,
     target: &Target,
     losses: &mut Losses,
 ) -> Result<(Vec<u8>, bool), BodyError> {
-    let mut body = Map::new();
-    body.insert("model".into(), json!(target.model));
-    let max = request.max_output_tokens.or(target.max_output_tokens).unwrap_or(DEFAULT_MAX_TOKENS);
-    body.insert("max_tokens".into(), max.into());
-    let (system, turns) = split_system(&request.messages, losses);
-    if !system.is_empty() {
-        body.insert("system".into(), system.join("\n\n").into());
-    }
-    body.insert("messages".into(), turns.into_iter().map(turn).collect::<Result<Vec<_>, _>>()?.into());
-    write_sampling(request, target, &mut body, losses);
-    if !request.stop.is_empty() {
-        body.insert("stop_sequences".into(), request.stop.iter().cloned().collect());
-    }
-    if let Some(user) = &request.user {
-        body.insert("metadata".into(), json!({ "user_id": user }));
-    }
-    write_tools(request, &mut body);
-    let schema_tool = write_output(request, target, &mut body, losses);
-    if request.stream {
-        body.insert("stream".into(), true.into());
-    }
-    Ok((Value::Object(body).to_string().into_bytes(), schema_tool))
-}
-
-fn write_sampling(request: &Request, target: &Target, body: &mut Map<String, Value>, losses: &mut Losses) {
-    if target.no_sampling {
-        let given = [
-            ("temperature", request.temperature.is_some()),
-            ("top_p", request.top_p.is_some()),
-            ("top_k", request.top_k.is_some()),
-        ];
-        for (member, _) in given.into_iter().filter(|(_, given)| *given) {
-            losses.lose(member, "the model takes no sampling parameters");
-        }
-        return;
-    }
-    if let Some(temperature) = request.temperature {
-        if temperature > 1.0 {
-            losses.leave_out("temperature", "is at most 1 here and was lowered to it");
-        }
-        body.insert("temperature".into(), number(temperature.min(1.0)));
-    }
-    if let Some(top_p) = request.top_p {
-        body.insert("top_p".into(), number(top_p));
-    }
-    if let Some(top_k) = request.top_k {
-        body.insert("top_k".into(), top_k.into());
-    }
-}
-
-/// Instructions stand above the conversation here. Those in the middle of it move up.
-fn split_system<'a>(messages: &'a [Message], losses: &mut Losses) -> (Vec<&'a str>, Vec<&'a Message>) {
-    let mut system = Vec::new();
-    let mut turns = Vec::new();
-    for message in messages {
-        if message.role != Role::System {
-            turns.push(message);
-            continue;
-        }
-        if !turns.is_empty() {
-            losses.leave_out("messages", "a system message in the middle was moved to the top");
-        }
-        for part in &message.parts {
-            match part {
-                Part::Text(text) => system.push(text.as_str()),
-                _ => losses.lose("messages", "a system message holds only text here"),
-            }
-        }
-    }
-    (system, turns)
-}
-
-fn turn(message: &Message) -> Result<Value, BodyError> {
-    let role = if message.role == Role::Assistant { "assistant" } else { "user" };
-    if let [Part::Text(text)] = &message.parts[..] {
-        return Ok(json!({ "role": role, "content": text }));
-    }
-    let blocks =
-        message.parts.iter().filter(|part| !is_empty_text(part)).map(block).collect::<Result<Vec<_>, _>>()?;
-    Ok(json!({ "role": role, "content": blocks }))
-}
-
-/// Empty text blocks are an error here, and common beside tool calls elsewhere.
-fn is_empty_text(part: &Part) -> bool {
-    matches!(part, Part::Text(text) if text.is_empty())
-}
-
-fn block(part: &Part) -> Result<Value, BodyError> {
-    Ok(match part {
-        Part::Text(text) | Part::Refusal(text) => json!({ "type": "text", "text": text }),
-        Part::Image(ImageSource::Url(url)) => {
-            json!({ "type": "image", "source": { "type": "url", "url": url } })
-        }
-        Part::Image(ImageSource::Base64 { media_type, data }) => {
-            json!({ "type": "image", "source": { "type": "base64", "media_type": media_type, "data": data } })
-        }
-        Part::ToolCall { id, name, arguments } => {
-            let input = if arguments.trim().is_empty() { "{}" } else { arguments };
-            let input: Map<String, Value> = serde_json::from_str(input).map_err(|_| {
-                BodyError::shape("tool_calls.function.arguments", "must be a JSON object as text")
-            })?;
-            json!({ "type": "tool_use", "id": id, "name": name, "input": input })
-        }
-        Part::ToolResult { id, parts, is_error } => {
-            let content =
-                parts.iter().filter(|part| !is_empty_text(part)).map(block).collect::<Result<Vec<_>, _>>()?;
-            let mut result = json!({ "type": "tool_result", "tool_use_id": id, "content": content });
-            if let [Part::Text(text)] = &parts[..] {
-                result["content"] = json!(text);
-            }
-            if *is_error {
-                result["is_error"] = true.into();
-            }
-            result
-        }
-    })
-}
-
-fn write_tools(request: &Request, body: &mut Map<String, Value>) {
-    if request.tools.is_empty() {
-        return;
-    }
-    let tools = request.tools.iter().map(|tool| {
-        let schema = tool.schema.as_ref().and_then(|raw| serde_json::from_str(raw.get()).ok());
-        let mut written = json!({ "name": tool.name, "input_schema": schema.unwrap_or_else(|| json!({ "type": "object", "properties": {} })) });
-        if let Some(description) = &tool.description {
-            written["description"] = json!(description);
-        }
-        if tool.strict == Some(true) {
-            written["strict"] = true.into();
-        }
-        written
-    });
-    body.insert("tools".into(), tools.collect());
-    let mut choice = match &request.tool_choice {
-        None if request.parallel_tools != Some(false) => return,
-        None | Some(ToolChoice::Auto) => json!({ "type": "auto" }),
-        Some(ToolChoice::None) => json!({ "type": "none" }),
-        Some(ToolChoice::Required) => json!({ "type": "any" }),
-        Some(ToolChoice::Named(name)) => json!({ "type": "tool", "name": name }),
-    };
-    if request.parallel_tools == Some(false) && request.tool_choice != Some(ToolChoice::None) {
-        choice["disable_parallel_tool_use"] = true.into();
-    }
-    body.insert("tool_choice".into(), choice);
-}
-
-/// A model that answers to a schema by itself is asked to; any other is made to call a tool with that schema,
-/// whose arguments are then the answer. Returns whether the tool was used.
-fn write_output(
-    request: &Request,
-    target: &Target,
-    body: &mut Map<String, Value>,
-    losses: &mut Losses,
-) -> bool {
+    note_unsaid(request, UNSAID, losses);
+    let (system, messages) = conversation(&request.messages, losses)?;
+    let mut tools: Vec<OutTool<'_>> = request.tools.iter().map(tool).collect();
+    let mut tool_choice = choice(request);
     let schema = match &request.output {
-        None => return false,
-        Some(OutputFormat::JsonObject) => {
-            losses.lose("response_format", "`json_object` has no counterpart: give a schema (`json_schema`)");
-            return false;
-        }
-        Some(OutputFormat::JsonSchema { schema, .. }) => {
-            serde_json::from_str::<Value>(schema.get()).unwrap_or_default()
-        }
+        Some(OutputFormat::JsonSchema { schema, .. }) => Some(&**schema),
+        _ => None,
     };
-    if target.native_schema {
-        body.insert("output_config".into(), json!({ "format": { "type": "json_schema", "schema": schema } }));
-        return false;
+    // A model that answers to a schema by itself is asked to; any other is made to call a tool with that schema,
+    // whose arguments are then the answer.
+    let schema_tool = schema.filter(|_| !target.native_schema);
+    if let Some(schema) = schema_tool {
+        tool_choice = Some(schema_choice(request));
+        tools.push(answer_tool(schema));
     }
-    let tool = json!({
-        "name": SCHEMA_TOOL,
-        "description": "Gives the answer. Call it exactly once, with the whole answer as its arguments.",
-        "input_schema": schema,
-    });
-    // Beside other tools the model must stay free to call those; otherwise it is the only way to answer.
-    let mut choice = match &request.tool_choice {
-        _ if request.tools.is_empty() => json!({ "type": "tool", "name": SCHEMA_TOOL }),
-        Some(ToolChoice::None) => json!({ "type": "tool", "name": SCHEMA_TOOL }),
-        Some(ToolChoice::Named(name)) => json!({ "type": "tool", "name": name }),
-        _ => json!({ "type": "any" }),
+    let forced = tool_choice.as_ref().is_some_and(|choice| matches!(choice.kind, "any" | "tool"));
+    let max_tokens = request.max_output_tokens.or(target.max_output_tokens).unwrap_or(DEFAULT_MAX_TOKENS);
+    let (thinking, effort) = thinking(request, target, max_tokens, forced, losses);
+    let format = schema.filter(|_| target.native_schema).map(|schema| OutFormat::JsonSchema { schema });
+    let sampling = Sampling::of(request, target, thinking.is_some(), losses);
+    let out = Out {
+        model: &target.model,
+        max_tokens,
+        system,
+        messages,
+        temperature: sampling.temperature,
+        top_p: sampling.top_p,
+        top_k: sampling.top_k,
+        stop_sequences: &request.stop,
+        metadata: request.user.as_deref().map(|user_id| OutMetadata { user_id }),
+        thinking,
+        tools,
+        tool_choice,
+        output_config: (effort.is_some() || format.is_some()).then_some(OutConfig { effort, format }),
+        stream: request.stream,
     };
-    if request.parallel_tools == Some(false) {
-        choice["disable_parallel_tool_use"] = true.into();
+    Ok((crate::json::written(&out), schema_tool.is_some()))
+}
+
+/// Sampling parameters, as far as the model takes them.
+#[derive(Default)]
+struct Sampling {
+    temperature: Option<Number>,
+    top_p: Option<Number>,
+    top_k: Option<u64>,
+}
+
+impl Sampling {
+    fn of(request: &Request<'_>, target: &Target, thinks: bool, losses: &mut Losses) -> Self {
+        if target.no_sampling {
+            for feature in [Feature::Temperature, Feature::TopP, Feature::TopK] {
+                if feature.is_in(request) {
+                    losses.lose(feature, "the model takes no sampling parameters");
+                }
+            }
+            return Self::default();
+        }
+        if thinks && (request.temperature.is_some_and(|t| t != 1.0) || request.top_k.is_some()) {
+            losses.approximate(Feature::Temperature, "a model that thinks takes no temperature and no top_k");
+            return Self { top_p: request.top_p.filter(|p| *p >= 0.95).map(Number), ..Self::default() };
+        }
+        if request.temperature.is_some_and(|t| t > 1.0) {
+            losses.approximate(Feature::Temperature, "is at most 1 here and was lowered to it");
+        }
+        Self {
+            temperature: request.temperature.map(|t| Number(t.min(1.0))),
+            top_p: request.top_p.map(Number),
+            top_k: request.top_k,
+        }
     }
-    if let Some(Value::Array(tools)) = body.get_mut("tools") {
-        tools.push(tool);
-    } else {
-        body.insert("tools".into(), json!([tool]));
+}
+
+/// How the model is to think, and with which effort.
+fn thinking(
+    request: &Request<'_>,
+    target: &Target,
+    max_tokens: u64,
+    forced: bool,
+    losses: &mut Losses,
+) -> (Option<OutThinking>, Option<&'static str>) {
+    let wanted = request.reasoning;
+    if wanted.effort == Some(Effort::None) || (wanted.effort.is_none() && wanted.budget_tokens.is_none()) {
+        return (None, None);
     }
-    body.insert("tool_choice".into(), choice);
-    true
+    let feature = if wanted.effort.is_some() { Feature::ReasoningEffort } else { Feature::ReasoningBudget };
+    if forced {
+        losses.approximate(feature, "a model that is made to call a tool does not think first");
+        return (None, None);
+    }
+    if target.adaptive_thinking {
+        let effort = wanted.effort.unwrap_or_else(|| Effort::of_budget(wanted.budget_tokens.unwrap_or(0)));
+        if wanted.effort.is_none() {
+            losses.approximate(feature, "the model has words for it, not tokens");
+        }
+        let effort = if effort == Effort::Minimal { Effort::Low } else { effort };
+        return (Some(OutThinking::Adaptive), Some(effort.name()));
+    }
+    if wanted.budget_tokens.is_none() {
+        losses.approximate(feature, "the model counts tokens for it and has no words");
+    }
+    let budget = wanted.budget_tokens.or(wanted.effort.map(Effort::budget)).unwrap_or(LEAST_BUDGET);
+    // The budget is a part of `max_tokens`; a quarter of that is left for the answer.
+    let budget = budget.max(LEAST_BUDGET).min(max_tokens - max_tokens / 4);
+    if budget < LEAST_BUDGET {
+        losses.approximate(feature, "the answer is too short for the model to think first");
+        return (None, None);
+    }
+    (Some(OutThinking::Enabled { budget_tokens: budget }), None)
+}
+
+fn tool<'r>(tool: &'r Tool<'_>) -> OutTool<'r> {
+    OutTool {
+        name: &tool.name,
+        description: tool.description.as_ref().map(ToolText::Theirs),
+        input_schema: match tool.schema.as_deref() {
+            Some(schema) => OutSchema::Theirs(schema),
+            None => OutSchema::Empty { r#type: "object", properties: NoProperties {} },
+        },
+        strict: tool.strict == Some(true),
+        cache_control: tool.cache.as_ref().map(OutCache::of),
+    }
+}
+
+/// The tool that stands in for an answer to `schema`.
+fn answer_tool(schema: &RawValue) -> OutTool<'_> {
+    OutTool {
+        name: SCHEMA_TOOL,
+        description: Some(ToolText::Ours(
+            "Gives the answer. Call it exactly once, with the whole answer as its arguments.",
+        )),
+        input_schema: OutSchema::Theirs(schema),
+        strict: false,
+        cache_control: None,
+    }
+}
+
+fn choice<'r>(request: &'r Request<'_>) -> Option<OutChoice<'r>> {
+    if request.tools.is_empty() {
+        return None;
+    }
+    let (kind, name) = match &request.tool_choice {
+        None if request.parallel_tools != Some(false) => return None,
+        None | Some(ToolChoice::Auto) => ("auto", None),
+        Some(ToolChoice::None) => ("none", None),
+        Some(ToolChoice::Required) => ("any", None),
+        Some(ToolChoice::Named(name)) => ("tool", Some(name.as_str())),
+    };
+    let disable_parallel_tool_use = request.parallel_tools == Some(false) && kind != "none";
+    Some(OutChoice { kind, name, disable_parallel_tool_use })
+}
+
+/// Beside other tools the model must stay free to call those; otherwise the stand-in is the only way to answer.
+fn schema_choice<'r>(request: &'r Request<'_>) -> OutChoice<'r> {
+    let (kind, name) = match &request.tool_choice {
+        _ if request.tools.is_empty() => ("tool", Some(SCHEMA_TOOL)),
+        Some(ToolChoice::None) => ("tool", Some(SCHEMA_TOOL)),
+        Some(ToolChoice::Named(name)) => ("tool", Some(name.as_str())),
+        _ => ("any", None),
+    };
+    OutChoice { kind, name, disable_parallel_tool_use: request.parallel_tools == Some(false) }
 }

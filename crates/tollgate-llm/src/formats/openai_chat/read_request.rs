@@ -1,104 +1,87 @@
 //! A request, into the neutral form.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use crate::chat::{ImageSource, Losses, Message, OutputFormat, Part, Request, Role, Tool, ToolChoice};
+use super::read_message::{WrittenMessage, push_message};
+use crate::chat::{Effort, Losses, OutputFormat, Request, Tool, ToolChoice};
 use crate::formats::content::Content;
+use crate::formats::{body, note_unknown};
 use crate::json::{BodyError, read_all};
 
-#[derive(Deserialize)]
-struct Written {
-    model: String,
-    messages: Vec<WrittenMessage>,
-    #[serde(default)]
-    tools: Option<Vec<WrittenTool>>,
-    tool_choice: Option<Box<RawValue>>,
-    parallel_tool_calls: Option<bool>,
-    response_format: Option<WrittenOutput>,
-    max_tokens: Option<u64>,
-    max_completion_tokens: Option<u64>,
-    temperature: Option<f64>,
-    top_p: Option<f64>,
-    stop: Option<Content<String>>,
-    user: Option<String>,
-    safety_identifier: Option<String>,
-    stream: Option<bool>,
-    stream_options: Option<StreamOptions>,
-    n: Option<u64>,
-    seed: Option<serde_json::Value>,
-    frequency_penalty: Option<f64>,
-    presence_penalty: Option<f64>,
-    logprobs: Option<bool>,
-    logit_bias: Option<serde_json::Map<String, serde_json::Value>>,
-    reasoning_effort: Option<String>,
+body! {
+    /// The members that mean something here, the widespread ones of compatible servers among them.
+    Written<'a> {
+        "model" => model: String,
+        "messages" => messages: Vec<WrittenMessage<'a>>,
+        "tools" => tools: Vec<WrittenTool<'a>>,
+        "tool_choice" => tool_choice: &'a RawValue,
+        "parallel_tool_calls" => parallel_tools: bool,
+        "response_format" => response_format: WrittenOutput<'a>,
+        "max_tokens" => max_tokens: u64,
+        "max_completion_tokens" => max_completion_tokens: u64,
+        "temperature" => temperature: f64,
+        "top_p" => top_p: f64,
+        "top_k" => top_k: u64,
+        "stop" => stop: Content<'a, String>,
+        "user" => user: String,
+        "safety_identifier" => safety_identifier: String,
+        "stream" => stream: bool,
+        "stream_options" => stream_options: StreamOptions,
+        "n" => n: u64,
+        "seed" => seed: i64,
+        "frequency_penalty" => frequency_penalty: f64,
+        "presence_penalty" => presence_penalty: f64,
+        "logprobs" => logprobs: bool,
+        "top_logprobs" => top_logprobs: u64,
+        "logit_bias" => logit_bias: serde_json::Map<String, serde_json::Value>,
+        "reasoning_effort" => reasoning_effort: String,
+        "thinking" => thinking: WrittenThinking,
+        "verbosity" => verbosity: String,
+        "service_tier" => service_tier: String,
+        "prompt_cache_key" => prompt_cache_key: String,
+        "metadata" => metadata: &'a RawValue,
+        "modalities" => modalities: Vec<String>,
+        "functions" => functions: IgnoredAny,
+        "function_call" => function_call: IgnoredAny,
+    }
 }
 
 #[derive(Deserialize)]
-struct WrittenMessage {
-    role: String,
-    #[serde(default)]
-    content: Option<Content<WrittenPart>>,
-    #[serde(default)]
-    refusal: Option<String>,
-    #[serde(default)]
-    tool_calls: Option<Vec<WrittenCall>>,
-    tool_call_id: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct WrittenPart {
+struct WrittenTool<'a> {
     #[serde(rename = "type")]
     kind: String,
-    text: Option<String>,
-    refusal: Option<String>,
-    image_url: Option<ImageUrl>,
+    #[serde(borrow)]
+    function: Option<Function<'a>>,
 }
 
 #[derive(Deserialize)]
-struct ImageUrl {
-    url: String,
-}
-
-#[derive(Deserialize)]
-struct WrittenCall {
-    id: String,
-    function: Option<CalledFunction>,
-}
-
-#[derive(Deserialize)]
-struct CalledFunction {
-    name: String,
-    #[serde(default)]
-    arguments: String,
-}
-
-#[derive(Deserialize)]
-struct WrittenTool {
-    #[serde(rename = "type")]
-    kind: String,
-    function: Option<Function>,
-}
-
-#[derive(Deserialize)]
-struct Function {
-    name: String,
-    description: Option<String>,
-    parameters: Option<Box<RawValue>>,
+struct Function<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    #[serde(borrow)]
+    description: Option<crate::chat::Text<'a>>,
+    #[serde(borrow)]
+    parameters: Option<&'a RawValue>,
     strict: Option<bool>,
 }
 
 #[derive(Deserialize)]
-struct WrittenOutput {
+struct WrittenOutput<'a> {
     #[serde(rename = "type")]
     kind: String,
-    json_schema: Option<JsonSchema>,
+    #[serde(borrow)]
+    json_schema: Option<JsonSchema<'a>>,
 }
 
 #[derive(Deserialize)]
-struct JsonSchema {
+struct JsonSchema<'a> {
     name: String,
-    schema: Option<Box<RawValue>>,
+    #[serde(borrow)]
+    schema: Option<&'a RawValue>,
     strict: Option<bool>,
 }
 
@@ -108,53 +91,70 @@ struct StreamOptions {
     include_usage: bool,
 }
 
+/// Anthropic's member, which clients of other gateways send here too.
+#[derive(Deserialize)]
+struct WrittenThinking {
+    #[serde(rename = "type")]
+    kind: String,
+    budget_tokens: Option<u64>,
+}
+
 /// Members without which the answer is the same.
-const HARMLESS: &[&str] =
-    &["metadata", "store", "service_tier", "prompt_cache_key", "prompt_cache_retention", "verbosity"];
+const HARMLESS: &[&str] = &["store", "prompt_cache_retention", "prompt_cache_options"];
 
-/// Members that only this format can say.
-const OWN: &[&str] = &[
-    "audio",
-    "modalities",
-    "prediction",
-    "web_search_options",
-    "functions",
-    "function_call",
-    "top_logprobs",
-    "moderation",
-];
-
-pub(super) fn read(body: &str, losses: &mut Losses) -> Result<Request, BodyError> {
-    let written: Written = read_all(body)?;
-    lose_own_members(body, &written, losses)?;
+pub(super) fn read<'a>(body: &'a str, losses: &mut Losses) -> Result<Request<'a>, BodyError> {
+    let mut written: Written<'a> = read_all(body)?;
+    lose_own_members(&written, losses);
     let mut request = Request {
-        model: written.model,
-        parallel_tools: written.parallel_tool_calls,
+        model: written.model.ok_or_else(|| BodyError::shape("model", "is required"))?,
+        parallel_tools: written.parallel_tools,
         max_output_tokens: written.max_completion_tokens.or(written.max_tokens),
         temperature: written.temperature,
         top_p: written.top_p,
+        top_k: written.top_k,
+        seed: written.seed,
+        frequency_penalty: written.frequency_penalty,
+        presence_penalty: written.presence_penalty,
+        candidates: written.n,
+        logprobs: written.logprobs.unwrap_or(false).then(|| written.top_logprobs.unwrap_or(0)),
         user: written.safety_identifier.or(written.user),
         stream: written.stream.unwrap_or(false),
         stream_usage: written.stream_options.is_some_and(|o| o.include_usage),
-        tool_choice: written.tool_choice.as_deref().map(tool_choice).transpose()?.flatten(),
+        verbosity: written.verbosity,
+        service_tier: written.service_tier,
+        prompt_cache_key: written.prompt_cache_key,
+        metadata: written.metadata.map(Cow::Borrowed),
+        tool_choice: written.tool_choice.map(tool_choice).transpose()?.flatten(),
         output: written.response_format.map(output).transpose()?.flatten(),
+        stop: match written.stop {
+            None => Vec::new(),
+            Some(Content::Text(text)) => vec![text.decoded().into_owned()],
+            Some(Content::Parts(texts)) => texts,
+        },
         ..Request::default()
     };
-    request.stop = match written.stop {
-        None => Vec::new(),
-        Some(Content::Text(text)) => vec![text],
-        Some(Content::Parts(texts)) => texts,
-    };
-    for (index, message) in written.messages.into_iter().enumerate() {
+    if let Some(effort) = written.reasoning_effort {
+        let known = Effort::named(&effort);
+        request.reasoning.effort = Some(
+            known.ok_or_else(|| BodyError::shape("reasoning_effort", format!("`{effort}` is not known")))?,
+        );
+    }
+    if let Some(thinking) = written.thinking.filter(|thinking| thinking.kind != "disabled") {
+        request.reasoning.budget_tokens = thinking.budget_tokens;
+        request.reasoning.shown = Some(true);
+    }
+    let messages = written.messages.take().ok_or_else(|| BodyError::shape("messages", "is required"))?;
+    for (index, message) in messages.into_iter().enumerate() {
         push_message(&mut request.messages, message, index, losses)?;
     }
-    for (index, tool) in written.tools.unwrap_or_default().into_iter().enumerate() {
+    for (index, tool) in written.tools.take().unwrap_or_default().into_iter().enumerate() {
         match tool.function {
             Some(function) if tool.kind == "function" => request.tools.push(Tool {
                 name: function.name,
                 description: function.description,
-                schema: function.parameters,
+                schema: function.parameters.map(Cow::Borrowed),
                 strict: function.strict,
+                cache: None,
             }),
             _ => losses.lose(format!("tools[{index}]"), "only tools of type `function` have a counterpart"),
         }
@@ -162,115 +162,17 @@ pub(super) fn read(body: &str, losses: &mut Losses) -> Result<Request, BodyError
     Ok(request)
 }
 
-fn lose_own_members(body: &str, written: &Written, losses: &mut Losses) -> Result<(), BodyError> {
-    let all: std::collections::BTreeMap<std::borrow::Cow<'_, str>, &RawValue> = serde_json::from_str(body)?;
-    for (name, value) in all.iter().filter(|(_, value)| value.get() != "null") {
-        if HARMLESS.contains(&&**name) {
-            losses.leave_out(name.to_string(), "has no counterpart and does not change the answer");
-        } else if OWN.contains(&&**name)
-            && !(name == "modalities" && value.get().replace(' ', "") == r#"["text"]"#)
-        {
-            losses.lose(name.to_string(), "has no counterpart");
-        }
-    }
-    let nonzero = |value: Option<f64>| value.is_some_and(|v| v != 0.0);
+fn lose_own_members(written: &Written<'_>, losses: &mut Losses) {
+    note_unknown(&written.unknown, "", HARMLESS, losses);
     let own = [
-        ("n", written.n.is_some_and(|n| n != 1), "the upstream gives one answer"),
-        ("seed", written.seed.as_ref().is_some_and(|s| !s.is_null()), "the upstream takes no seed"),
-        ("frequency_penalty", nonzero(written.frequency_penalty), "has no counterpart"),
-        ("presence_penalty", nonzero(written.presence_penalty), "has no counterpart"),
-        ("logprobs", written.logprobs == Some(true), "the upstream reports no probabilities"),
-        ("logit_bias", written.logit_bias.as_ref().is_some_and(|b| !b.is_empty()), "has no counterpart"),
-        (
-            "reasoning_effort",
-            written.reasoning_effort.as_ref().is_some_and(|e| e != "none"),
-            "is not translated",
-        ),
+        ("logit_bias", written.logit_bias.as_ref().is_some_and(|bias| !bias.is_empty())),
+        ("modalities", written.modalities.as_ref().is_some_and(|m| m.iter().any(|m| m != "text"))),
+        ("functions", written.functions.is_some()),
+        ("function_call", written.function_call.is_some()),
     ];
-    for (member, present, why) in own {
-        if present {
-            losses.lose(member, why);
-        }
+    for (member, _) in own.into_iter().filter(|(_, present)| *present) {
+        losses.lose(member, "has no counterpart");
     }
-    Ok(())
-}
-
-fn push_message(
-    messages: &mut Vec<Message>,
-    written: WrittenMessage,
-    index: usize,
-    losses: &mut Losses,
-) -> Result<(), BodyError> {
-    let at = |member: &str| format!("messages[{index}].{member}");
-    let mut parts = match written.content {
-        None => Vec::new(),
-        Some(Content::Text(text)) => vec![Part::Text(text)],
-        Some(Content::Parts(parts)) => {
-            let mut read = Vec::with_capacity(parts.len());
-            for (number, part) in parts.into_iter().enumerate() {
-                read.extend(part_of(part, || format!("messages[{index}].content[{number}]"), losses)?);
-            }
-            read
-        }
-    };
-    let role = match written.role.as_str() {
-        "system" | "developer" => Role::System,
-        "user" => Role::User,
-        "assistant" => {
-            parts.extend(written.refusal.map(Part::Refusal));
-            for (number, call) in written.tool_calls.unwrap_or_default().into_iter().enumerate() {
-                let Some(function) = call.function else {
-                    losses.lose(
-                        at(&format!("tool_calls[{number}]")),
-                        "only calls of type `function` have a counterpart",
-                    );
-                    continue;
-                };
-                parts.push(Part::ToolCall {
-                    id: call.id,
-                    name: function.name,
-                    arguments: function.arguments,
-                });
-            }
-            Role::Assistant
-        }
-        "tool" => {
-            let id =
-                written.tool_call_id.ok_or_else(|| BodyError::shape(at("tool_call_id"), "is required"))?;
-            let result = Part::ToolResult { id, parts, is_error: false };
-            // The results of parallel calls are one turn.
-            if let Some(last) = messages.last_mut().filter(|last| {
-                last.role == Role::User && matches!(last.parts.last(), Some(Part::ToolResult { .. }))
-            }) {
-                last.parts.push(result);
-                return Ok(());
-            }
-            parts = vec![result];
-            Role::User
-        }
-        other => return Err(BodyError::shape(at("role"), format!("`{other}` is no role"))),
-    };
-    messages.push(Message { role, parts });
-    Ok(())
-}
-
-fn part_of(
-    part: WrittenPart,
-    at: impl Fn() -> String,
-    losses: &mut Losses,
-) -> Result<Option<Part>, BodyError> {
-    let required = |member: &str| BodyError::shape(format!("{}.{member}", at()), "is required");
-    Ok(match part.kind.as_str() {
-        "text" => Some(Part::Text(part.text.ok_or_else(|| required("text"))?)),
-        "refusal" => Some(Part::Refusal(part.refusal.ok_or_else(|| required("refusal"))?)),
-        "image_url" => {
-            Some(Part::Image(ImageSource::from_url(part.image_url.ok_or_else(|| required("image_url"))?.url)))
-        }
-        _ => {
-            losses.lose(at(), "content of this type is not translated");
-            None
-        }
-    })
 }
 
 fn tool_choice(raw: &RawValue) -> Result<Option<ToolChoice>, BodyError> {
@@ -296,12 +198,12 @@ fn tool_choice(raw: &RawValue) -> Result<Option<ToolChoice>, BodyError> {
     })
 }
 
-fn output(written: WrittenOutput) -> Result<Option<OutputFormat>, BodyError> {
+fn output(written: WrittenOutput<'_>) -> Result<Option<OutputFormat<'_>>, BodyError> {
     Ok(match (written.kind.as_str(), written.json_schema) {
         ("text", _) => None,
         ("json_object", _) => Some(OutputFormat::JsonObject),
         ("json_schema", Some(JsonSchema { name, schema: Some(schema), strict })) => {
-            Some(OutputFormat::JsonSchema { name, schema, strict })
+            Some(OutputFormat::JsonSchema { name, schema: Cow::Borrowed(schema), strict })
         }
         ("json_schema", _) => {
             return Err(BodyError::shape("response_format.json_schema.schema", "is required"));

@@ -20,6 +20,7 @@ pub(super) fn peek(body: &str) -> Result<Peek, BodyError> {
         model: members.read("model")?.ok_or_else(|| BodyError::shape("model", "is required"))?,
         stream: members.read("stream")?.unwrap_or(false),
         max_output_tokens: max,
+        array: false,
         found: members.into_found(),
     })
 }

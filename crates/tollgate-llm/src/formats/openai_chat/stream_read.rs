@@ -3,7 +3,9 @@
 use serde::Deserialize;
 use tollgate_core::usage::Usage;
 
+use super::annotations::{Annotation, citations};
 use super::error;
+use super::logprobs::Logprobs;
 use super::response::stop_reason;
 use super::usage::WireUsage;
 use crate::chat::{Event, StopReason};
@@ -28,12 +30,17 @@ struct Choice {
     #[serde(default)]
     delta: Delta,
     finish_reason: Option<String>,
+    logprobs: Option<Logprobs>,
 }
 
 #[derive(Default, Deserialize)]
 struct Delta {
     content: Option<String>,
     refusal: Option<String>,
+    #[serde(alias = "reasoning")]
+    reasoning_content: Option<String>,
+    #[serde(default)]
+    annotations: Option<Vec<Annotation>>,
     #[serde(default)]
     tool_calls: Option<Vec<CallDelta>>,
 }
@@ -80,12 +87,37 @@ impl ChunkReader {
                 self.calls.push((upstream, id.clone()));
                 let index = self.calls.len() - 1;
                 let id = id.unwrap_or_else(|| format!("call_{index}"));
-                out.push(Event::ToolStart { index, id, name: function.name.unwrap_or_default() });
+                let name = function.name.unwrap_or_default();
+                out.push(Event::ToolStart { index, id, name, seal: None });
                 index
             }
         };
         if let Some(fragment) = function.arguments.filter(|a| !a.is_empty()) {
             out.push(Event::ToolArguments { index, fragment });
+        }
+    }
+}
+
+impl ChunkReader {
+    fn choice(&mut self, choice: Choice, out: &mut Vec<Event>) {
+        let delta = choice.delta;
+        out.extend(delta.reasoning_content.filter(|t| !t.is_empty()).map(Event::Thinking));
+        out.extend(delta.content.filter(|t| !t.is_empty()).map(Event::Text));
+        out.extend(choice.logprobs.map(|logprobs| Event::Logprobs(logprobs.into_neutral())));
+        out.extend(citations(delta.annotations).into_iter().map(Event::Citation));
+        if let Some(refusal) = delta.refusal.filter(|t| !t.is_empty()) {
+            self.refused = true;
+            out.push(Event::Refusal(refusal));
+        }
+        for call in delta.tool_calls.unwrap_or_default() {
+            self.call(call, out);
+        }
+        if let Some(finish) = choice.finish_reason {
+            out.push(Event::Stop(if self.refused {
+                StopReason::Refused
+            } else {
+                stop_reason(&finish, !self.calls.is_empty())
+            }));
         }
     }
 }
@@ -113,22 +145,9 @@ impl StreamReader for ChunkReader {
             self.started = true;
             out.push(Event::Start { id: chunk.id, model: chunk.model, usage: None });
         }
+        // Several answers at once are not translated while they stream.
         for choice in choices.into_iter().filter(|choice| choice.index == 0) {
-            out.extend(choice.delta.content.filter(|t| !t.is_empty()).map(Event::Text));
-            if let Some(refusal) = choice.delta.refusal.filter(|t| !t.is_empty()) {
-                self.refused = true;
-                out.push(Event::Refusal(refusal));
-            }
-            for call in choice.delta.tool_calls.unwrap_or_default() {
-                self.call(call, &mut out);
-            }
-            if let Some(finish) = choice.finish_reason {
-                out.push(Event::Stop(if self.refused {
-                    StopReason::Refused
-                } else {
-                    stop_reason(&finish, !self.calls.is_empty())
-                }));
-            }
+            self.choice(choice, &mut out);
         }
         out.extend(chunk.usage.as_ref().map(|usage| Event::Usage(Usage::from(usage))));
         Ok(out)

@@ -1,12 +1,15 @@
 //! A stream of chunks, from events.
 
-use serde_json::{Value, json};
+use serde::Serialize;
 
-use super::response::finish_reason;
+use super::annotations::Annotation;
+use super::logprobs::Logprobs;
+use super::response::{OutImage, finish_reason};
+use super::thinking::Block;
 use super::usage::WireUsage;
-use crate::chat::{Event, StopReason};
+use crate::chat::{Event, StopReason, id_with};
 use crate::formats::{AnswerFor, SCHEMA_TOOL, StreamWriter};
-use crate::sse::event as sse;
+use crate::sse::write_json;
 
 pub(super) struct ChunkWriter {
     answer: AnswerFor,
@@ -17,6 +20,65 @@ pub(super) struct ChunkWriter {
     schema_call: Option<usize>,
     /// Calls that the client was told of, by their number here.
     calls: Vec<usize>,
+    /// The thought so far, for the block that its seal completes.
+    thought: String,
+}
+
+#[derive(Serialize)]
+struct Chunk<'a> {
+    id: &'a str,
+    object: &'static str,
+    created: i64,
+    model: &'a str,
+    choices: &'a [Choice<'a>],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<&'a WireUsage>,
+}
+
+#[derive(Serialize)]
+struct Choice<'a> {
+    index: u8,
+    delta: Delta<'a>,
+    logprobs: Option<Logprobs>,
+    finish_reason: Option<&'static str>,
+}
+
+#[derive(Default, Serialize)]
+struct Delta<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<&'a str>,
+    /// The first chunk says null.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refusal: Option<Option<&'a str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_content: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thinking_blocks: Option<[Block; 1]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    annotations: Option<[Annotation; 1]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    images: Option<[OutImage; 1]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_calls: Option<[Call<'a>; 1]>,
+}
+
+#[derive(Serialize)]
+struct Call<'a> {
+    index: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
+    function: Function<'a>,
+}
+
+#[derive(Serialize)]
+struct Function<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    arguments: &'a str,
 }
 
 impl ChunkWriter {
@@ -28,35 +90,53 @@ impl ChunkWriter {
             usage: None,
             schema_call: None,
             calls: Vec::new(),
+            thought: String::new(),
         }
     }
 
-    fn chunk(&self, choices: Value, usage: Option<&WireUsage>, out: &mut Vec<u8>) {
-        let mut chunk = json!({
-            "id": self.id,
-            "object": "chat.completion.chunk",
-            "created": self.answer.created,
-            "model": self.model,
-            "choices": choices,
-        });
-        if let Some(usage) = usage.and_then(|usage| serde_json::to_value(usage).ok()) {
-            chunk["usage"] = usage;
+    fn chunk(&self, choices: &[Choice<'_>], usage: Option<&WireUsage>, out: &mut Vec<u8>) {
+        let chunk = Chunk {
+            id: &self.id,
+            object: "chat.completion.chunk",
+            created: self.answer.created,
+            model: &self.model,
+            choices,
+            usage,
+        };
+        write_json(None, &chunk, out);
+    }
+
+    fn delta(&self, delta: Delta<'_>, out: &mut Vec<u8>) {
+        self.chunk(&[Choice { index: 0, delta, logprobs: None, finish_reason: None }], None, out);
+    }
+
+    fn text(&self, content: &str, out: &mut Vec<u8>) {
+        self.delta(Delta { content: Some(content), ..Delta::default() }, out);
+    }
+
+    fn call(&self, call: Call<'_>, out: &mut Vec<u8>) {
+        self.delta(Delta { tool_calls: Some([call]), ..Delta::default() }, out);
+    }
+
+    fn block(&self, block: Block, out: &mut Vec<u8>) {
+        self.delta(Delta { thinking_blocks: Some([block]), ..Delta::default() }, out);
+    }
+
+    fn arguments(&self, index: usize, fragment: &str, out: &mut Vec<u8>) {
+        if self.schema_call == Some(index) {
+            return self.text(fragment, out);
         }
-        out.extend(sse(None, chunk.to_string().as_bytes()));
+        if let Some(number) = self.calls.iter().position(|call| *call == index) {
+            let function = Function { name: None, arguments: fragment };
+            self.call(Call { index: number, id: None, kind: None, function }, out);
+        }
     }
 
-    fn delta(&self, delta: Value, finish: Option<&str>, out: &mut Vec<u8>) {
-        self.chunk(
-            json!([{ "index": 0, "delta": delta, "logprobs": null, "finish_reason": finish }]),
-            None,
-            out,
-        );
-    }
-
-    fn stop(&mut self, reason: &StopReason, out: &mut Vec<u8>) {
+    fn stop(&self, reason: &StopReason, out: &mut Vec<u8>) {
         let only_schema = self.schema_call.is_some() && self.calls.is_empty();
         let reason = if only_schema && *reason == StopReason::ToolCalls { &StopReason::End } else { reason };
-        self.delta(json!({}), Some(finish_reason(reason)), out);
+        let finish_reason = Some(finish_reason(reason));
+        self.chunk(&[Choice { index: 0, delta: Delta::default(), logprobs: None, finish_reason }], None, out);
     }
 }
 
@@ -67,26 +147,49 @@ impl StreamWriter for ChunkWriter {
                 self.id = id;
                 self.model = model;
                 self.usage = usage.as_ref().map(WireUsage::from);
-                self.delta(json!({ "role": "assistant", "content": "", "refusal": null }), None, out);
+                let delta = Delta {
+                    role: Some("assistant"),
+                    content: Some(""),
+                    refusal: Some(None),
+                    ..Delta::default()
+                };
+                self.delta(delta, out);
             }
-            Event::Text(text) => self.delta(json!({ "content": text }), None, out),
-            Event::Refusal(text) => self.delta(json!({ "refusal": text }), None, out),
+            Event::Text(text) => self.text(&text, out),
+            Event::Logprobs(tokens) => {
+                let logprobs = Some(Logprobs::of(&tokens));
+                let delta = Delta { content: Some(""), ..Delta::default() };
+                self.chunk(&[Choice { index: 0, delta, logprobs, finish_reason: None }], None, out);
+            }
+            Event::Citation(citation) => {
+                let annotations = Some([Annotation::of(&citation)]);
+                self.delta(Delta { annotations, ..Delta::default() }, out);
+            }
+            Event::Refusal(text) => {
+                self.delta(Delta { refusal: Some(Some(&text)), ..Delta::default() }, out);
+            }
+            Event::Thinking(text) => {
+                self.delta(Delta { reasoning_content: Some(&text), ..Delta::default() }, out);
+                self.thought.push_str(&text);
+            }
+            Event::ThinkingSeal(seal) => {
+                let thought = std::mem::take(&mut self.thought);
+                self.block(Block::sealed(thought, &seal), out);
+            }
+            Event::Redacted(seal) => self.block(Block::redacted(&seal), out),
             Event::ToolStart { index, name, .. } if self.answer.schema_tool && name == SCHEMA_TOOL => {
                 self.schema_call = Some(index);
             }
-            Event::ToolStart { index, id, name } => {
+            Event::ToolStart { index, id, name, seal } => {
                 self.calls.push(index);
-                let call = json!({ "index": self.calls.len() - 1, "id": id, "type": "function", "function": { "name": name, "arguments": "" } });
-                self.delta(json!({ "tool_calls": [call] }), None, out);
+                let function = Function { name: Some(&name), arguments: "" };
+                let id = Some(id_with(&id, seal.as_ref()));
+                self.call(Call { index: self.calls.len() - 1, id, kind: Some("function"), function }, out);
             }
-            Event::ToolArguments { index, fragment } if self.schema_call == Some(index) => {
-                self.delta(json!({ "content": fragment }), None, out);
-            }
-            Event::ToolArguments { index, fragment } => {
-                if let Some(number) = self.calls.iter().position(|call| *call == index) {
-                    let call = json!({ "index": number, "function": { "arguments": fragment } });
-                    self.delta(json!({ "tool_calls": [call] }), None, out);
-                }
+            Event::ToolArguments { index, fragment } => self.arguments(index, &fragment, out),
+            Event::Image { media_type, data } => {
+                let images = Some([OutImage::new(&media_type, &data)]);
+                self.delta(Delta { images, ..Delta::default() }, out);
             }
             Event::Stop(reason) => self.stop(&reason, out),
             Event::Usage(usage) => self.usage = Some(WireUsage::from(&usage)),
@@ -94,7 +197,7 @@ impl StreamWriter for ChunkWriter {
                 if self.answer.stream_usage
                     && let Some(usage) = &self.usage
                 {
-                    self.chunk(json!([]), Some(usage), out);
+                    self.chunk(&[], Some(usage), out);
                 }
                 out.extend_from_slice(b"data: [DONE]\n\n");
             }

@@ -1,186 +1,222 @@
 //! A request, from the neutral form.
 
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::value::RawValue;
 
-use crate::chat::{Losses, Message, OutputFormat, Part, Request, Role, ToolChoice};
+use super::write_message::{OutMessage, messages};
+use crate::chat::{
+    Effort, Feature, Kept, Losses, OutputFormat, Request, Text, ToolChoice, Unsaid, note_unsaid,
+};
 use crate::formats::Target;
-use crate::formats::numbers::number;
+use crate::formats::numbers::Number;
 
 /// Longer ones are refused.
 const LONGEST_USER: usize = 64;
 
-pub(super) fn write(request: &Request, target: &Target, losses: &mut Losses) -> Vec<u8> {
-    let mut body = Map::new();
-    body.insert("model".into(), json!(target.model));
-    let messages: Vec<Value> = request.messages.iter().flat_map(messages).collect();
-    body.insert("messages".into(), messages.into());
-    if let Some(max) = request.max_output_tokens {
-        let member = if target.legacy_max_tokens { "max_tokens" } else { "max_completion_tokens" };
-        body.insert(member.into(), max.into());
-    }
-    let numbers = [("temperature", request.temperature), ("top_p", request.top_p)];
-    for (member, value) in numbers {
-        if let Some(value) = value {
-            body.insert(member.into(), number(value));
-        }
-    }
-    if request.top_k.is_some() {
-        losses.lose("top_k", "the upstream has no such parameter");
-    }
-    if !request.stop.is_empty() {
-        if request.stop.len() > 4 {
-            losses.lose("stop_sequences", "the upstream takes at most four");
-        }
-        body.insert("stop".into(), request.stop.iter().take(4).cloned().collect());
-    }
-    match &request.user {
-        Some(user) if user.len() > LONGEST_USER => {
-            losses.leave_out("metadata.user_id", "is longer than `user` may be")
-        }
-        Some(user) => {
-            body.insert("user".into(), json!(user));
-        }
-        None => {}
-    }
-    let failed = |part: &Part| matches!(part, Part::ToolResult { is_error: true, .. });
-    if request.messages.iter().flat_map(|message| &message.parts).any(failed) {
-        losses.leave_out("is_error", "a tool result has no such mark; its text stays");
-    }
-    write_tools(request, &mut body);
-    if let Some(output) = &request.output {
-        body.insert("response_format".into(), output_format(output));
-    }
-    if request.stream {
-        body.insert("stream".into(), true.into());
-        if target.stream_usage {
-            body.insert("stream_options".into(), json!({ "include_usage": true }));
-        }
-    }
-    Value::Object(body).to_string().into_bytes()
+/// More are refused.
+const MOST_STOPS: usize = 4;
+
+/// What this format has no word for.
+pub(super) const UNSAID: &[Unsaid] = &[
+    (Feature::TopK, Kept::Not, "the upstream has no such parameter"),
+    (Feature::CacheMarks, Kept::LeftOut, "the upstream caches without marks"),
+    (Feature::ShownThinking, Kept::LeftOut, "the upstream shows what it shows of its thinking"),
+    (Feature::SealedThinking, Kept::LeftOut, "thinking is sealed for the model that thought it"),
+    (Feature::ToolErrors, Kept::Nearly, "a tool result has no such mark; its text stays"),
+    (Feature::ToolMedia, Kept::Nearly, "a tool result holds only text; the rest follows it as the user's"),
+];
+
+#[derive(Serialize)]
+struct Out<'r> {
+    model: &'r str,
+    messages: Vec<OutMessage<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_completion_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature: Option<Number>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_p: Option<Number>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seed: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    frequency_penalty: Option<Number>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    presence_penalty: Option<Number>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    n: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logprobs: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_logprobs: Option<u64>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    stop: &'r [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<&'r str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_effort: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verbosity: Option<&'r str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_tier: Option<&'r str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt_cache_key: Option<&'r str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<&'r RawValue>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tools: Vec<OutTool<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_choice: Option<OutChoice<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parallel_tool_calls: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_format: Option<OutOutput<'r>>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    stream: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream_options: Option<StreamOptions>,
 }
 
-fn write_tools(request: &Request, body: &mut Map<String, Value>) {
-    let tools: Vec<Value> = request
-        .tools
-        .iter()
-        .map(|tool| {
-            let mut function = Map::from_iter([("name".to_owned(), json!(tool.name))]);
-            if let Some(description) = &tool.description {
-                function.insert("description".into(), json!(description));
-            }
-            if let Some(schema) = &tool.schema {
-                function.insert("parameters".into(), serde_json::from_str(schema.get()).unwrap_or_default());
-            }
-            if let Some(strict) = tool.strict {
-                function.insert("strict".into(), strict.into());
-            }
-            json!({ "type": "function", "function": function })
-        })
-        .collect();
-    if tools.is_empty() {
-        return;
+#[derive(Serialize)]
+struct StreamOptions {
+    include_usage: bool,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum OutTool<'r> {
+    Function { function: OutFunction<'r> },
+}
+
+#[derive(Serialize)]
+struct OutFunction<'r> {
+    name: &'r str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'r Text<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameters: Option<&'r RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    strict: Option<bool>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum OutChoice<'r> {
+    Word(&'static str),
+    Named {
+        #[serde(rename = "type")]
+        kind: &'static str,
+        function: OutNamed<'r>,
+    },
+}
+
+#[derive(Serialize)]
+struct OutNamed<'r> {
+    name: &'r str,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum OutOutput<'r> {
+    JsonObject,
+    JsonSchema { json_schema: OutSchema<'r> },
+}
+
+#[derive(Serialize)]
+struct OutSchema<'r> {
+    name: &'r str,
+    schema: &'r RawValue,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    strict: Option<bool>,
+}
+
+pub(super) fn write(request: &Request<'_>, target: &Target, losses: &mut Losses) -> Vec<u8> {
+    note_unsaid(request, UNSAID, losses);
+    let messages = messages(request, losses);
+    let max = request.max_output_tokens;
+    let tools: Vec<OutTool<'_>> = request.tools.iter().map(tool).collect();
+    let any_tools = !tools.is_empty();
+    if request.stop.len() > MOST_STOPS {
+        losses.lose(Feature::Stop, "the upstream takes at most four");
     }
-    body.insert("tools".into(), tools.into());
-    if let Some(choice) = &request.tool_choice {
-        let choice = match choice {
-            ToolChoice::Auto => json!("auto"),
-            ToolChoice::None => json!("none"),
-            ToolChoice::Required => json!("required"),
-            ToolChoice::Named(name) => json!({ "type": "function", "function": { "name": name } }),
-        };
-        body.insert("tool_choice".into(), choice);
+    let out = Out {
+        model: &target.model,
+        messages,
+        max_tokens: max.filter(|_| target.legacy_max_tokens),
+        max_completion_tokens: max.filter(|_| !target.legacy_max_tokens),
+        temperature: request.temperature.map(Number),
+        top_p: request.top_p.map(Number),
+        seed: request.seed,
+        frequency_penalty: request.frequency_penalty.map(Number),
+        presence_penalty: request.presence_penalty.map(Number),
+        n: request.candidates,
+        logprobs: request.logprobs.map(|_| true),
+        top_logprobs: request.logprobs.filter(|top| *top > 0),
+        stop: &request.stop[..request.stop.len().min(MOST_STOPS)],
+        user: user(request, losses),
+        reasoning_effort: effort(request, losses),
+        verbosity: request.verbosity.as_deref(),
+        service_tier: request.service_tier.as_deref(),
+        prompt_cache_key: request.prompt_cache_key.as_deref(),
+        metadata: request.metadata.as_deref(),
+        tools,
+        tool_choice: request.tool_choice.as_ref().filter(|_| any_tools).map(choice),
+        parallel_tool_calls: request.parallel_tools.filter(|_| any_tools),
+        response_format: request.output.as_ref().map(output_format),
+        stream: request.stream,
+        stream_options: (request.stream && target.stream_usage)
+            .then_some(StreamOptions { include_usage: true }),
+    };
+    crate::json::written(&out)
+}
+
+fn user<'r>(request: &'r Request<'_>, losses: &mut Losses) -> Option<&'r str> {
+    let user = request.user.as_deref()?;
+    if user.len() > LONGEST_USER {
+        losses.leave_out(Feature::User, "is longer than `user` may be");
+        return None;
     }
-    if let Some(parallel) = request.parallel_tools {
-        body.insert("parallel_tool_calls".into(), parallel.into());
+    Some(user)
+}
+
+/// The word, or the word for about so many tokens.
+fn effort(request: &Request<'_>, losses: &mut Losses) -> Option<&'static str> {
+    match (request.reasoning.effort, request.reasoning.budget_tokens) {
+        (Some(effort), _) => Some(effort.name()),
+        (None, Some(tokens)) => {
+            losses.approximate(Feature::ReasoningBudget, "the upstream has words for it, not tokens");
+            Some(Effort::of_budget(tokens).name())
+        }
+        (None, None) => None,
     }
 }
 
-fn output_format(output: &OutputFormat) -> Value {
+fn tool<'r>(tool: &'r crate::chat::Tool<'_>) -> OutTool<'r> {
+    OutTool::Function {
+        function: OutFunction {
+            name: &tool.name,
+            description: tool.description.as_ref(),
+            parameters: tool.schema.as_deref(),
+            strict: tool.strict,
+        },
+    }
+}
+
+fn choice(choice: &ToolChoice) -> OutChoice<'_> {
+    match choice {
+        ToolChoice::Auto => OutChoice::Word("auto"),
+        ToolChoice::None => OutChoice::Word("none"),
+        ToolChoice::Required => OutChoice::Word("required"),
+        ToolChoice::Named(name) => OutChoice::Named { kind: "function", function: OutNamed { name } },
+    }
+}
+
+fn output_format<'r>(output: &'r OutputFormat<'_>) -> OutOutput<'r> {
     match output {
-        OutputFormat::JsonObject => json!({ "type": "json_object" }),
+        OutputFormat::JsonObject => OutOutput::JsonObject,
         OutputFormat::JsonSchema { name, schema, strict } => {
-            let schema: Value = serde_json::from_str(schema.get()).unwrap_or_default();
-            let mut described = json!({ "name": name, "schema": schema });
-            if let Some(strict) = strict {
-                described["strict"] = (*strict).into();
-            }
-            json!({ "type": "json_schema", "json_schema": described })
+            OutOutput::JsonSchema { json_schema: OutSchema { name, schema, strict: *strict } }
         }
     }
-}
-
-/// One neutral turn may be several messages here: each tool result is its own.
-fn messages(message: &Message) -> Vec<Value> {
-    match message.role {
-        Role::System => vec![json!({ "role": "system", "content": content(&message.parts) })],
-        Role::Assistant => vec![assistant(&message.parts)],
-        Role::User => user(&message.parts),
-    }
-}
-
-fn assistant(parts: &[Part]) -> Value {
-    let mut message = json!({ "role": "assistant" });
-    let calls: Vec<Value> = parts
-        .iter()
-        .filter_map(|part| match part {
-            Part::ToolCall { id, name, arguments } => Some(
-                json!({ "id": id, "type": "function", "function": { "name": name, "arguments": arguments } }),
-            ),
-            _ => None,
-        })
-        .collect();
-    let text: Vec<&str> =
-        parts.iter().filter_map(|p| if let Part::Text(t) = p { Some(t.as_str()) } else { None }).collect();
-    if !text.is_empty() || calls.is_empty() {
-        message["content"] = text.concat().into();
-    }
-    if let Some(refusal) = parts.iter().find_map(|p| if let Part::Refusal(t) = p { Some(t) } else { None }) {
-        message["refusal"] = json!(refusal);
-    }
-    if !calls.is_empty() {
-        message["tool_calls"] = calls.into();
-    }
-    message
-}
-
-/// Tool results come first, in order, then the rest of the turn. A result can hold only text here, so the
-/// images of results move into the user's message after them.
-fn user(parts: &[Part]) -> Vec<Value> {
-    let mut out = Vec::new();
-    let mut rest: Vec<&Part> = Vec::new();
-    for part in parts {
-        match part {
-            Part::ToolResult { id, parts, .. } => {
-                let text: Vec<&str> = parts
-                    .iter()
-                    .filter_map(|p| if let Part::Text(t) = p { Some(t.as_str()) } else { None })
-                    .collect();
-                out.push(json!({ "role": "tool", "tool_call_id": id, "content": text.join("\n") }));
-                rest.extend(parts.iter().filter(|p| matches!(p, Part::Image(_))));
-            }
-            other => rest.push(other),
-        }
-    }
-    if !rest.is_empty() || out.is_empty() {
-        out.push(json!({ "role": "user", "content": content(rest) }));
-    }
-    out
-}
-
-/// A lone text stays a string, as most clients write it.
-fn content<'a>(parts: impl IntoIterator<Item = &'a Part>) -> Value {
-    let parts: Vec<&Part> = parts.into_iter().collect();
-    if let [Part::Text(text)] = parts[..] {
-        return json!(text);
-    }
-    parts
-        .iter()
-        .filter_map(|part| match part {
-            Part::Text(text) => Some(json!({ "type": "text", "text": text })),
-            Part::Image(source) => {
-                Some(json!({ "type": "image_url", "image_url": { "url": source.to_url() } }))
-            }
-            _ => None,
-        })
-        .collect()
 }
