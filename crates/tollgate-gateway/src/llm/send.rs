@@ -9,7 +9,7 @@ use tollgate_core::config::snapshot::Timeouts;
 use tollgate_core::fault::{Fault, FaultClass};
 use tollgate_core::usage::{Usage, UsageSource, estimate_tokens};
 use tollgate_llm::formats::{Format, classify};
-use tollgate_llm::providers::Operation;
+use tollgate_llm::providers::{Endpoint, Operation};
 
 use super::crossing::Crossing;
 use super::prepare::{Prepared, prepare, request};
@@ -36,14 +36,23 @@ pub(super) async fn send(
     let deployment = &candidate.deployment;
     let provider = tollgate_llm::providers::find(deployment.provider)
         .ok_or_else(|| Fault::new(FaultClass::Internal, format!("no adapter for {}", deployment.id)))?;
-    let format = provider.format_for(llm.surface, deployment.format.as_deref());
-    let Some(path) = (provider.path)(llm.operation)
-        .filter(|_| llm.operation == Operation::Chat || format.name() == llm.surface.name())
-    else {
+    let Some(format) = provider.format_for(llm.surface, deployment.format.as_deref()) else {
+        let message = format!("{} does not do what {} asks for", deployment.id, llm.surface.name());
+        return Err(Fault::new(FaultClass::Unsupported, message).into());
+    };
+    let endpoint = Endpoint {
+        operation: llm.operation,
+        format: format.name(),
+        model: &candidate.upstream_model,
+        stream: call.peek.stream,
+    };
+    let counts = llm.operation == Operation::CountTokens;
+    let path = (provider.path)(&endpoint).filter(|_| !counts || format.name() == llm.surface.name());
+    let Some(path) = path else {
         return count_here(llm, ticket).map_err(Failed::from);
     };
     let prepared = prepare(llm, call, candidate, provider, format, ticket).await?;
-    let request = request(llm, call, candidate, provider, format, path, prepared.body.clone(), ticket)?;
+    let request = request(llm, call, candidate, provider, format, &path, prepared.body.clone(), ticket)?;
     let total_deadline = ticket.arrived + deployment.timeouts.total;
     let first_deadline = (Instant::now() + deployment.timeouts.first_byte).min(total_deadline);
     let upstream = std::sync::Arc::clone(&ticket.gate().parts.upstream);

@@ -1,10 +1,12 @@
 //! Anthropic.
 
+use std::borrow::Cow;
+
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tollgate_core::ports::ProviderFacts;
 use tollgate_core::secret::Secret;
 
-use super::{Operation, Provider, put_secret};
+use super::{Endpoint, Operation, Provider, put_secret};
 use crate::formats::anthropic_messages;
 
 pub(super) const PROVIDER: Provider = Provider {
@@ -26,10 +28,10 @@ pub(super) const PROVIDER: Provider = Provider {
 /// The API version that requests are written for, unless the client names one.
 const VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
 
-fn path(operation: Operation) -> Option<&'static str> {
-    match operation {
-        Operation::Chat => Some("/v1/messages"),
-        Operation::CountTokens => Some("/v1/messages/count_tokens"),
+fn path(endpoint: &Endpoint<'_>) -> Option<Cow<'static, str>> {
+    match endpoint.operation {
+        Operation::Chat => Some("/v1/messages".into()),
+        Operation::CountTokens => Some("/v1/messages/count_tokens".into()),
     }
 }
 

@@ -5,6 +5,8 @@ mod openai;
 mod openai_compatible;
 mod simulator;
 
+use std::borrow::Cow;
+
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tollgate_core::ports::{ProviderFacts, Providers};
 use tollgate_core::secret::Secret;
@@ -56,13 +58,26 @@ pub enum Operation {
     CountTokens,
 }
 
+/// What an address is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Endpoint<'a> {
+    /// What the call does.
+    pub operation: Operation,
+    /// The name of the format that is spoken.
+    pub format: &'a str,
+    /// The provider's name for the model.
+    pub model: &'a str,
+    /// Whether the answer is streamed.
+    pub stream: bool,
+}
+
 /// An adapter for one upstream API family.
 #[derive(Debug)]
 pub struct Provider {
     /// What configuration knows of it.
     pub facts: ProviderFacts,
-    /// The path of an operation below the base URL; `None` where the provider has no such thing.
-    pub path: fn(Operation) -> Option<&'static str>,
+    /// The path below the base URL, with its query; `None` where the provider has no such thing.
+    pub path: fn(&Endpoint<'_>) -> Option<Cow<'static, str>>,
     /// Puts the credential, and whatever else every request carries, into the headers.
     pub headers: fn(&mut HeaderMap, Option<&Secret>),
     /// Turns a base URL as people write it into the one that paths are put behind.
@@ -74,12 +89,16 @@ pub struct Provider {
 }
 
 impl Provider {
-    /// The format to speak to it for a client that speaks `surface`: the same where it can be.
-    pub fn format_for(&self, surface: &'static dyn Surface, configured: Option<&str>) -> &'static dyn Format {
-        let formats = self.facts.formats;
-        let name =
-            configured.unwrap_or(if formats.contains(&surface.name()) { surface.name() } else { formats[0] });
-        crate::formats::find(name).unwrap_or(surface)
+    /// The format to speak to it for a client that speaks `surface`: what is configured, else the same, else the
+    /// first that is about the same kind of call; `None` when there is none.
+    pub fn format_for(&self, surface: &dyn Surface, configured: Option<&str>) -> Option<&'static dyn Format> {
+        let known = || self.facts.formats.iter().filter_map(|name| crate::formats::find(name));
+        let of_kind = |format: &&'static dyn Format| format.kind() == surface.kind();
+        known()
+            .filter(of_kind)
+            .find(|format| configured == Some(format.name()))
+            .or_else(|| known().find(|format| format.name() == surface.name()))
+            .or_else(|| known().find(of_kind))
     }
 }
 

@@ -1,8 +1,10 @@
 //! OpenAI.
 
+use std::borrow::Cow;
+
 use tollgate_core::ports::ProviderFacts;
 
-use super::{Operation, Provider, bearer};
+use super::{Endpoint, Operation, Provider, bearer};
 use crate::formats::openai_chat;
 
 pub(super) const PROVIDER: Provider = Provider {
@@ -21,9 +23,9 @@ pub(super) const PROVIDER: Provider = Provider {
     built_in: false,
 };
 
-pub(super) fn path(operation: Operation) -> Option<&'static str> {
-    match operation {
-        Operation::Chat => Some("/chat/completions"),
+pub(super) fn path(endpoint: &Endpoint<'_>) -> Option<Cow<'static, str>> {
+    match endpoint.operation {
+        Operation::Chat => Some("/chat/completions".into()),
         Operation::CountTokens => None,
     }
 }

@@ -1,10 +1,12 @@
 //! The built-in simulator: see [`crate::simulator`].
 
+use std::borrow::Cow;
+
 use http::HeaderMap;
 use tollgate_core::ports::ProviderFacts;
 use tollgate_core::secret::Secret;
 
-use super::{Operation, Provider};
+use super::{Endpoint, Operation, Provider};
 use crate::formats::{anthropic_messages, openai_chat};
 
 pub(super) const PROVIDER: Provider = Provider {
@@ -24,9 +26,9 @@ pub(super) const PROVIDER: Provider = Provider {
 };
 
 /// One path for each format would do; the format is told by what the gate asks for.
-fn path(operation: Operation) -> Option<&'static str> {
-    match operation {
-        Operation::Chat => Some("/chat"),
+fn path(endpoint: &Endpoint<'_>) -> Option<Cow<'static, str>> {
+    match endpoint.operation {
+        Operation::Chat => Some("/chat".into()),
         Operation::CountTokens => None,
     }
 }
