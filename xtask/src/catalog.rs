@@ -30,7 +30,7 @@ pub(crate) fn run(facts: &str) -> Result<()> {
         };
         if !matches!(
             fact.get("mode").and_then(Value::as_str),
-            Some("chat" | "completion" | "responses" | "embedding")
+            Some("chat" | "completion" | "responses" | "embedding" | "rerank" | "image_generation")
         ) {
             continue;
         }
@@ -103,7 +103,7 @@ fn rates_above(fact: &Value, thousand: u64) -> Result<Option<Value>> {
     rates(fact, &format!("_above_{thousand}k_tokens"))
 }
 
-const KINDS: [(&str, &str); 7] = [
+const KINDS: [(&str, &str); 11] = [
     ("output", "output_cost_per_token"),
     ("cache_read", "cache_read_input_token_cost"),
     ("cache_write", "cache_creation_input_token_cost"),
@@ -111,6 +111,10 @@ const KINDS: [(&str, &str); 7] = [
     ("reasoning", "output_cost_per_reasoning_token"),
     ("input_audio", "input_cost_per_audio_token"),
     ("output_audio", "output_cost_per_audio_token"),
+    ("input_image", "input_cost_per_image_token"),
+    ("output_image", "output_cost_per_image_token"),
+    ("image", "output_cost_per_image"),
+    ("search", "input_cost_per_query"),
 ];
 
 fn rates(fact: &Value, suffix: &str) -> Result<Option<Value>> {
@@ -120,7 +124,8 @@ fn rates(fact: &Value, suffix: &str) -> Result<Option<Value>> {
         let clean = number.as_f64().map(|n| format!("{n:.14e}")).unwrap_or_default();
         decimal(&clean, 12).map(Some).with_context(|| format!("{name}{suffix} = {number}"))
     };
-    let Some(input) = pico("input_cost_per_token")? else { return Ok(None) };
+    let by_piece = pico("output_cost_per_image")?.map(|_| 0);
+    let Some(input) = pico("input_cost_per_token")?.or(by_piece) else { return Ok(None) };
     let mut rates = Map::from_iter([("input".to_owned(), json!(input))]);
     for (kind, name) in KINDS {
         if let Some(value) = pico(name)? {

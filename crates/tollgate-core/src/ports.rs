@@ -70,17 +70,33 @@ pub trait Environment {
     fn read(&self, path: &std::path::Path) -> std::io::Result<String>;
 }
 
+/// What kind of credential a provider takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CredentialKind {
+    /// A key.
+    Key,
+    /// A key, or an access key that requests are signed with.
+    Aws,
+    /// A key, or a Google Cloud account that a token is fetched for.
+    Google,
+    /// A key, or an application in Microsoft Entra ID that a token is fetched for.
+    Azure,
+}
+
 /// What configuration must know of a provider.
 #[derive(Clone, Copy, Debug)]
 pub struct ProviderFacts {
     /// Its name in configuration.
     pub name: &'static str,
-    /// Its public address; `None` where the configuration must give one.
+    /// Its public address; `None` where the configuration must give one. `{region}`, `{project}` and `{location}`
+    /// are filled in.
     pub base_url: Option<&'static str>,
     /// Variables that its own SDKs read a base URL from, first wins.
     pub base_url_variables: &'static [&'static str],
-    /// The variable that its own SDKs read a credential from.
-    pub key_variable: Option<&'static str>,
+    /// Variables that its own SDKs read a credential from, first wins.
+    pub key_variables: &'static [&'static str],
+    /// What kind of credential it takes.
+    pub credential: CredentialKind,
     /// Whether it can be called without a credential.
     pub key_optional: bool,
     /// The formats that it speaks, the one to prefer first.

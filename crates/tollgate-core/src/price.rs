@@ -37,6 +37,18 @@ pub struct Rates {
     /// Per output token of audio.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_audio: Option<PicoUsd>,
+    /// Per input token of pictures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_image: Option<PicoUsd>,
+    /// Per output token of pictures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_image: Option<PicoUsd>,
+    /// Per picture made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<PicoUsd>,
+    /// Per search.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<PicoUsd>,
 }
 
 /// Rates that replace the base when the prompt is longer than `above_input_tokens`.
@@ -102,11 +114,20 @@ impl Price {
             .input_tokens
             .saturating_sub(usage.cache_read_tokens)
             .saturating_sub(usage.cache_write_tokens)
-            .saturating_sub(usage.input_audio_tokens);
+            .saturating_sub(usage.input_audio_tokens)
+            .saturating_sub(usage.input_image_tokens);
         let plain_output = usage
             .output_tokens
             .saturating_sub(usage.reasoning_tokens)
-            .saturating_sub(usage.output_audio_tokens);
+            .saturating_sub(usage.output_audio_tokens)
+            .saturating_sub(usage.output_image_tokens);
+        let tokens = usage.input_tokens.saturating_add(usage.output_tokens);
+        // What is billed by the piece and has no price for a piece is not free.
+        let unpriced =
+            (usage.images > 0 && rates.image.is_none()) || (usage.searches > 0 && rates.search.is_none());
+        if unpriced && tokens == 0 {
+            return Cost::Unknown;
+        }
         let cache_write = rates.cache_write.unwrap_or(rates.input);
         let parts = [
             (plain_input, rates.input),
@@ -117,6 +138,10 @@ impl Price {
             (plain_output, rates.output),
             (usage.reasoning_tokens, rates.reasoning.unwrap_or(rates.output)),
             (usage.output_audio_tokens, rates.output_audio.unwrap_or(rates.output)),
+            (usage.input_image_tokens, rates.input_image.unwrap_or(rates.input)),
+            (usage.output_image_tokens, rates.output_image.unwrap_or(rates.output)),
+            (usage.images, rates.image.unwrap_or(0)),
+            (usage.searches, rates.search.unwrap_or(0)),
         ];
         let pico: u128 = parts.iter().map(|(tokens, rate)| u128::from(*tokens) * u128::from(*rate)).sum();
         u64::try_from(pico.div_ceil(1_000)).map_or(Cost::Unknown, Cost::Known)

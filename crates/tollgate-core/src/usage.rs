@@ -38,8 +38,43 @@ pub struct Usage {
     /// Of the output: audio.
     #[serde(skip_serializing_if = "is_zero")]
     pub output_audio_tokens: u64,
+    /// Of the input: pictures.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub input_image_tokens: u64,
+    /// Of the output: pictures.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub output_image_tokens: u64,
+    /// Pictures made, where they are billed each.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub images: u64,
+    /// Searches made, where they are billed each: a reranking is one or more.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub searches: u64,
     /// Who counted.
     pub source: UsageSource,
+}
+
+impl Usage {
+    /// This and `more` together.
+    #[must_use]
+    pub fn and(self, more: &Self) -> Self {
+        let estimated = [self.source, more.source].contains(&UsageSource::Estimated);
+        Self {
+            input_tokens: self.input_tokens.saturating_add(more.input_tokens),
+            output_tokens: self.output_tokens.saturating_add(more.output_tokens),
+            cache_read_tokens: self.cache_read_tokens.saturating_add(more.cache_read_tokens),
+            cache_write_tokens: self.cache_write_tokens.saturating_add(more.cache_write_tokens),
+            cache_write_1h_tokens: self.cache_write_1h_tokens.saturating_add(more.cache_write_1h_tokens),
+            reasoning_tokens: self.reasoning_tokens.saturating_add(more.reasoning_tokens),
+            input_audio_tokens: self.input_audio_tokens.saturating_add(more.input_audio_tokens),
+            output_audio_tokens: self.output_audio_tokens.saturating_add(more.output_audio_tokens),
+            input_image_tokens: self.input_image_tokens.saturating_add(more.input_image_tokens),
+            output_image_tokens: self.output_image_tokens.saturating_add(more.output_image_tokens),
+            images: self.images.saturating_add(more.images),
+            searches: self.searches.saturating_add(more.searches),
+            source: if estimated { UsageSource::Estimated } else { UsageSource::Reported },
+        }
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]

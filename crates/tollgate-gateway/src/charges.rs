@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tollgate_core::config::snapshot::Deployment;
 use tollgate_core::price::Cost;
-use tollgate_core::usage::{Usage, UsageSource};
+use tollgate_core::usage::Usage;
 
 use crate::metrics::{DeploymentLabels, Metrics};
 
@@ -30,7 +30,7 @@ impl Charges {
     pub(crate) fn total(&self) -> Option<(Usage, Cost)> {
         let mut each = self.0.iter().map(|charge| (charge.usage, charge.cost));
         let first = each.next()?;
-        Some(each.fold(first, |(usage, cost), (more, further)| (add(usage, &more), add_cost(cost, further))))
+        Some(each.fold(first, |(usage, cost), (more, further)| (usage.and(&more), add_cost(cost, further))))
     }
 
     /// Counts each at its deployment.
@@ -44,21 +44,6 @@ impl Charges {
                 Cost::Unknown => metrics.unpriced.get_or_create(&labels).inc(),
             };
         }
-    }
-}
-
-fn add(a: Usage, b: &Usage) -> Usage {
-    let estimated = [a.source, b.source].contains(&UsageSource::Estimated);
-    Usage {
-        input_tokens: a.input_tokens.saturating_add(b.input_tokens),
-        output_tokens: a.output_tokens.saturating_add(b.output_tokens),
-        cache_read_tokens: a.cache_read_tokens.saturating_add(b.cache_read_tokens),
-        cache_write_tokens: a.cache_write_tokens.saturating_add(b.cache_write_tokens),
-        cache_write_1h_tokens: a.cache_write_1h_tokens.saturating_add(b.cache_write_1h_tokens),
-        reasoning_tokens: a.reasoning_tokens.saturating_add(b.reasoning_tokens),
-        input_audio_tokens: a.input_audio_tokens.saturating_add(b.input_audio_tokens),
-        output_audio_tokens: a.output_audio_tokens.saturating_add(b.output_audio_tokens),
-        source: if estimated { UsageSource::Estimated } else { UsageSource::Reported },
     }
 }
 

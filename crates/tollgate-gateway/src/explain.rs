@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tollgate_core::config::snapshot::Deployment;
+use tollgate_core::config::snapshot::{Cloud, Deployment};
 use tollgate_core::fault::{Fault, FaultClass, UpstreamError};
 use tollgate_core::secret::Secret;
 
@@ -34,7 +34,8 @@ fn scrubbed(error: UpstreamError, secrets: &[Secret]) -> UpstreamError {
 
 fn secrets(deployment: &Deployment) -> Vec<Secret> {
     let headers = deployment.headers.iter().filter_map(|(_, value)| value.to_str().ok()).map(Secret::new);
-    deployment.api_key.iter().cloned().chain(headers).collect()
+    let cloud = deployment.cloud.iter().flat_map(Cloud::secrets);
+    deployment.api_key.iter().cloned().chain(headers).chain(cloud).collect()
 }
 
 /// Blanks out secrets, and cuts what is longer than a person reads: records are kept.

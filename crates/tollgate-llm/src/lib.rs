@@ -6,8 +6,10 @@
 
 pub mod catalog;
 pub mod chat;
+pub mod embeddings;
 pub mod formats;
 pub mod json;
 pub mod providers;
+pub mod rerank;
 pub mod simulator;
 pub mod sse;

@@ -155,6 +155,9 @@ model_list:
   - model_name: dall-e-3
     litellm_params: { model: openai/dall-e-3 }
     model_info: { mode: image_generation }
+  - model_name: talk
+    litellm_params: { model: openai/tts-1 }
+    model_info: { mode: audio_speech }
 litellm_settings: { num_retries: 5, request_timeout: 600, drop_params: true, callbacks: [otel], fallbacks: [{ gpt: [claude] }] }
 router_settings: { num_retries: 3, allowed_fails: 1, cooldown_time: 60, routing_strategy: latency-based-routing, redis_host: x, model_group_alias: { gpt-4: gpt } }
 general_settings: { master_key: sk-1234, database_url: x }
@@ -167,9 +170,10 @@ fn a_litellm_file_runs_as_it_is() {
     let gpt = deployments("gpt");
     assert_eq!(
         gpt.iter().map(|d| &*d.id).collect::<Vec<_>>(),
-        ["azure/gpt-4o", "openai/gpt-4o", "openai/gpt-4o-mini"]
+        ["azure/gpt-4o@x", "openai/gpt-4o", "openai/gpt-4o-mini"]
     );
-    assert!(gpt[0].unavailable.as_ref().unwrap().contains("azure"));
+    assert!(gpt[0].unavailable.as_ref().unwrap().contains("AZURE_KEY is not set"));
+    assert_eq!(gpt[0].api_version.as_deref(), Some("2025"));
     assert_eq!(
         (gpt[1].weight, gpt[2].weight, gpt[2].order),
         (6, 18, 2),
@@ -179,7 +183,8 @@ fn a_litellm_file_runs_as_it_is() {
     assert_eq!(gpt[2].facts.price.as_ref().unwrap().rates.input, 150_000);
     assert_eq!(deployments("gpt-4").len(), 3, "an alias");
     assert!(deployments("claude")[0].unavailable.as_ref().unwrap().contains("NOT_SET is not set"));
-    assert!(deployments("dall-e-3")[0].unavailable.as_ref().unwrap().contains("image_generation"));
+    assert_eq!(deployments("dall-e-3")[0].unavailable, None);
+    assert!(deployments("talk")[0].unavailable.as_ref().unwrap().contains("audio_speech"));
     assert_eq!(&*deployments("openai/o3")[0].model_for(Some("o3")), "o3");
     assert_eq!(
         (snapshot.routing.retries, snapshot.routing.allowed_fails, snapshot.routing.cooldown.as_secs()),
@@ -192,7 +197,6 @@ fn a_litellm_file_runs_as_it_is() {
         "litellm_settings.callbacks",
         "router_settings.redis_host",
         "router_settings.routing_strategy",
-        "model_list[gpt].litellm_params.api_version",
         "model_list[gpt].litellm_params.temperature",
     ];
     assert_eq!(loaded.not_acted_on, expected);

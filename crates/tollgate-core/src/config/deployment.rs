@@ -8,8 +8,8 @@ use serde_saphyr::Spanned;
 use super::file::{self, PriceWritten};
 use super::resolve::{Resolver, timeouts};
 use super::snapshot::Deployment;
-use super::{ConfigError, SecretRef, nearest};
-use crate::ports::{ModelFacts, ProviderFacts};
+use super::{ConfigError, SecretRef, cloud, nearest};
+use crate::ports::{CredentialKind, ModelFacts, ProviderFacts};
 use crate::price::{Price, Rates, decimal};
 use crate::secret::Secret;
 
@@ -32,9 +32,13 @@ impl Resolver<'_> {
             return self.unsupported(written, &model);
         };
         let mut unavailable = written.unavailable.clone();
-        let base_url = self.base_url(&provider, written);
-        let base_url = self.in_service(base_url, &mut unavailable)?;
         let api_key = self.in_service(self.api_key(&provider, written), &mut unavailable)?;
+        let keyed = api_key.is_some() || written.api_key.is_some();
+        let found = cloud::find(provider.credential, written, keyed, self.world)
+            .map_err(|why| ConfigError::at(written.provider.referenced, format!("provider `{name}`: {why}")));
+        let found = self.in_service(found, &mut unavailable)?;
+        let base_url = self.base_url(&provider, written, &found);
+        let base_url = self.in_service(base_url, &mut unavailable)?;
         let headers = self.in_service(self.headers(written), &mut unavailable)?;
         let configured = configured_facts(written)?;
         let known = self.world.catalog.facts(provider.name, &model).unwrap_or_default();
@@ -43,6 +47,8 @@ impl Resolver<'_> {
             provider: provider.name,
             base_url: Arc::from(base_url),
             api_key,
+            cloud: found.cloud,
+            api_version: found.api_version,
             format: format(&provider, written.format.as_ref())?,
             weight: written.weight.unwrap_or(1),
             order: written.order.unwrap_or(0),
@@ -75,6 +81,8 @@ impl Resolver<'_> {
             model: Arc::clone(model),
             base_url: Arc::from(""),
             api_key: None,
+            cloud: None,
+            api_version: None,
             format: None,
             weight: written.weight.unwrap_or(1),
             order: written.order.unwrap_or(0),
@@ -115,6 +123,7 @@ impl Resolver<'_> {
         &self,
         provider: &ProviderFacts,
         deployment: &file::Deployment,
+        found: &cloud::Found,
     ) -> Result<String, ConfigError> {
         let (text, place) = match &deployment.base_url {
             Some(spanned) => {
@@ -131,7 +140,10 @@ impl Resolver<'_> {
         let text = text.ok_or_else(|| {
             ConfigError::at(place, format!("provider `{}` needs a `base_url`", provider.name))
         })?;
-        let text = text.trim().trim_end_matches('/');
+        let text = found.fill(text.trim().trim_end_matches('/')).map_err(|why| {
+            ConfigError::at(place, format!("the base URL of provider `{}`: {why}", provider.name))
+        })?;
+        let text = text.as_str();
         // Not the URL itself: what was filled in from the environment may be a secret.
         let wrong = |why: &str| {
             ConfigError::at(place, format!("the base URL of provider `{}` is wrong: {why}", provider.name))
@@ -154,12 +166,14 @@ impl Resolver<'_> {
         deployment: &file::Deployment,
     ) -> Result<Option<Secret>, ConfigError> {
         let place = deployment.api_key.as_ref().map_or(deployment.provider.referenced, |key| key.referenced);
-        let key = match (&deployment.api_key, provider.key_variable) {
+        let key = match (&deployment.api_key, provider.key_variables) {
             (Some(written), _) => written.value.read(self.world.environment).map(Some),
-            (None, None) => Ok(None),
-            (None, Some(variable)) => {
-                match SecretRef::Variable(variable.to_owned()).read(self.world.environment) {
-                    Err(_) if provider.key_optional => Ok(None),
+            (None, []) => Ok(None),
+            (None, variables) => {
+                let set = variables.iter().find(|name| self.world.environment.variable(name).is_some());
+                let variable = set.unwrap_or(&variables[0]);
+                match SecretRef::Variable((*variable).to_owned()).read(self.world.environment) {
+                    Err(_) if provider.key_optional || provider.credential != CredentialKind::Key => Ok(None),
                     Err(why) => Err(format!("no `api_key` for provider `{}`, and {why}", provider.name)),
                     Ok(key) => Ok(Some(key)),
                 }
@@ -226,19 +240,25 @@ fn format(
 }
 
 fn price_of(written: &PriceWritten) -> Result<Price, String> {
-    // USD per 10⁶ tokens is 10¹²⁻⁶ pico-dollars per token.
-    let read = |text: &str| decimal(text, 6).map_err(|e| format!("price `{text}`: {e}"));
-    let optional = |text: &Option<String>| text.as_deref().map(read).transpose();
-    Ok(Price {
-        rates: Rates {
-            input: read(&written.input_usd_per_mtok)?,
-            output: read(&written.output_usd_per_mtok)?,
-            cache_read: optional(&written.cache_read_usd_per_mtok)?,
-            cache_write: optional(&written.cache_write_usd_per_mtok)?,
-            ..Rates::default()
-        },
-        tiers: Vec::new(),
-    })
+    // USD per 10⁶ tokens is 10¹²⁻⁶ pico-dollars per token; one search of a thousand is 10¹²⁻³.
+    let read = |text: &Option<String>, places: i32| match text.as_deref() {
+        None => Ok(None),
+        Some(text) => decimal(text, places).map(Some).map_err(|e| format!("price `{text}`: {e}")),
+    };
+    let rates = Rates {
+        input: read(&written.input_usd_per_mtok, 6)?.unwrap_or(0),
+        output: read(&written.output_usd_per_mtok, 6)?.unwrap_or(0),
+        cache_read: read(&written.cache_read_usd_per_mtok, 6)?,
+        cache_write: read(&written.cache_write_usd_per_mtok, 6)?,
+        image: read(&written.usd_per_image, 12)?,
+        search: read(&written.usd_per_1k_searches, 9)?,
+        ..Rates::default()
+    };
+    let by_piece = rates.image.is_some() || rates.search.is_some();
+    if written.input_usd_per_mtok.is_none() && !by_piece {
+        return Err("a price needs `input_usd_per_mtok`, `usd_per_image` or `usd_per_1k_searches`".to_owned());
+    }
+    Ok(Price { rates, tiers: Vec::new() })
 }
 
 /// What the file itself says of the model; it wins over the catalog.

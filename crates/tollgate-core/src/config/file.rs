@@ -56,6 +56,15 @@ pub struct Deployment {
     /// The credential, default the provider's usual environment variable.
     #[serde(default)]
     pub api_key: Option<Spanned<SecretRef>>,
+    /// Region and access key, for providers on AWS.
+    #[serde(default)]
+    pub aws: Option<Aws>,
+    /// Project, location and service account, for providers on Google Cloud.
+    #[serde(default)]
+    pub google: Option<Google>,
+    /// API version and application, for providers on Azure.
+    #[serde(default)]
+    pub azure: Option<Azure>,
     /// Where the upstream is, default the provider's usual environment variable or address.
     #[serde(default)]
     pub base_url: Option<Spanned<String>>,
@@ -97,20 +106,71 @@ pub struct Deployment {
     pub unavailable: Option<String>,
 }
 
+/// An AWS region and access key, each by default what AWS's own tools use.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Aws {
+    /// Such as `us-east-1`, default `AWS_REGION`.
+    pub region: Option<String>,
+    /// Default `AWS_ACCESS_KEY_ID`, else the machine's role.
+    pub access_key_id: Option<SecretRef>,
+    /// Default `AWS_SECRET_ACCESS_KEY`.
+    pub secret_access_key: Option<SecretRef>,
+    /// Of temporary keys, default `AWS_SESSION_TOKEN`.
+    pub session_token: Option<SecretRef>,
+}
+
+/// A Google Cloud project and service account.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Google {
+    /// Default `GOOGLE_CLOUD_PROJECT`, else the service account's.
+    pub project: Option<String>,
+    /// Such as `europe-west4` or `global`, default `us-central1`.
+    pub location: Option<String>,
+    /// A service account's key, JSON, usually `{ file: PATH }`; default the file that
+    /// `GOOGLE_APPLICATION_CREDENTIALS` names, else the machine's service account.
+    pub credentials: Option<SecretRef>,
+}
+
+/// An Azure API version and an application in Microsoft Entra ID.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Azure {
+    /// Default `AZURE_API_VERSION`, else `2024-10-21`.
+    pub api_version: Option<String>,
+    /// A token that is obtained elsewhere, default `AZURE_AD_TOKEN`.
+    pub token: Option<SecretRef>,
+    /// Default `AZURE_TENANT_ID`.
+    pub tenant_id: Option<String>,
+    /// Default `AZURE_CLIENT_ID`.
+    pub client_id: Option<String>,
+    /// Default `AZURE_CLIENT_SECRET`.
+    pub client_secret: Option<SecretRef>,
+}
+
 /// A price as written, decimal dollars.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PriceWritten {
-    /// USD per million input tokens.
-    pub input_usd_per_mtok: String,
-    /// USD per million output tokens.
-    pub output_usd_per_mtok: String,
+    /// USD per million input tokens, default 0.
+    #[serde(default)]
+    pub input_usd_per_mtok: Option<String>,
+    /// USD per million output tokens, default 0.
+    #[serde(default)]
+    pub output_usd_per_mtok: Option<String>,
     /// USD per million cached input tokens, default as input.
     #[serde(default)]
     pub cache_read_usd_per_mtok: Option<String>,
     /// USD per million input tokens written to the cache, default as input.
     #[serde(default)]
     pub cache_write_usd_per_mtok: Option<String>,
+    /// USD per picture made.
+    #[serde(default)]
+    pub usd_per_image: Option<String>,
+    /// USD per thousand searches, as reranking counts them.
+    #[serde(default)]
+    pub usd_per_1k_searches: Option<String>,
 }
 
 /// Model names to try instead, by the name that failed.

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer};
 use serde_saphyr::Spanned;
 
-use super::file::{Deployment, Fallbacks, File, PriceWritten, Routing, Timeouts};
+use super::file::{Aws, Azure, Deployment, Fallbacks, File, Google, PriceWritten, Routing, Timeouts};
 use super::litellm_keys::{NotActedOn, section};
 use super::{ConfigError, Loaded, SecretRef};
 
@@ -56,18 +56,31 @@ section! {
         extra_headers: BTreeMap<String, SecretRef>,
         input_cost_per_token: Scalar,
         output_cost_per_token: Scalar,
+        output_cost_per_image: Scalar,
+        api_version: String,
+        azure_ad_token: SecretRef,
+        tenant_id: String,
+        client_id: String,
+        client_secret: SecretRef,
+        aws_access_key_id: SecretRef,
+        aws_secret_access_key: SecretRef,
+        aws_session_token: SecretRef,
+        aws_region_name: String,
+        aws_bedrock_runtime_endpoint: Spanned<String>,
+        vertex_project: String,
+        vertex_location: String,
+        vertex_credentials: SecretRef,
     } not acted on {
-        api_version azure_ad_token tenant_id client_id client_secret azure_username azure_password azure_scope
-        aws_access_key_id aws_secret_access_key aws_session_token aws_region_name aws_role_name aws_session_name
-        aws_profile_name aws_web_identity_token aws_sts_endpoint aws_bedrock_runtime_endpoint aws_external_id
-        vertex_project vertex_location vertex_credentials region_name watsonx_region_name gcs_bucket_name
+        azure_username azure_password azure_scope aws_role_name aws_session_name
+        aws_profile_name aws_web_identity_token aws_sts_endpoint aws_external_id
+        region_name watsonx_region_name gcs_bucket_name
         max_retries num_retries cooldown_time max_parallel_requests tags drop_params additional_drop_params
         allowed_openai_params mock_response mock_timeout temperature top_p top_k max_tokens max_completion_tokens
         stop seed user response_format tools tool_choice reasoning_effort thinking presence_penalty
         frequency_penalty n logit_bias extra_body metadata modify_params use_in_pass_through use_litellm_proxy
         litellm_credential_name litellm_trace_id cache_control_injection_points max_budget budget_duration
         merge_reasoning_content_in_choices configurable_clientside_auth_params supports_system_message
-        input_cost_per_second output_cost_per_second output_cost_per_image input_cost_per_image
+        input_cost_per_second output_cost_per_second  input_cost_per_image
         cache_read_input_token_cost cache_creation_input_token_cost fallbacks context_window_fallback_dict
         hf_model_name custom_tokenizer model_info caching_groups auto_router_config_path auto_router_default_model
         auto_router_config auto_router_embedding_model guardrails prompt_id prompt_variables
@@ -311,7 +324,9 @@ fn deployment(
         headers.insert("openai-organization".to_owned(), organization.clone());
     }
     let mode = info.and_then(|i| i.mode.as_deref()).unwrap_or("chat");
-    let unavailable = (!matches!(mode, "chat" | "completion" | "responses"))
+    const MODES: [&str; 7] =
+        ["chat", "completion", "responses", "embedding", "rerank", "image_generation", "image_edit"];
+    let unavailable = (!MODES.contains(&mode))
         .then(|| format!("`mode: {mode}` is not supported by this version"))
         .or(unnamed);
     Ok((
@@ -320,7 +335,14 @@ fn deployment(
             provider: Spanned::new(provider, model.referenced, model.defined),
             model: Some(upstream),
             api_key: params.api_key.clone(),
-            base_url: params.api_base.clone().or_else(|| params.base_url.clone()),
+            aws: aws(params),
+            google: google(params),
+            azure: azure(params),
+            base_url: params
+                .api_base
+                .clone()
+                .or_else(|| params.base_url.clone())
+                .or_else(|| params.aws_bedrock_runtime_endpoint.clone()),
             weight: params.weight.map(|w| w.0),
             order: params.order,
             rpm: params.rpm,
@@ -338,6 +360,45 @@ fn deployment(
             unavailable,
         },
     ))
+}
+
+/// A value of a LiteLLM file that may name a variable.
+fn plain(text: &Option<String>) -> Option<String> {
+    text.as_deref().map(|text| match text.strip_prefix("os.environ/") {
+        Some(name) => format!("${{{}}}", name.trim()),
+        None => text.to_owned(),
+    })
+}
+
+fn aws(params: &LitellmParams) -> Option<Aws> {
+    let aws = Aws {
+        region: plain(&params.aws_region_name),
+        access_key_id: params.aws_access_key_id.clone(),
+        secret_access_key: params.aws_secret_access_key.clone(),
+        session_token: params.aws_session_token.clone(),
+    };
+    (aws.region.is_some() || aws.access_key_id.is_some()).then_some(aws)
+}
+
+fn google(params: &LitellmParams) -> Option<Google> {
+    let google = Google {
+        project: plain(&params.vertex_project),
+        location: plain(&params.vertex_location),
+        credentials: params.vertex_credentials.clone(),
+    };
+    (google.project.is_some() || google.location.is_some() || google.credentials.is_some()).then_some(google)
+}
+
+fn azure(params: &LitellmParams) -> Option<Azure> {
+    let azure = Azure {
+        api_version: plain(&params.api_version),
+        token: params.azure_ad_token.clone(),
+        tenant_id: plain(&params.tenant_id),
+        client_id: plain(&params.client_id),
+        client_secret: params.client_secret.clone(),
+    };
+    let any = azure.api_version.is_some() || azure.token.is_some() || azure.tenant_id.is_some();
+    any.then_some(azure)
 }
 
 /// `openai/gpt-4o` is provider and model; a bare name is recognised where LiteLLM recognises it.
@@ -367,9 +428,13 @@ fn split_model(model: &str, provider: Option<&str>) -> Option<(String, String)> 
 }
 
 fn price(params: &LitellmParams, info: Option<&ModelInfo>) -> Option<PriceWritten> {
-    let input = params.input_cost_per_token.as_deref().or_else(|| info?.input_cost_per_token.as_deref())?;
-    let output =
-        params.output_cost_per_token.as_deref().or_else(|| info?.output_cost_per_token.as_deref())?;
+    let input = params.input_cost_per_token.as_deref().or_else(|| info?.input_cost_per_token.as_deref());
+    let output = params.output_cost_per_token.as_deref().or_else(|| info?.output_cost_per_token.as_deref());
+    let (input, output) = match (input, output, &params.output_cost_per_image) {
+        (Some(input), Some(output), _) => (Some(input), Some(output)),
+        (_, _, Some(_)) => (None, None),
+        _ => return None,
+    };
     // Dollars per token become dollars per million tokens by moving the exponent, exactly.
     let per_mtok = |text: &str| match text.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => exponent
@@ -378,8 +443,9 @@ fn price(params: &LitellmParams, info: Option<&ModelInfo>) -> Option<PriceWritte
         None => format!("{text}e6"),
     };
     Some(PriceWritten {
-        input_usd_per_mtok: per_mtok(input),
-        output_usd_per_mtok: per_mtok(output),
+        input_usd_per_mtok: input.map(per_mtok),
+        output_usd_per_mtok: output.map(per_mtok),
+        usd_per_image: params.output_cost_per_image.clone(),
         ..PriceWritten::default()
     })
 }

@@ -113,8 +113,12 @@ pub struct Deployment {
     pub model: Arc<str>,
     /// The upstream's address, without a slash at its end.
     pub base_url: Arc<str>,
-    /// The credential.
+    /// The credential, where it is a plain key.
     pub api_key: Option<Secret>,
+    /// The credential, where it is more than a key.
+    pub cloud: Option<Cloud>,
+    /// The version of the API, where the address says it.
+    pub api_version: Option<Arc<str>>,
     /// The format to speak, when it is not the client's choice.
     pub format: Option<Arc<str>>,
     /// Share of the traffic among its peers.
@@ -139,6 +143,100 @@ pub struct Deployment {
     pub timeouts: Timeouts,
     /// Why it is out of service.
     pub unavailable: Option<String>,
+}
+
+/// A credential that is more than a key: requests are signed with it, or a token is fetched with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cloud {
+    /// Requests are signed (AWS Signature Version 4).
+    Aws {
+        /// For which region.
+        region: Arc<str>,
+        /// With which keys.
+        source: AwsSource,
+    },
+    /// A token is fetched from Google.
+    Google(GoogleSource),
+    /// A token is fetched from Microsoft Entra ID.
+    Entra(EntraSource),
+}
+
+/// Where AWS keys come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AwsSource {
+    /// Here they are.
+    Keys(AwsKeys),
+    /// From AWS's token service, for a token that the platform leaves in a file.
+    WebIdentity {
+        /// Where the token is.
+        token_file: PathBuf,
+        /// The role that it is good for.
+        role_arn: String,
+    },
+    /// From the container's platform.
+    Container {
+        /// Where.
+        url: String,
+        /// What it wants to see.
+        token: Option<Secret>,
+        /// Where that is.
+        token_file: Option<PathBuf>,
+    },
+    /// From the machine's metadata service.
+    Instance,
+}
+
+/// An AWS access key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AwsKeys {
+    /// Which key.
+    pub access_key_id: Secret,
+    /// The key.
+    pub secret_access_key: Secret,
+    /// Of temporary keys.
+    pub session_token: Option<Secret>,
+}
+
+/// Where Google's tokens come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GoogleSource {
+    /// A service account's key, JSON.
+    ServiceAccount(Secret),
+    /// The machine's metadata service.
+    Metadata,
+}
+
+/// Where Entra's tokens come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EntraSource {
+    /// Here it is.
+    Token(Secret),
+    /// An application's client credentials (OAuth 2.0, RFC 6749 §4.4).
+    Client {
+        /// The directory.
+        tenant_id: String,
+        /// The application.
+        client_id: String,
+        /// Its secret.
+        client_secret: Secret,
+    },
+}
+
+impl Cloud {
+    /// What must never be shown.
+    pub fn secrets(&self) -> Vec<Secret> {
+        match self {
+            Self::Aws { source: AwsSource::Keys(keys), .. } => {
+                let token = keys.session_token.clone();
+                [Some(keys.secret_access_key.clone()), token].into_iter().flatten().collect()
+            }
+            Self::Aws { source: AwsSource::Container { token, .. }, .. } => token.iter().cloned().collect(),
+            Self::Google(GoogleSource::ServiceAccount(secret))
+            | Self::Entra(EntraSource::Token(secret))
+            | Self::Entra(EntraSource::Client { client_secret: secret, .. }) => vec![secret.clone()],
+            Self::Aws { .. } | Self::Google(GoogleSource::Metadata) => Vec::new(),
+        }
+    }
 }
 
 impl Deployment {

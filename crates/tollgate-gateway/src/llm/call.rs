@@ -7,6 +7,7 @@ use tollgate_llm::formats::{Address, Peek};
 use tollgate_llm::json::without_base64;
 use tollgate_llm::providers::Operation;
 
+use super::form::{self, Form};
 use super::{Llm, body_fault};
 use crate::inbound::Inbound;
 use crate::settle::Ticket;
@@ -18,6 +19,8 @@ pub struct Call {
     pub head: http::request::Parts,
     /// The body as it came, known to be UTF-8.
     pub body: Bytes,
+    /// Set where the body is a form and not JSON.
+    pub form: Option<Form>,
     /// What was read of it.
     pub peek: Peek,
     /// What was read of the address.
@@ -45,15 +48,21 @@ pub(super) async fn parse(
     inbound: Inbound,
     ticket: &mut Ticket,
 ) -> Result<Call, Fault> {
-    check_encoding(&inbound)?;
+    let boundary = check_encoding(llm, &inbound)?;
+    let content_type = inbound.header(header::CONTENT_TYPE.as_str()).unwrap_or_default().to_owned();
     let Inbound { head, body, .. } = inbound;
     let body = body.read(&ticket.runtime.snapshot).await?;
-    let text = std::str::from_utf8(&body).map_err(|e| {
-        Fault::new(FaultClass::Invalid, format!("the body is not UTF-8 from byte {} on", e.valid_up_to()))
-    })?;
-    if text.trim_start().is_empty() {
-        return Err(Fault::new(FaultClass::Invalid, "the body is empty; a JSON object is expected"));
-    }
+    let mut form = None;
+    let fields;
+    let text = match boundary {
+        Some(boundary) => {
+            let (read, options) = form::read(&content_type, &boundary, &body)?;
+            form = Some(read);
+            fields = options;
+            &fields
+        }
+        None => json_text(&body)?,
+    };
     let peek = llm.surface.peek(text, address).map_err(|error| body_fault(&error))?;
     // A name goes into headers and records: bounded, whatever the configuration.
     const LONGEST_NAME: usize = 512;
@@ -65,11 +74,11 @@ pub(super) async fn parse(
         .param("model"));
     }
     ticket.parsed(&peek.model, peek.stream, body.len(), prompt_bytes(text));
-    if llm.operation != Operation::Chat {
+    if llm.operation == Operation::CountTokens {
         ticket.free();
     }
     let model_in_address = address.model.map(str::to_owned);
-    Ok(Call { head, body, peek, model_in_address, inlined: tokio::sync::OnceCell::new() })
+    Ok(Call { head, body, form, peek, model_in_address, inlined: tokio::sync::OnceCell::new() })
 }
 
 /// The bytes of a request that an estimate of its tokens counts: pictures and documents are not billed by the
@@ -81,17 +90,33 @@ fn prompt_bytes(text: &str) -> u64 {
     rest as u64 + attachments as u64 * EACH
 }
 
-/// Bodies are JSON, not compressed. A web page can send other types without asking (CORS "simple requests"), so
-/// this is also a part of promise 5.
-fn check_encoding(inbound: &Inbound) -> Result<(), Fault> {
+/// A JSON body as text.
+fn json_text(body: &[u8]) -> Result<&str, Fault> {
+    let text = std::str::from_utf8(body).map_err(|e| {
+        Fault::new(FaultClass::Invalid, format!("the body is not UTF-8 from byte {} on", e.valid_up_to()))
+    })?;
+    if text.trim_start().is_empty() {
+        return Err(Fault::new(FaultClass::Invalid, "the body is empty; a JSON object is expected"));
+    }
+    Ok(text)
+}
+
+/// Bodies are JSON, not compressed; a form, whose boundary this returns, only where pictures are sent. A web page
+/// can send other types without asking (CORS "simple requests"), so this is also a part of promise 5.
+fn check_encoding(llm: &Llm, inbound: &Inbound) -> Result<Option<String>, Fault> {
+    if !matches!(inbound.header(header::CONTENT_ENCODING.as_str()), None | Some("identity")) {
+        return Err(Fault::new(FaultClass::MediaType, "a compressed request body is not read"));
+    }
     let content_type = inbound.header(header::CONTENT_TYPE.as_str()).unwrap_or_default();
+    if llm.operation == Operation::EditImages
+        && let Some(boundary) = form::boundary(content_type)
+    {
+        return Ok(Some(boundary.to_owned()));
+    }
     let essence = content_type.split(';').next().unwrap_or_default().trim();
-    if !essence.eq_ignore_ascii_case("application/json") {
-        let message = format!("the content type must be application/json, not {essence:?}");
-        return Err(Fault::new(FaultClass::MediaType, message));
+    if essence.eq_ignore_ascii_case("application/json") {
+        return Ok(None);
     }
-    match inbound.header(header::CONTENT_ENCODING.as_str()) {
-        None | Some("identity") => Ok(()),
-        Some(_) => Err(Fault::new(FaultClass::MediaType, "a compressed request body is not read")),
-    }
+    let message = format!("the content type must be application/json, not {essence:?}");
+    Err(Fault::new(FaultClass::MediaType, message))
 }

@@ -1,7 +1,10 @@
-//! How the client's format meets the upstream's: as the same one, or in the neutral form between them.
+//! How the client's format meets the upstream's: as the same one, or in a neutral form between them.
 
 use tollgate_core::fault::{Fault, FaultClass};
-use tollgate_llm::formats::{ChatClient, ChatUpstream, Format, Surface};
+use tollgate_llm::formats::{
+    ChatClient, ChatUpstream, EmbeddingsClient, EmbeddingsUpstream, Format, RerankClient, RerankUpstream,
+    Surface,
+};
 
 /// How two formats meet.
 #[derive(Clone, Copy, Debug)]
@@ -10,6 +13,10 @@ pub(super) enum Crossing {
     Same(&'static dyn Surface),
     /// Both are about chats, and are translated.
     Chat(&'static dyn ChatClient, &'static dyn ChatUpstream),
+    /// Both are about embeddings, and are translated.
+    Embeddings(&'static dyn EmbeddingsClient, &'static dyn EmbeddingsUpstream),
+    /// Both are about reranking, and are translated.
+    Rerank(&'static dyn RerankClient, &'static dyn RerankUpstream),
 }
 
 impl Crossing {
@@ -21,12 +28,15 @@ impl Crossing {
         if surface.name() == upstream.name() {
             return Ok(Self::Same(surface));
         }
-        match (surface.chat_client(), upstream.chat_upstream()) {
-            (Some(client), Some(upstream)) => Ok(Self::Chat(client, upstream)),
-            _ => Err(Fault::new(
-                FaultClass::Unsupported,
-                format!("{} cannot be translated into {}", surface.name(), upstream.name()),
-            )),
-        }
+        let chat = surface.chat_client().zip(upstream.chat_upstream());
+        let embeddings = surface.embeddings_client().zip(upstream.embeddings_upstream());
+        let rerank = surface.rerank_client().zip(upstream.rerank_upstream());
+        chat.map(|(client, upstream)| Self::Chat(client, upstream))
+            .or_else(|| embeddings.map(|(client, upstream)| Self::Embeddings(client, upstream)))
+            .or_else(|| rerank.map(|(client, upstream)| Self::Rerank(client, upstream)))
+            .ok_or_else(|| {
+                let (from, to) = (surface.name(), upstream.name());
+                Fault::new(FaultClass::Unsupported, format!("{from} cannot be translated into {to}"))
+            })
     }
 }

@@ -3,6 +3,7 @@
 mod answer;
 mod call;
 mod crossing;
+mod form;
 mod images;
 pub mod models;
 mod prepare;

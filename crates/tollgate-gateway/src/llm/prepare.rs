@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use tollgate_core::fault::{Fault, FaultClass};
 use tollgate_llm::chat::Losses;
-use tollgate_llm::formats::{AnswerFor, ChatClient, ChatUpstream, Format, Surface, Target};
+use tollgate_llm::formats::{AnswerFor, Format, Surface, Target};
 use tollgate_llm::json::splice;
 use tollgate_llm::providers::{Operation, Provider};
 
@@ -33,7 +33,11 @@ pub(super) async fn prepare(
     ticket: &mut Ticket,
 ) -> Result<Prepared, Fault> {
     let deployment = &candidate.deployment;
-    let inlined = if deployment.image_urls { &None } else { inlined(llm, call, candidate, ticket).await? };
+    let inlined = if deployment.image_urls || call.form.is_some() {
+        &None
+    } else {
+        inlined(llm, call, candidate, ticket).await?
+    };
     let text = inlined.as_deref().unwrap_or_else(|| call.text());
     let target = Target {
         model: candidate.upstream_model.to_string(),
@@ -55,7 +59,7 @@ pub(super) async fn prepare(
     };
     match crossing {
         Crossing::Same(surface) => edited(surface, call, inlined.as_deref(), &target, answer),
-        Crossing::Chat(client, upstream) => translated(client, upstream, text, &target, answer, ticket),
+        crossing => translated(crossing, text, &target, answer, (format, ticket)),
     }
 }
 
@@ -67,6 +71,10 @@ fn edited(
     target: &Target,
     answer: AnswerFor,
 ) -> Result<Prepared, Fault> {
+    if let Some(form) = &call.form {
+        let body = [&call.body[..form.model.start], target.model.as_bytes(), &call.body[form.model.end..]];
+        return Ok(Prepared { body: body.concat().into(), crossing: Crossing::Same(surface), answer });
+    }
     let text = inlined.unwrap_or_else(|| call.text());
     let found = match inlined {
         None => call.peek.found.clone(),
@@ -97,24 +105,42 @@ async fn inlined<'a>(
     }
 }
 
-/// The request in the upstream's format.
+/// The request in the upstream's format. What cannot be kept is refused, or noted in the record.
 fn translated(
-    client: &'static dyn ChatClient,
-    upstream: &'static dyn ChatUpstream,
+    crossing: Crossing,
     text: &str,
     target: &Target,
     answer: AnswerFor,
-    ticket: &mut Ticket,
+    (format, ticket): (&dyn Format, &mut Ticket),
 ) -> Result<Prepared, Fault> {
-    let mut losses = Losses::new(client.spelling());
-    let request = client.read_request(text, &mut losses).map_err(|e| body_fault(&e))?;
-    let (body, schema_tool) =
-        upstream.write_request(&request, target, &mut losses).map_err(|e| body_fault(&e))?;
+    let (mut losses, mut answer) = (Losses::default(), answer);
+    let wrong = |error| body_fault(&error);
+    let body = match crossing {
+        Crossing::Same(_) => text.as_bytes().to_vec(),
+        Crossing::Chat(client, upstream) => {
+            losses = Losses::new(client.spelling());
+            let request = client.read_request(text, &mut losses).map_err(wrong)?;
+            let (body, schema_tool) = upstream.write_request(&request, target, &mut losses).map_err(wrong)?;
+            answer.schema_tool = schema_tool;
+            answer.stream_usage = request.stream_usage;
+            body
+        }
+        Crossing::Embeddings(client, upstream) => {
+            let request = client.read_request(text, &mut losses).map_err(wrong)?;
+            answer.base64 = request.base64;
+            upstream.write_request(&request, target, &mut losses).map_err(wrong)?
+        }
+        Crossing::Rerank(client, upstream) => {
+            let request = client.read_request(text, &mut losses).map_err(wrong)?;
+            answer.documents = request.return_documents;
+            upstream.write_request(&request, target, &mut losses)
+        }
+    };
     if let Some(loss) = losses.first_harmful().filter(|_| !ticket.runtime.snapshot.drop_params) {
         let message = format!(
             "`{}` cannot be sent to an upstream that speaks {}: {}; with `drop_params: true` it is left out",
             loss.member,
-            upstream.name(),
+            format.name(),
             loss.why
         );
         return Err(Fault::new(FaultClass::Unsupported, message).param(loss.member.clone()));
@@ -122,8 +148,7 @@ fn translated(
     for loss in losses.iter() {
         ticket.edited(format!("{}: {}", loss.member, loss.why));
     }
-    let answer = AnswerFor { stream_usage: request.stream_usage, schema_tool, ..answer };
-    Ok(Prepared { body: body.into(), crossing: Crossing::Chat(client, upstream), answer })
+    Ok(Prepared { body: body.into(), crossing, answer })
 }
 
 /// What goes out.
@@ -151,7 +176,9 @@ pub(super) fn request(
             }
         }
     }
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let content_type = call.form.as_ref().and_then(|form| HeaderValue::from_str(&form.content_type).ok());
+    let content_type = content_type.unwrap_or(HeaderValue::from_static("application/json"));
+    headers.insert(header::CONTENT_TYPE, content_type);
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     headers.insert(
         header::USER_AGENT,
@@ -166,7 +193,7 @@ pub(super) fn request(
         deployment: std::sync::Arc::clone(&deployment.id),
         provider: deployment.provider,
         format: format.name(),
-        stream: call.peek.stream && llm.operation == Operation::Chat,
+        stream: call.peek.stream && llm.operation != Operation::CountTokens,
         uri,
         headers,
         body,

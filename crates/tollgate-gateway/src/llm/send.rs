@@ -5,9 +5,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, header};
 use tokio::time::Instant;
-use tollgate_core::config::snapshot::Timeouts;
+use tollgate_core::config::snapshot::{Deployment, Timeouts};
 use tollgate_core::fault::{Fault, FaultClass};
 use tollgate_core::usage::{Usage, UsageSource, estimate_tokens};
+use tollgate_llm::chat::Losses;
 use tollgate_llm::formats::{Format, classify};
 use tollgate_llm::providers::{Endpoint, Operation};
 
@@ -37,19 +38,23 @@ pub(super) async fn send(
     let provider = tollgate_llm::providers::find(deployment.provider)
         .ok_or_else(|| Fault::new(FaultClass::Internal, format!("no adapter for {}", deployment.id)))?;
     let Some(format) = provider.format_for(llm.surface, deployment.format.as_deref()) else {
-        let message = format!("{} does not do what {} asks for", deployment.id, llm.surface.name());
-        return Err(Fault::new(FaultClass::Unsupported, message).into());
+        return Err(cannot(llm, deployment).into());
     };
     let endpoint = Endpoint {
         operation: llm.operation,
         format: format.name(),
         model: &candidate.upstream_model,
         stream: call.peek.stream,
+        base_url: &deployment.base_url,
+        api_version: deployment.api_version.as_deref(),
     };
     let counts = llm.operation == Operation::CountTokens;
     let path = (provider.path)(&endpoint).filter(|_| !counts || format.name() == llm.surface.name());
     let Some(path) = path else {
-        return count_here(llm, ticket).map_err(Failed::from);
+        if counts {
+            return count_here(llm, ticket).map_err(Failed::from);
+        }
+        return Err(cannot(llm, deployment).into());
     };
     let prepared = prepare(llm, call, candidate, provider, format, ticket).await?;
     let request = request(llm, call, candidate, provider, format, &path, prepared.body.clone(), ticket)?;
@@ -76,11 +81,17 @@ pub(super) async fn send(
         return Err(refused(response, candidate, format, first_deadline).await.into());
     }
     let exchange = Exchange { candidate, prepared: &prepared, total_deadline };
-    if call.peek.stream && llm.operation == Operation::Chat {
+    if call.peek.stream && !counts {
         exchange.stream(response, first_deadline, ticket).await
     } else {
-        exchange.whole(llm.operation, response, ticket).await
+        exchange.whole(llm, call, response, ticket).await
     }
+}
+
+/// The provider has no such operation.
+fn cannot(llm: &Llm, deployment: &Deployment) -> Fault {
+    let message = format!("{}: this provider has no {}", deployment.id, llm.surface.name());
+    Fault::new(FaultClass::Unsupported, message)
 }
 
 /// Counts tokens for an upstream that has no such operation: an estimate, and the answer says so.
@@ -168,6 +179,10 @@ impl Exchange<'_> {
             Crossing::Chat(client, upstream) => {
                 Stage::translated(upstream.stream_reader(), client.stream_writer(answer))
             }
+            Crossing::Embeddings(..) | Crossing::Rerank(..) => {
+                let fault = Fault::new(FaultClass::Unsupported, "answers of this kind are not streamed");
+                return Err(fault.param("stream").into());
+            }
         };
         let headers = self.kept_headers(&response.headers);
         let mut stream = Stream::new(response.body, stage, ticket.runtime.snapshot.limits.stream_event_bytes);
@@ -184,7 +199,8 @@ impl Exchange<'_> {
 
     async fn whole(
         &self,
-        operation: Operation,
+        llm: &Llm,
+        call: &Call,
         mut response: UpstreamResponse,
         ticket: &mut Ticket,
     ) -> Result<Answer, Failed> {
@@ -218,17 +234,32 @@ impl Exchange<'_> {
         };
         let text = std::str::from_utf8(&body).map_err(|_| garbage("it is not UTF-8"))?;
         let headers = self.kept_headers(&response.headers);
+        let answer = &self.prepared.answer;
         match self.prepared.crossing {
             Crossing::Same(surface) => {
                 let usage = surface.response_usage(text).map_err(|why| garbage(&why))?;
-                let usage = (operation == Operation::Chat)
-                    .then(|| usage.unwrap_or_else(|| estimate(ticket, text.len())));
+                let billed = llm.operation != Operation::CountTokens;
+                let usage = billed.then(|| usage.unwrap_or_else(|| estimate(ticket, text.len())));
                 Ok(Answer::Whole { headers, body, usage, source: None })
             }
             Crossing::Chat(client, upstream) => {
                 let read = upstream.read_response(&body).map_err(|why| garbage(&why))?;
                 let usage = read.usage.unwrap_or_else(|| estimate(ticket, text.len()));
-                let body = client.write_response(&read, &self.prepared.answer);
+                let body = client.write_response(&read, answer);
+                Ok(Answer::Whole { headers, body: body.into(), usage: Some(usage), source: None })
+            }
+            Crossing::Embeddings(client, upstream) => {
+                let read = upstream.read_response(&body).map_err(|why| garbage(&why))?;
+                let usage = read.usage.unwrap_or_else(|| ticket.prompt_only());
+                let body = client.write_response(&read, answer);
+                Ok(Answer::Whole { headers, body: body.into(), usage: Some(usage), source: None })
+            }
+            Crossing::Rerank(client, upstream) => {
+                let read = upstream.read_response(&body).map_err(|why| garbage(&why))?;
+                let usage = read.usage.unwrap_or_else(|| ticket.prompt_only());
+                let request = client.read_request(call.text(), &mut Losses::default());
+                let documents = request.ok().filter(|_| answer.documents).map(|request| request.documents);
+                let body = client.write_response(&read, documents.as_deref());
                 Ok(Answer::Whole { headers, body: body.into(), usage: Some(usage), source: None })
             }
         }

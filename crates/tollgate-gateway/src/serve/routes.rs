@@ -9,6 +9,8 @@ use tollgate_core::fault::{Fault, FaultClass};
 use tollgate_llm::formats::Surface;
 use tollgate_llm::formats::anthropic_messages::AnthropicMessages;
 use tollgate_llm::formats::openai_chat::OpenAiChat;
+use tollgate_llm::formats::openai_embeddings::OpenAiEmbeddings;
+use tollgate_llm::formats::openai_images::OpenAiImages;
 use tollgate_llm::providers::Operation;
 
 use super::status;
@@ -23,6 +25,9 @@ const CALLS: &[(&str, Llm)] = &[
     ("/chat/completions", Llm { surface: &OpenAiChat, operation: Operation::Chat }),
     ("/messages", Llm { surface: &AnthropicMessages, operation: Operation::Chat }),
     ("/messages/count_tokens", Llm { surface: &AnthropicMessages, operation: Operation::CountTokens }),
+    ("/embeddings", Llm { surface: &OpenAiEmbeddings, operation: Operation::Embed }),
+    ("/images/generations", Llm { surface: &OpenAiImages, operation: Operation::MakeImages }),
+    ("/images/edits", Llm { surface: &OpenAiImages, operation: Operation::EditImages }),
 ];
 
 /// Answers one request.

@@ -5,6 +5,9 @@ mod body;
 mod content;
 mod numbers;
 pub mod openai_chat;
+pub mod openai_embeddings;
+pub mod openai_images;
+mod unstreamed;
 
 pub(crate) use body::{body, note_unknown};
 use http::{HeaderMap, StatusCode};
@@ -12,12 +15,18 @@ use tollgate_core::call::CallId;
 use tollgate_core::fault::{Fault, FaultClass, UpstreamError};
 use tollgate_core::usage::Usage;
 
-use crate::chat::{Event, Losses, Request, Response, Spelling};
+use crate::chat::{Event, Losses, Request, Response, Spelling, Text};
 use crate::json::{BodyError, Edit, Found};
 use crate::sse::SseEvent;
+use crate::{embeddings, rerank};
 
 /// Every format.
-pub const ALL: &[&dyn Format] = &[&openai_chat::OpenAiChat, &anthropic_messages::AnthropicMessages];
+pub const ALL: &[&dyn Format] = &[
+    &openai_chat::OpenAiChat,
+    &anthropic_messages::AnthropicMessages,
+    &openai_embeddings::OpenAiEmbeddings,
+    &openai_images::OpenAiImages,
+];
 
 /// The format called `name`.
 pub fn find(name: &str) -> Option<&'static dyn Format> {
@@ -89,6 +98,10 @@ pub struct AnswerFor {
     pub hide_usage: bool,
     /// A stream is one JSON array and not server-sent events.
     pub array: bool,
+    /// Vectors are wanted as base64.
+    pub base64: bool,
+    /// The ranked documents are wanted in the answer.
+    pub documents: bool,
     /// A forced call of [`SCHEMA_TOOL`] stands in for an answer to a schema and must be turned back into text.
     pub schema_tool: bool,
 }
@@ -199,6 +212,12 @@ impl Shown<'_> {
 pub enum Kind {
     /// Conversations.
     Chat,
+    /// Vectors of texts.
+    Embeddings,
+    /// The order of documents by how well they fit a query.
+    Rerank,
+    /// Pictures.
+    Images,
 }
 
 /// A wire format. All of it is pure: bytes to types and back.
@@ -227,6 +246,16 @@ pub trait Format: Send + Sync + std::fmt::Debug {
     fn chat_upstream(&'static self) -> Option<&'static dyn ChatUpstream> {
         None
     }
+
+    /// What embedding at an upstream needs of it, where it is about embeddings.
+    fn embeddings_upstream(&'static self) -> Option<&'static dyn EmbeddingsUpstream> {
+        None
+    }
+
+    /// What reranking at an upstream needs of it, where it is about reranking.
+    fn rerank_upstream(&'static self) -> Option<&'static dyn RerankUpstream> {
+        None
+    }
 }
 
 /// What clients speak: the half of a format that the gate needs towards clients, and on the way to upstreams that
@@ -240,16 +269,23 @@ pub trait Surface: Format {
     fn same_format(&self, body: &str, found: Found, target: &Target) -> Result<SameFormat, BodyError>;
 
     /// The places of image addresses in a request, each the span of what [`Surface::inline_image`] replaces.
-    fn image_urls(&self, body: &str) -> Result<Vec<(std::ops::Range<usize>, String)>, BodyError>;
+    fn image_urls(&self, _body: &str) -> Result<Vec<(std::ops::Range<usize>, String)>, BodyError> {
+        Ok(Vec::new())
+    }
 
-    /// What takes the place of an image address once its bytes are here: an edit of the request.
-    fn inline_image(&self, span: std::ops::Range<usize>, media_type: &str, base64: &str) -> Edit;
+    /// What takes the place of an image address once its bytes are here: an edit of the request. By default a `data:`
+    /// URL (RFC 2397) for a URL.
+    fn inline_image(&self, span: std::ops::Range<usize>, media_type: &str, base64: &str) -> Edit {
+        Edit { span, with: crate::json::quoted(&format!("data:{media_type};base64,{base64}")) }
+    }
 
     /// The usage of a whole answer; `Err` when the body is no answer of this format.
     fn response_usage(&self, body: &str) -> Result<Option<Usage>, String>;
 
-    /// A reader of a stream that passes unchanged.
-    fn watcher(&self, answer: &AnswerFor) -> Box<dyn Watcher>;
+    /// A reader of a stream that passes unchanged; by default of none, for formats whose answers are always whole.
+    fn watcher(&self, _: &AnswerFor) -> Box<dyn Watcher> {
+        Box::new(unstreamed::Unstreamed)
+    }
 
     /// The content type of a streamed answer.
     fn stream_content_type(&self, _: &AnswerFor) -> &'static str {
@@ -275,6 +311,16 @@ pub trait Surface: Format {
 
     /// What a translated chat needs of it, where it is about chats.
     fn chat_client(&'static self) -> Option<&'static dyn ChatClient> {
+        None
+    }
+
+    /// What translated embeddings need of it, where it is about embeddings.
+    fn embeddings_client(&'static self) -> Option<&'static dyn EmbeddingsClient> {
+        None
+    }
+
+    /// What a translated reranking needs of it, where it is about reranking.
+    fn rerank_client(&'static self) -> Option<&'static dyn RerankClient> {
         None
     }
 }
@@ -309,6 +355,51 @@ pub trait ChatUpstream: Format {
 
     /// A reader of a stream that is translated.
     fn stream_reader(&self) -> Box<dyn StreamReader>;
+}
+
+/// The client's half of embeddings that are translated.
+pub trait EmbeddingsClient: Surface {
+    /// Reads a whole request.
+    fn read_request<'a>(
+        &self,
+        body: &'a str,
+        losses: &mut Losses,
+    ) -> Result<embeddings::Request<'a>, BodyError>;
+
+    /// Writes a whole answer.
+    fn write_response(&self, response: &embeddings::Response, answer: &AnswerFor) -> Vec<u8>;
+}
+
+/// The upstream's half of embeddings that are translated.
+pub trait EmbeddingsUpstream: Format {
+    /// Writes a request for `target`.
+    fn write_request(
+        &self,
+        request: &embeddings::Request<'_>,
+        target: &Target,
+        losses: &mut Losses,
+    ) -> Result<Vec<u8>, BodyError>;
+
+    /// Reads a whole answer.
+    fn read_response(&self, body: &[u8]) -> Result<embeddings::Response, String>;
+}
+
+/// The client's half of a reranking that is translated.
+pub trait RerankClient: Surface {
+    /// Reads a whole request.
+    fn read_request<'a>(&self, body: &'a str, losses: &mut Losses) -> Result<rerank::Request<'a>, BodyError>;
+
+    /// Writes a whole answer. `documents` are the request's, where it wants them repeated.
+    fn write_response(&self, response: &rerank::Response, documents: Option<&[Text<'_>]>) -> Vec<u8>;
+}
+
+/// The upstream's half of a reranking that is translated.
+pub trait RerankUpstream: Format {
+    /// Writes a request for `target`.
+    fn write_request(&self, request: &rerank::Request<'_>, target: &Target, losses: &mut Losses) -> Vec<u8>;
+
+    /// Reads a whole answer.
+    fn read_response(&self, body: &[u8]) -> Result<rerank::Response, String>;
 }
 
 /// What kind of fault an upstream's error is. Texts are matched only where no code tells context window and

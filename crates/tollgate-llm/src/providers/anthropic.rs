@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use tollgate_core::ports::ProviderFacts;
+use tollgate_core::ports::{CredentialKind, ProviderFacts};
 use tollgate_core::secret::Secret;
 
 use super::{Endpoint, Operation, Provider, put_secret};
@@ -14,7 +14,8 @@ pub(super) const PROVIDER: Provider = Provider {
         name: "anthropic",
         base_url: Some("https://api.anthropic.com"),
         base_url_variables: &["ANTHROPIC_BASE_URL", "ANTHROPIC_API_BASE"],
-        key_variable: Some("ANTHROPIC_API_KEY"),
+        key_variables: &["ANTHROPIC_API_KEY"],
+        credential: CredentialKind::Key,
         key_optional: false,
         formats: &[anthropic_messages::NAME],
     },
@@ -32,6 +33,7 @@ fn path(endpoint: &Endpoint<'_>) -> Option<Cow<'static, str>> {
     match endpoint.operation {
         Operation::Chat => Some("/v1/messages".into()),
         Operation::CountTokens => Some("/v1/messages/count_tokens".into()),
+        _ => None,
     }
 }
 

@@ -1,8 +1,10 @@
-//! Providers: who speaks which format at which address. One file each, one line each in [`ALL`].
+//! Providers: who speaks which format at which address. A service that speaks OpenAI's dialect is a row in
+//! [`compatible`]; any other is a file and a line in [`OWN`].
 
 mod anthropic;
+mod azure;
+mod compatible;
 mod openai;
-mod openai_compatible;
 mod simulator;
 
 use std::borrow::Cow;
@@ -13,41 +15,27 @@ use tollgate_core::secret::Secret;
 
 use crate::formats::{Format, Surface};
 
-/// Every provider.
-pub const ALL: &[&Provider] =
-    &[&openai::PROVIDER, &anthropic::PROVIDER, &openai_compatible::PROVIDER, &simulator::PROVIDER];
+/// Every provider that has a file of its own.
+const OWN: &[&Provider] =
+    &[&openai::PROVIDER, &anthropic::PROVIDER, &azure::PROVIDER, &azure::FOUNDRY, &simulator::PROVIDER];
 
 /// Providers that LiteLLM files name and that this version cannot speak to.
 const PLANNED: &[&str] = &[
-    "azure",
-    "azure_ai",
     "bedrock",
-    "cerebras",
     "cohere",
     "cohere_chat",
     "databricks",
-    "deepinfra",
-    "deepseek",
-    "fireworks_ai",
     "gemini",
-    "groq",
-    "hosted_vllm",
-    "huggingface",
-    "lm_studio",
-    "mistral",
-    "nvidia_nim",
-    "ollama",
-    "ollama_chat",
-    "openrouter",
-    "perplexity",
     "replicate",
     "sagemaker",
-    "together_ai",
     "vertex_ai",
-    "vllm",
     "watsonx",
-    "xai",
 ];
+
+/// Every provider.
+pub fn all() -> impl Iterator<Item = &'static Provider> {
+    OWN.iter().copied().chain(compatible::ROWS)
+}
 
 /// What a call does at the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -56,6 +44,14 @@ pub enum Operation {
     Chat,
     /// Count the tokens of a conversation.
     CountTokens,
+    /// Turn texts into vectors.
+    Embed,
+    /// Order documents by how well they fit a query.
+    Rerank,
+    /// Make pictures.
+    MakeImages,
+    /// Change pictures.
+    EditImages,
 }
 
 /// What an address is made from.
@@ -69,6 +65,10 @@ pub struct Endpoint<'a> {
     pub model: &'a str,
     /// Whether the answer is streamed.
     pub stream: bool,
+    /// The address that the path is put behind.
+    pub base_url: &'a str,
+    /// The version of the API, where the address says it.
+    pub api_version: Option<&'a str>,
 }
 
 /// An adapter for one upstream API family.
@@ -104,7 +104,7 @@ impl Provider {
 
 /// The provider called `name`.
 pub fn find(name: &str) -> Option<&'static Provider> {
-    ALL.iter().copied().find(|provider| provider.facts.name == name)
+    all().find(|provider| provider.facts.name == name)
 }
 
 /// The table, as configuration asks for it.
@@ -117,12 +117,26 @@ impl Providers for Table {
     }
 
     fn names(&self) -> Vec<&'static str> {
-        ALL.iter().map(|provider| provider.facts.name).collect()
+        all().map(|provider| provider.facts.name).collect()
     }
 
     fn planned(&self, name: &str) -> bool {
         PLANNED.contains(&name)
     }
+}
+
+/// `text` as one segment of a path, or as a value of a query (RFC 3986 §2.1).
+fn encoded(text: &str) -> String {
+    use std::fmt::Write as _;
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~:@".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
 }
 
 /// A header that holds a credential: marked, so that no log shows it.

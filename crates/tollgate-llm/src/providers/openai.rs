@@ -2,19 +2,23 @@
 
 use std::borrow::Cow;
 
-use tollgate_core::ports::ProviderFacts;
+use tollgate_core::ports::{CredentialKind, ProviderFacts};
 
 use super::{Endpoint, Operation, Provider, bearer};
-use crate::formats::openai_chat;
+use crate::formats::{openai_chat, openai_embeddings, openai_images};
+
+/// What it speaks.
+pub(super) const FORMATS: &[&str] = &[openai_chat::NAME, openai_embeddings::NAME, openai_images::NAME];
 
 pub(super) const PROVIDER: Provider = Provider {
     facts: ProviderFacts {
         name: "openai",
         base_url: Some("https://api.openai.com/v1"),
         base_url_variables: &["OPENAI_BASE_URL", "OPENAI_API_BASE"],
-        key_variable: Some("OPENAI_API_KEY"),
+        key_variables: &["OPENAI_API_KEY"],
+        credential: CredentialKind::Key,
         key_optional: false,
-        formats: &[openai_chat::NAME],
+        formats: FORMATS,
     },
     path,
     headers: bearer,
@@ -24,8 +28,12 @@ pub(super) const PROVIDER: Provider = Provider {
 };
 
 pub(super) fn path(endpoint: &Endpoint<'_>) -> Option<Cow<'static, str>> {
-    match endpoint.operation {
-        Operation::Chat => Some("/chat/completions".into()),
-        Operation::CountTokens => None,
-    }
+    Some(match endpoint.operation {
+        Operation::Chat => "/chat/completions".into(),
+        Operation::Embed => "/embeddings".into(),
+        Operation::Rerank => "/rerank".into(),
+        Operation::MakeImages => "/images/generations".into(),
+        Operation::EditImages => "/images/edits".into(),
+        Operation::CountTokens => return None,
+    })
 }

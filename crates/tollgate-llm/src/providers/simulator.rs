@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use http::HeaderMap;
-use tollgate_core::ports::ProviderFacts;
+use tollgate_core::ports::{CredentialKind, ProviderFacts};
 use tollgate_core::secret::Secret;
 
 use super::{Endpoint, Operation, Provider};
@@ -14,7 +14,8 @@ pub(super) const PROVIDER: Provider = Provider {
         name: "simulator",
         base_url: Some("http://simulator.invalid"),
         base_url_variables: &[],
-        key_variable: None,
+        key_variables: &[],
+        credential: CredentialKind::Key,
         key_optional: true,
         formats: &[openai_chat::NAME, anthropic_messages::NAME],
     },
@@ -29,7 +30,7 @@ pub(super) const PROVIDER: Provider = Provider {
 fn path(endpoint: &Endpoint<'_>) -> Option<Cow<'static, str>> {
     match endpoint.operation {
         Operation::Chat => Some("/chat".into()),
-        Operation::CountTokens => None,
+        _ => None,
     }
 }
 

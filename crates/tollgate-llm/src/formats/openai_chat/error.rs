@@ -1,11 +1,13 @@
-//! Errors: `{"error": {"message", "type", "param", "code"}}`.
+//! Errors, as every one of OpenAI's formats writes them: `{"error": {"message", "type", "param", "code"}}`.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tollgate_core::fault::{FaultClass, UpstreamError};
 
-use super::NAME;
 use crate::formats::{Shown, excerpt};
+
+/// What `kind`, `code` and `param` of these errors mean something in: all of OpenAI's formats.
+pub(crate) const DIALECT: &str = "openai";
 
 #[derive(Deserialize)]
 struct Written {
@@ -29,15 +31,17 @@ enum WrittenError {
     Text(String),
 }
 
-pub(super) fn read(status: u16, body: &[u8]) -> UpstreamError {
+pub(crate) fn read(status: u16, body: &[u8]) -> UpstreamError {
     match serde_json::from_slice::<Written>(body) {
         Ok(Written { error }) => from_written(status, error),
-        Err(_) => UpstreamError { format: NAME, status, message: excerpt(body), ..UpstreamError::default() },
+        Err(_) => {
+            UpstreamError { format: DIALECT, status, message: excerpt(body), ..UpstreamError::default() }
+        }
     }
 }
 
 /// The error that a chunk is, when it is one.
-pub(super) fn in_stream(text: &str) -> Option<UpstreamError> {
+pub(crate) fn in_stream(text: &str) -> Option<UpstreamError> {
     let value: Written = serde_json::from_str(text).ok()?;
     match &value.error {
         WrittenError::Full { message: None, kind: None, code: None, .. } => None,
@@ -48,10 +52,10 @@ pub(super) fn in_stream(text: &str) -> Option<UpstreamError> {
 fn from_written(status: u16, error: WrittenError) -> UpstreamError {
     match error {
         WrittenError::Text(message) => {
-            UpstreamError { format: NAME, status, message, ..UpstreamError::default() }
+            UpstreamError { format: DIALECT, status, message, ..UpstreamError::default() }
         }
         WrittenError::Full { message, kind, code, param } => UpstreamError {
-            format: NAME,
+            format: DIALECT,
             status,
             kind,
             code: code.and_then(|code| match code {
@@ -65,8 +69,8 @@ fn from_written(status: u16, error: WrittenError) -> UpstreamError {
     }
 }
 
-pub(super) fn write(shown: &Shown<'_>) -> Vec<u8> {
-    let upstream = shown.upstream_in(NAME);
+pub(crate) fn write(shown: &Shown<'_>) -> Vec<u8> {
+    let upstream = shown.upstream_in(DIALECT);
     let (kind, code) = kind_and_code(shown.fault.class);
     json!({ "error": {
         "message": shown.message(),

@@ -1,7 +1,7 @@
 //! OpenAI Chat Completions (`POST /v1/chat/completions`), as in OpenAI's OpenAPI document.
 
 mod annotations;
-mod error;
+pub(in crate::formats) mod error;
 mod logprobs;
 mod read_message;
 mod read_request;
@@ -26,7 +26,7 @@ use super::{
     StreamWriter, Surface, Target, Watcher,
 };
 use crate::chat::{Feature, Losses, Request, Response, Spelling};
-use crate::json::{BodyError, Edit, Found, quoted};
+use crate::json::{BodyError, Found};
 
 /// The format.
 #[derive(Debug)]
@@ -76,10 +76,6 @@ impl Surface for OpenAiChat {
 
     fn image_urls(&self, body: &str) -> Result<Vec<(Range<usize>, String)>, BodyError> {
         same_format::image_urls(body)
-    }
-
-    fn inline_image(&self, span: Range<usize>, media_type: &str, base64: &str) -> Edit {
-        Edit { span, with: quoted(&format!("data:{media_type};base64,{base64}")) }
     }
 
     fn response_usage(&self, body: &str) -> Result<Option<Usage>, String> {
