@@ -13,6 +13,7 @@ use crate::dice::Dice;
 use crate::metrics::Metrics;
 use crate::route::{Candidate, Health};
 use crate::upstream::Upstream;
+use crate::upstream::credentials::Credentials;
 
 /// What the gate is made of; `wire.rs` in the binary and the testkit choose the parts.
 #[derive(Clone)]
@@ -37,6 +38,8 @@ pub struct Gate {
     pub parts: Parts,
     /// Counters.
     pub metrics: Metrics,
+    /// Tokens for upstreams.
+    pub credentials: Credentials,
     runtime: ArcSwap<Runtime>,
     draining: AtomicBool,
     cut: AtomicBool,
@@ -63,6 +66,7 @@ impl Gate {
         Arc::new(Self {
             parts,
             metrics: Metrics::new(),
+            credentials: Credentials::default(),
             runtime: ArcSwap::from_pointee(runtime),
             draining: AtomicBool::new(false),
             cut: AtomicBool::new(false),

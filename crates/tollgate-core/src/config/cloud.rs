@@ -97,7 +97,7 @@ fn aws(written: Option<&file::Aws>, keyed: bool, world: World<'_>) -> Result<Fou
     if keyed {
         return Ok(found);
     }
-    let region = Arc::from(region.ok_or("it needs a region (`aws.region`, AWS_REGION)")?);
+    let region: Arc<str> = Arc::from(region.ok_or("it needs a region (`aws.region`, AWS_REGION)")?);
     let id = secret(written.access_key_id.as_ref(), &["AWS_ACCESS_KEY_ID"], world)?;
     let key = secret(written.secret_access_key.as_ref(), &["AWS_SECRET_ACCESS_KEY"], world)?;
     let session_token = secret(written.session_token.as_ref(), &["AWS_SESSION_TOKEN"], world)?;
@@ -108,17 +108,19 @@ fn aws(written: Option<&file::Aws>, keyed: bool, world: World<'_>) -> Result<Fou
                 session_token.filter(|_| written.access_key_id.is_none() || written.session_token.is_some());
             AwsSource::Keys(AwsKeys { access_key_id, secret_access_key, session_token })
         }
-        (None, None) => machine(world),
+        (None, None) => machine(&region, world),
         _ => return Err("an access key has two parts: `access_key_id` and `secret_access_key`".to_owned()),
     };
     Ok(Found { cloud: Some(Cloud::Aws { region, source }), ..found })
 }
 
 /// What the machine itself offers, in the order of AWS's own tools.
-fn machine(world: World<'_>) -> AwsSource {
+fn machine(region: &str, world: World<'_>) -> AwsSource {
     let role = variable(world, &["AWS_ROLE_ARN"]);
     if let (Some(token_file), Some(role_arn)) = (variable(world, &["AWS_WEB_IDENTITY_TOKEN_FILE"]), role) {
-        return AwsSource::WebIdentity { token_file: PathBuf::from(token_file), role_arn };
+        let sts_url = variable(world, &["AWS_ENDPOINT_URL_STS"])
+            .unwrap_or_else(|| format!("https://sts.{region}.amazonaws.com"));
+        return AwsSource::WebIdentity { token_file: PathBuf::from(token_file), role_arn, sts_url };
     }
     let relative = variable(world, &["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"]);
     let full = relative
@@ -130,7 +132,10 @@ fn machine(world: World<'_>) -> AwsSource {
             token: variable(world, &["AWS_CONTAINER_AUTHORIZATION_TOKEN"]).map(Secret::new),
             token_file: variable(world, &["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"]).map(PathBuf::from),
         },
-        None => AwsSource::Instance,
+        None => AwsSource::Instance {
+            endpoint: variable(world, &["AWS_EC2_METADATA_SERVICE_ENDPOINT"])
+                .unwrap_or_else(|| "http://169.254.169.254".to_owned()),
+        },
     }
 }
 
@@ -175,7 +180,11 @@ fn google(written: Option<&file::Google>, keyed: bool, world: World<'_>) -> Resu
     let location = filled(written.location.as_ref(), world)?
         .or_else(|| variable(world, &["VERTEXAI_LOCATION", "GOOGLE_CLOUD_LOCATION"]))
         .unwrap_or_else(|| "us-central1".to_owned());
-    let source = key.map_or(GoogleSource::Metadata, GoogleSource::ServiceAccount);
+    let metadata = || GoogleSource::Metadata {
+        host: variable(world, &["GCE_METADATA_HOST"])
+            .unwrap_or_else(|| "metadata.google.internal".to_owned()),
+    };
+    let source = key.map_or_else(metadata, GoogleSource::ServiceAccount);
     Ok(Found {
         cloud: (!keyed).then_some(Cloud::Google(source)),
         project,
@@ -213,7 +222,9 @@ fn azure(written: Option<&file::Azure>, keyed: bool, world: World<'_>) -> Result
     );
     let cloud = match parts {
         (Some(tenant_id), Some(client_id), Some(client_secret)) => {
-            Some(Cloud::Entra(EntraSource::Client { tenant_id, client_id, client_secret }))
+            let authority = variable(world, &["AZURE_AUTHORITY_HOST"])
+                .unwrap_or_else(|| "https://login.microsoftonline.com".to_owned());
+            Some(Cloud::Entra(EntraSource::Client { tenant_id, client_id, client_secret, authority }))
         }
         _ => return Err(
             "there is neither an `api_key` (AZURE_API_KEY) nor `azure.tenant_id`, `client_id` and `client_secret`"

@@ -146,7 +146,7 @@ pub struct Deployment {
 }
 
 /// A credential that is more than a key: requests are signed with it, or a token is fetched with it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Cloud {
     /// Requests are signed (AWS Signature Version 4).
     Aws {
@@ -162,7 +162,7 @@ pub enum Cloud {
 }
 
 /// Where AWS keys come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum AwsSource {
     /// Here they are.
     Keys(AwsKeys),
@@ -172,6 +172,8 @@ pub enum AwsSource {
         token_file: PathBuf,
         /// The role that it is good for.
         role_arn: String,
+        /// Where the token service is.
+        sts_url: String,
     },
     /// From the container's platform.
     Container {
@@ -183,11 +185,14 @@ pub enum AwsSource {
         token_file: Option<PathBuf>,
     },
     /// From the machine's metadata service.
-    Instance,
+    Instance {
+        /// Where it is.
+        endpoint: String,
+    },
 }
 
 /// An AWS access key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AwsKeys {
     /// Which key.
     pub access_key_id: Secret,
@@ -198,16 +203,19 @@ pub struct AwsKeys {
 }
 
 /// Where Google's tokens come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum GoogleSource {
     /// A service account's key, JSON.
     ServiceAccount(Secret),
     /// The machine's metadata service.
-    Metadata,
+    Metadata {
+        /// Its host.
+        host: String,
+    },
 }
 
 /// Where Entra's tokens come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum EntraSource {
     /// Here it is.
     Token(Secret),
@@ -219,6 +227,8 @@ pub enum EntraSource {
         client_id: String,
         /// Its secret.
         client_secret: Secret,
+        /// Where the directory is served.
+        authority: String,
     },
 }
 
@@ -234,7 +244,7 @@ impl Cloud {
             Self::Google(GoogleSource::ServiceAccount(secret))
             | Self::Entra(EntraSource::Token(secret))
             | Self::Entra(EntraSource::Client { client_secret: secret, .. }) => vec![secret.clone()],
-            Self::Aws { .. } | Self::Google(GoogleSource::Metadata) => Vec::new(),
+            Self::Aws { .. } | Self::Google(GoogleSource::Metadata { .. }) => Vec::new(),
         }
     }
 }

@@ -57,7 +57,9 @@ pub(super) async fn send(
         return Err(cannot(llm, deployment).into());
     };
     let prepared = prepare(llm, call, candidate, provider, format, ticket).await?;
-    let request = request(llm, call, candidate, provider, format, &path, prepared.body.clone(), ticket)?;
+    let mut request = request(llm, call, candidate, provider, format, &path, prepared.body.clone(), ticket)?;
+    let gate = std::sync::Arc::clone(ticket.gate());
+    gate.credentials.authorize(&gate, deployment, &mut request).await?;
     let total_deadline = ticket.arrived + deployment.timeouts.total;
     let first_deadline = (Instant::now() + deployment.timeouts.first_byte).min(total_deadline);
     let upstream = std::sync::Arc::clone(&ticket.gate().parts.upstream);

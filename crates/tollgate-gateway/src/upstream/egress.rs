@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, Uri, header};
-use http_body_util::{BodyExt, Empty};
+use http::{HeaderValue, Request, Response, StatusCode, Uri, header};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_rustls::ConfigBuilderExt;
 use hyper_util::rt::TokioIo;
@@ -37,8 +37,55 @@ pub struct Fetched {
     pub body: Bytes,
 }
 
+/// What may be fetched.
+#[derive(Clone, Copy, Debug)]
+struct Rules<'a> {
+    /// From these hosts.
+    hosts: &'a [String],
+    /// Also from addresses that are not public.
+    private: bool,
+    /// At most so much.
+    bytes: usize,
+    /// What says how much.
+    setting: &'static str,
+}
+
+/// The largest token, key set or other document that is no image.
+const DOCUMENT_BYTES: usize = 1 << 20;
+
+/// Asks for a document that the gate needs for itself, such as a token: from the host of `request` and no other, and
+/// without following redirects. `private` allows an address inside, for what is there by its nature.
+pub async fn document(gate: &Gate, request: Request<Bytes>, private: bool) -> Result<Bytes, String> {
+    let uri = request.uri().clone();
+    let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
+    let hosts = [host.to_ascii_lowercase()];
+    let private = private || gate.runtime().snapshot.egress.private_addresses;
+    let rules = Rules { hosts: &hosts, private, bytes: DOCUMENT_BYTES, setting: "a fixed limit" };
+    let exchange = async {
+        let host = allowed_host(rules, &uri)?;
+        let mut response = send(rules, &uri, &host, request).await?;
+        read(rules, &mut response).await
+    };
+    let fetched = match tokio::time::timeout(TIME, exchange).await {
+        Ok(fetched) => fetched,
+        Err(_) => Err(format!("it took longer than {} s", TIME.as_secs())),
+    };
+    let detail = match &fetched {
+        Ok(fetched) => serde_json::json!({ "host": host, "bytes": fetched.body.len() }),
+        Err(why) => serde_json::json!({ "host": host, "refused": why }),
+    };
+    gate.event("egress", None, detail);
+    fetched.map(|fetched| fetched.body)
+}
+
 /// Fetches the image at `url` for the call `call_id`. The reason of a refusal is for the client to read.
-pub async fn image(gate: &Gate, rules: &Egress, url: &str, call_id: CallId) -> Result<Fetched, String> {
+pub async fn image(gate: &Gate, egress: &Egress, url: &str, call_id: CallId) -> Result<Fetched, String> {
+    let rules = Rules {
+        hosts: &egress.image_hosts,
+        private: egress.private_addresses,
+        bytes: egress.image_bytes,
+        setting: "egress.image_bytes",
+    };
     let fetched = match tokio::time::timeout(TIME, fetch(rules, url)).await {
         Ok(fetched) => fetched,
         Err(_) => Err(format!("it took longer than {} s", TIME.as_secs())),
@@ -57,7 +104,7 @@ pub async fn image(gate: &Gate, rules: &Egress, url: &str, call_id: CallId) -> R
     fetched
 }
 
-async fn fetch(rules: &Egress, url: &str) -> Result<Fetched, String> {
+async fn fetch(rules: Rules<'_>, url: &str) -> Result<Fetched, String> {
     let mut uri: Uri = url.parse().map_err(|_| "the address does not parse".to_owned())?;
     for _ in 0..=REDIRECTS {
         let host = allowed_host(rules, &uri)?;
@@ -85,7 +132,7 @@ fn follow(from: &Uri, location: &str) -> Option<Uri> {
 }
 
 /// The host of `uri`, when it may be fetched from.
-fn allowed_host(rules: &Egress, uri: &Uri) -> Result<String, String> {
+fn allowed_host(rules: Rules<'_>, uri: &Uri) -> Result<String, String> {
     if !matches!(uri.scheme_str(), Some("http" | "https")) {
         return Err("only http and https are fetched".to_owned());
     }
@@ -94,26 +141,40 @@ fn allowed_host(rules: &Egress, uri: &Uri) -> Result<String, String> {
         return Err("an address with a user in it is not fetched".to_owned());
     }
     let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
-    let allowed = rules.image_hosts.iter().any(|rule| match rule.strip_prefix("*.") {
+    let allowed = rules.hosts.iter().any(|rule| match rule.strip_prefix("*.") {
         Some(domain) => host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.')),
         None => *rule == host,
     });
     if allowed { Ok(host) } else { Err(format!("the host `{host}` is not in `egress.image_hosts`")) }
 }
 
-async fn get(rules: &Egress, uri: &Uri, host: &str) -> Result<Response<Incoming>, String> {
+async fn get(rules: Rules<'_>, uri: &Uri, host: &str) -> Result<Response<Incoming>, String> {
+    send(rules, uri, host, Request::new(Bytes::new())).await
+}
+
+/// Sends `request` to `host`, to the very address that its name was resolved to.
+async fn send(
+    rules: Rules<'_>,
+    uri: &Uri,
+    host: &str,
+    mut request: Request<Bytes>,
+) -> Result<Response<Incoming>, String> {
     let tls = uri.scheme_str() == Some("https");
     let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
     let address = resolve(rules, host, port).await?;
     let failed = |e: &dyn std::error::Error| format!("it cannot be reached: {}", super::reason(e));
     let stream = TcpStream::connect(address).await.map_err(|e| failed(&e))?;
     let path = uri.path_and_query().map_or("/", |p| p.as_str());
-    let request = Request::get(path)
-        .header(header::HOST, uri.authority().map_or(host, |a| a.as_str()))
-        .header(header::ACCEPT_ENCODING, "identity")
-        .header(header::USER_AGENT, concat!("tollgate/", env!("CARGO_PKG_VERSION")))
-        .body(Empty::<Bytes>::new())
-        .map_err(|e| failed(&e))?;
+    *request.uri_mut() = path.parse().map_err(|e: http::uri::InvalidUri| failed(&e))?;
+    let authority = uri.authority().map_or(host, |a| a.as_str());
+    let headers = request.headers_mut();
+    headers.insert(header::HOST, HeaderValue::from_str(authority).map_err(|e| failed(&e))?);
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.insert(
+        header::USER_AGENT,
+        HeaderValue::from_static(concat!("tollgate/", env!("CARGO_PKG_VERSION"))),
+    );
+    let request = request.map(Full::new);
     if tls {
         let name = ServerName::try_from(host.to_owned()).map_err(|e| failed(&e))?;
         let config = rustls::ClientConfig::builder().try_with_platform_verifier().map_err(|e| failed(&e))?;
@@ -125,7 +186,7 @@ async fn get(rules: &Egress, uri: &Uri, host: &str) -> Result<Response<Incoming>
     }
 }
 
-async fn exchange<I>(io: I, request: Request<Empty<Bytes>>) -> Result<Response<Incoming>, String>
+async fn exchange<I>(io: I, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, String>
 where
     I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
 {
@@ -136,13 +197,13 @@ where
     sender.send_request(request).await.map_err(failed)
 }
 
-async fn resolve(rules: &Egress, host: &str, port: u16) -> Result<SocketAddr, String> {
+async fn resolve(rules: Rules<'_>, host: &str, port: u16) -> Result<SocketAddr, String> {
     let found = tokio::net::lookup_host((host, port))
         .await
         .map_err(|e| format!("`{host}` cannot be resolved: {e}"))?;
     let mut refused = None;
     for address in found {
-        if rules.private_addresses || is_public(address.ip()) {
+        if rules.private || is_public(address.ip()) {
             return Ok(address);
         }
         refused = Some(address.ip());
@@ -153,18 +214,18 @@ async fn resolve(rules: &Egress, host: &str, port: u16) -> Result<SocketAddr, St
     })
 }
 
-async fn read(rules: &Egress, response: &mut Response<Incoming>) -> Result<Fetched, String> {
+async fn read(rules: Rules<'_>, response: &mut Response<Incoming>) -> Result<Fetched, String> {
     if response.status() != StatusCode::OK {
         return Err(format!("the server answered {}", response.status().as_u16()));
     }
     let content_type =
         response.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let content_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let mut body = Gathered::new(rules.image_bytes);
+    let mut body = Gathered::new(rules.bytes);
     while let Some(frame) = response.body_mut().frame().await {
         let frame = frame.map_err(|e| format!("it broke off: {}", super::reason(&e)))?;
         if let Ok(data) = frame.into_data() {
-            let too_large = |_| format!("it is larger than {} bytes (egress.image_bytes)", rules.image_bytes);
+            let too_large = |_| format!("it is larger than {} bytes ({})", rules.bytes, rules.setting);
             body.push(data).map_err(too_large)?;
         }
     }
@@ -201,18 +262,15 @@ fn is_public(ip: IpAddr) -> bool {
 mod tests {
     use super::*;
 
-    fn rules(hosts: &[&str]) -> Egress {
-        Egress {
-            image_hosts: hosts.iter().map(ToString::to_string).collect(),
-            private_addresses: false,
-            image_bytes: 10,
-        }
+    fn rules(hosts: &[String]) -> Rules<'_> {
+        Rules { hosts, private: false, bytes: 10, setting: "a test" }
     }
 
     #[test]
     fn only_hosts_that_are_named() {
-        let rules = rules(&["a.example", "*.b.example"]);
-        let may = |url: &str| allowed_host(&rules, &url.parse().unwrap()).is_ok();
+        let hosts = ["a.example".to_owned(), "*.b.example".to_owned()];
+        let rules = rules(&hosts);
+        let may = |url: &str| allowed_host(rules, &url.parse().unwrap()).is_ok();
         assert!(may("https://a.example/x.png") && may("http://c.b.example/"));
         for url in [
             "https://b.example/",
@@ -261,7 +319,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_that_leads_inside_is_refused() {
-        let error = fetch(&rules(&["localhost"]), "http://localhost:1/x.png").await.unwrap_err();
+        let error = fetch(rules(&["localhost".to_owned()]), "http://localhost:1/x.png").await.unwrap_err();
         assert!(error.contains("not public"), "{error}");
     }
 }

@@ -1,5 +1,6 @@
 //! What carries requests to upstreams, and answers back.
 
+pub mod credentials;
 pub mod egress;
 mod http_client;
 mod in_time;

@@ -1,0 +1,176 @@
+//! Credentials that are more than a key: a token is fetched and kept while it is good, or the request is signed.
+//!
+//! Tokens are fetched through the guarded egress client, each by one call at a time; others wait for it only where
+//! there is none that is still good.
+
+mod aws;
+mod entra;
+mod google;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderValue, header};
+use parking_lot::Mutex;
+use tokio::time::Instant;
+use tollgate_core::config::snapshot::{AwsKeys, AwsSource, Cloud, Deployment, EntraSource};
+use tollgate_core::fault::{Fault, FaultClass};
+use tollgate_core::secret::Secret;
+
+use super::UpstreamRequest;
+use crate::gate::Gate;
+
+/// A token is renewed when it is good for less than this.
+const MARGIN: Duration = Duration::from_mins(5);
+
+/// Credentials come from the configuration; only reloads can make more of them than there are deployments.
+const MOST_KEPT: usize = 1_000;
+
+/// What was fetched.
+#[derive(Clone, Debug)]
+enum Fetched {
+    /// A bearer token (RFC 6750).
+    Token(Secret),
+    /// Temporary AWS keys.
+    Keys(AwsKeys),
+}
+
+#[derive(Clone, Debug)]
+struct Kept {
+    what: Fetched,
+    good_until: Instant,
+}
+
+type Slot = Arc<tokio::sync::Mutex<Option<Kept>>>;
+
+/// The tokens of this gate.
+#[derive(Debug, Default)]
+pub struct Credentials(Mutex<HashMap<Cloud, Slot>>);
+
+impl Credentials {
+    /// Puts the deployment's credential into `request`, where it is more than a key.
+    pub(crate) async fn authorize(
+        &self,
+        gate: &Gate,
+        deployment: &Deployment,
+        request: &mut UpstreamRequest,
+    ) -> Result<(), Fault> {
+        let Some(cloud) = &deployment.cloud else { return Ok(()) };
+        let refused = |why: String| {
+            let message = format!("{}: no credential for the upstream: {why}", deployment.id);
+            Fault::new(FaultClass::UpstreamRefused, message)
+        };
+        match cloud {
+            Cloud::Aws { region, source } => {
+                let keys = match source {
+                    AwsSource::Keys(keys) => keys.clone(),
+                    _ => match self.fetched(gate, cloud).await.map_err(refused)? {
+                        Fetched::Keys(keys) => keys,
+                        Fetched::Token(_) => return Err(refused("a token where keys are needed".to_owned())),
+                    },
+                };
+                aws::sign(&keys, region, gate.parts.clock.now(), request).map_err(refused)
+            }
+            Cloud::Entra(EntraSource::Token(token)) => bearer(token, request).map_err(refused),
+            Cloud::Google(_) | Cloud::Entra(_) => match self.fetched(gate, cloud).await.map_err(refused)? {
+                Fetched::Token(token) => bearer(&token, request).map_err(refused),
+                Fetched::Keys(_) => Err(refused("keys where a token is needed".to_owned())),
+            },
+        }
+    }
+
+    async fn fetched(&self, gate: &Gate, cloud: &Cloud) -> Result<Fetched, String> {
+        let slot = {
+            let mut slots = self.0.lock();
+            if slots.len() >= MOST_KEPT && !slots.contains_key(cloud) {
+                slots.clear();
+            }
+            Arc::clone(slots.entry(cloud.clone()).or_default())
+        };
+        let mut kept = slot.lock().await;
+        let now = Instant::now();
+        if let Some(kept) = kept.as_ref().filter(|kept| kept.good_until > now + MARGIN) {
+            return Ok(kept.what.clone());
+        }
+        match fetch(gate, cloud).await {
+            Ok((what, lifetime)) => {
+                *kept = Some(Kept { what: what.clone(), good_until: now + lifetime });
+                Ok(what)
+            }
+            // The old one is still good: whoever gives out tokens may come back before it is not.
+            Err(why) => match kept.as_ref().filter(|kept| kept.good_until > now) {
+                Some(kept) => {
+                    tracing::warn!(why, "a token cannot be renewed");
+                    Ok(kept.what.clone())
+                }
+                None => Err(why),
+            },
+        }
+    }
+}
+
+/// Fetches a token or keys, and for how long they are good.
+async fn fetch(gate: &Gate, cloud: &Cloud) -> Result<(Fetched, Duration), String> {
+    match cloud {
+        Cloud::Aws { source, .. } => aws::keys(gate, source).await,
+        Cloud::Google(source) => google::token(gate, source).await,
+        Cloud::Entra(source) => entra::token(gate, source).await,
+    }
+}
+
+/// `Authorization: Bearer …` (RFC 6750 §2.1).
+fn bearer(token: &Secret, request: &mut UpstreamRequest) -> Result<(), String> {
+    let value = HeaderValue::from_str(&format!("Bearer {}", token.expose()));
+    let mut value = value.map_err(|_| "the token cannot stand in a header".to_owned())?;
+    value.set_sensitive(true);
+    request.headers.insert(header::AUTHORIZATION, value);
+    Ok(())
+}
+
+/// An answer of a token endpoint (RFC 6749 §5.1).
+fn read_token(body: &[u8]) -> Result<(Fetched, Duration), String> {
+    #[derive(serde::Deserialize)]
+    struct Answer {
+        access_token: String,
+        #[serde(default = "an_hour")]
+        expires_in: u64,
+    }
+    fn an_hour() -> u64 {
+        3600
+    }
+    // The text is not repeated: it holds a token.
+    let answer: Answer =
+        serde_json::from_slice(body).map_err(|_| "the token endpoint's answer holds no token".to_owned())?;
+    Ok((Fetched::Token(Secret::new(answer.access_token)), Duration::from_secs(answer.expires_in)))
+}
+
+/// `pairs` as a form's body (WHATWG URL, `application/x-www-form-urlencoded`).
+fn form(pairs: &[(&str, &str)]) -> String {
+    use std::fmt::Write as _;
+    let mut out = String::new();
+    for (name, value) in pairs {
+        if !out.is_empty() {
+            out.push('&');
+        }
+        out.push_str(name);
+        out.push('=');
+        for byte in value.bytes() {
+            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+                out.push(char::from(byte));
+            } else {
+                let _ = write!(out, "%{byte:02X}");
+            }
+        }
+    }
+    out
+}
+
+/// A form that is posted to `url`.
+fn post(url: &str, pairs: &[(&str, &str)]) -> Result<http::Request<bytes::Bytes>, String> {
+    http::Request::post(url)
+        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .header(header::ACCEPT, "application/json")
+        .body(form(pairs).into())
+        .map_err(|e| e.to_string())
+}
