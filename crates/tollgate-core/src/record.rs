@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::call::CallId;
+use crate::config::file::Strategy;
 use crate::fault::{Blame, Fault, FaultClass};
 use crate::price::Cost;
 use crate::principal::Principal;
@@ -114,6 +115,9 @@ pub struct Closed<'a> {
     pub fault: Option<FaultEntry<'a>>,
     /// Every attempt, in order.
     pub attempts: &'a [AttemptEntry],
+    /// Why the deployments were tried in this order; absent where there was no choice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub route: Option<&'a RouteEntry>,
     /// What was used; absent when nothing was sent upstream.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
@@ -174,6 +178,27 @@ pub struct AttemptEntry {
     pub started_us: u64,
     /// How long until the upstream's answer began, or the attempt failed.
     pub waited_us: u64,
+}
+
+/// How a model's deployments were put in order.
+#[derive(Clone, Debug, Serialize)]
+pub struct RouteEntry {
+    /// The strategy that decided among equals.
+    pub strategy: Strategy,
+    /// Those that could be tried, in the order in which they would be.
+    pub considered: Vec<Considered>,
+    /// Those that could not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<Considered>,
+}
+
+/// A deployment in a routing decision.
+#[derive(Clone, Debug, Serialize)]
+pub struct Considered {
+    /// The deployment.
+    pub deployment: Arc<str>,
+    /// What was known of it then: `weight 3`, `rests for 12000 ms`.
+    pub because: String,
 }
 
 /// Something that is no call.

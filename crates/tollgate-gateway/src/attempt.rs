@@ -25,7 +25,9 @@ impl From<Fault> for Failed {
 
 /// Phase 6: takes the first candidate that has room, and writes the entry without which nothing may be sent.
 pub(crate) fn reserve(tries: &mut Tries, ticket: &mut Ticket) -> Result<Candidate, Fault> {
-    let candidate = tries.first(Instant::now())?;
+    let first = tries.first(Instant::now());
+    ticket.decided(tries.decision());
+    let candidate = first?;
     ticket.attempt(&candidate, None)?;
     Ok(candidate)
 }

@@ -8,18 +8,18 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tollgate_core::call::CallId;
-use tollgate_core::config::snapshot::Deployment;
+use tollgate_core::config::snapshot::{Deployment, ModelRules};
 use tollgate_core::fault::{Fault, FaultClass};
 use tollgate_core::price::Cost;
 use tollgate_core::principal::Principal;
-use tollgate_core::record::{Attempt, AttemptEntry, Closed, Entry, FaultEntry, Opened, Outcome};
+use tollgate_core::record::{Attempt, AttemptEntry, Closed, Entry, FaultEntry, Opened, Outcome, RouteEntry};
 use tollgate_core::usage::{Usage, estimate_tokens};
 use tollgate_llm::formats::Shown;
 
 use crate::charges::Charges;
 use crate::gate::{Gate, Runtime};
 use crate::metrics::{AttemptLabels, CallLabels, DeploymentLabels};
-use crate::route::Candidate;
+use crate::route::{Busy, Candidate};
 
 /// What is learnt about a call on its way.
 pub struct Ticket {
@@ -39,7 +39,10 @@ pub struct Ticket {
     request_bytes: u64,
     prompt_bytes: u64,
     attempts: Vec<AttemptEntry>,
+    route: Option<RouteEntry>,
     candidate: Option<Candidate>,
+    /// Held while the current attempt is in flight.
+    busy: Option<Busy>,
     /// Time spent waiting for upstreams.
     waited: Duration,
     edits: Vec<String>,
@@ -85,7 +88,9 @@ impl Ticket {
             request_bytes: 0,
             prompt_bytes: 0,
             attempts: Vec::new(),
+            route: None,
             candidate: None,
+            busy: None,
             waited: Duration::ZERO,
             edits: Vec::new(),
             charges: Charges::default(),
@@ -123,6 +128,11 @@ impl Ticket {
         self.metric_model = Some(Arc::clone(configured));
     }
 
+    /// Notes why deployments are tried in the order in which they are.
+    pub fn decided(&mut self, route: Option<RouteEntry>) {
+        self.route = route;
+    }
+
     /// Phase 6, its end: the entry without which nothing may be sent. From the second attempt on, the entry for that.
     pub fn attempt(&mut self, candidate: &Candidate, after: Option<FaultClass>) -> Result<(), Fault> {
         let at = self.gate.parts.clock.now();
@@ -156,6 +166,7 @@ impl Ticket {
         self.sent = false;
         self.charged = false;
         self.candidate = Some(candidate.clone());
+        self.busy = Some(Busy::new(&candidate.health));
         let started_us = micros(self.arrived.elapsed());
         self.attempts.push(AttemptEntry {
             deployment: Arc::clone(&candidate.deployment.id),
@@ -207,12 +218,19 @@ impl Ticket {
     /// Counts a failure against the deployment, and says so when it rests from now on.
     fn rest_if_failing(&self, candidate: &Candidate, fault: &Fault) {
         let now = Instant::now();
-        if !candidate.health.failed(fault, &self.runtime.snapshot.routing, now) {
-            return;
+        if candidate.health.failed(fault, self.rules(), now) {
+            self.rests(candidate, fault.class.name(), now);
         }
+    }
+
+    /// The rules of the model that was asked for.
+    fn rules(&self) -> &ModelRules {
+        self.runtime.snapshot.routing.rules_of(self.metric_model.as_deref().unwrap_or_default())
+    }
+
+    fn rests(&self, candidate: &Candidate, fault: &str, now: Instant) {
         let rest = candidate.health.resting(now).map_or(Duration::ZERO, |until| until.duration_since(now));
-        let (deployment, fault, rest_ms) =
-            (&*candidate.deployment.id, fault.class.name(), micros(rest) / 1_000);
+        let (deployment, rest_ms) = (&*candidate.deployment.id, micros(rest) / 1_000);
         tracing::warn!(deployment, fault, rest_ms, "the deployment rests");
         let detail = serde_json::json!({ "deployment": deployment, "fault": fault, "rest_ms": rest_ms });
         self.gate.event("cooldown", Some(self.call_id), detail);
@@ -220,8 +238,13 @@ impl Ticket {
 
     /// Notes that the last attempt was answered whole.
     pub fn attempt_succeeded(&self) {
-        if let Some(candidate) = &self.candidate {
-            self.count_attempt(&candidate.deployment, None);
+        let Some(candidate) = &self.candidate else { return };
+        self.count_attempt(&candidate.deployment, None);
+        let waited =
+            self.attempts.last().map_or(Duration::ZERO, |last| Duration::from_micros(last.waited_us));
+        let now = Instant::now();
+        if candidate.health.answered(waited, self.rules(), now) {
+            self.rests(candidate, "slow", now);
         }
     }
 
@@ -343,6 +366,7 @@ impl Ticket {
             status: self.status,
             fault: fault.map(FaultEntry::from),
             attempts: &self.attempts,
+            route: self.route.as_ref(),
             usage: total.map(|(usage, _)| usage),
             cost: total.map(|(_, cost)| cost),
             edits: &self.edits,

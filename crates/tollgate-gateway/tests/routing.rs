@@ -333,3 +333,115 @@ async fn an_absurd_retry_after_is_only_a_long_one() {
         assert_eq!(gate.closed()["outcome"], "ok");
     }
 }
+
+/// Three deployments of one model, of which only the price and the weight differ.
+fn three(routing: &str) -> TestGate {
+    TestGate::new(&format!(
+        "models:
+  m:
+    - {{ provider: openai_compatible, base_url: 'http://a', price: {{ input_usd_per_mtok: '3', output_usd_per_mtok: '9' }} }}
+    - {{ provider: openai_compatible, base_url: 'http://b', price: {{ input_usd_per_mtok: '1', output_usd_per_mtok: '2' }} }}
+    - {{ provider: openai_compatible, base_url: 'http://e' }}
+routing: {{ {routing} }}
+"
+    ))
+}
+
+const E: &str = "openai_compatible/m@e";
+
+#[tokio::test(start_paused = true)]
+async fn the_cheapest_is_asked_and_the_record_says_why() {
+    let gate = three("strategy: cost");
+    gate.upstream.on(B, error(500, "x"));
+    gate.upstream.on(A, ok());
+    assert_eq!(deployment(&gate.chat("m", "x").await), A, "the next cheapest");
+    let route = &gate.closed()["route"];
+    assert_eq!(route["strategy"], "cost");
+    let considered: Vec<_> =
+        route["considered"].as_array().unwrap().iter().map(|c| c["deployment"].as_str().unwrap()).collect();
+    assert_eq!(considered, [B, A, E]);
+    assert_eq!(route["considered"][2]["because"], "no price");
+    assert!(route["considered"][0]["because"].as_str().unwrap().starts_with("about "), "{route}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_soonest_is_asked_once_all_were_measured() {
+    let gate = three("strategy: latency");
+    let speeds = [(A, 300), (B, 100), (E, 900)];
+    for _ in 0..12 {
+        for (id, millis) in speeds {
+            gate.upstream.clear(id);
+            gate.upstream.on(id, ok().after(Duration::from_millis(millis)));
+        }
+        gate.chat("m", "x").await;
+    }
+    let asked = gate.upstream.asked();
+    let count = |id: &str| asked.iter().filter(|asked| *asked == id).count();
+    assert_eq!(
+        (count(A), count(E), count(B)),
+        (1, 1, 10),
+        "each is measured, then the fastest is kept: {asked:?}"
+    );
+    // What was measured long ago is measured again.
+    tokio::time::advance(Duration::from_mins(2)).await;
+    for (id, _) in speeds {
+        gate.upstream.clear(id);
+        gate.upstream.on(id, ok());
+    }
+    gate.chat("m", "x").await;
+    let closed = gate.journal.of_kind("closed");
+    let last = closed.last().unwrap();
+    assert_eq!(last["route"]["considered"][0]["because"], "not measured of late");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_least_busy_is_asked() {
+    let gate = three("strategy: least_busy");
+    for id in [A, B, E] {
+        gate.upstream.on(id, Reply::Hang);
+        gate.upstream.on(id, ok());
+    }
+    let calls: Vec<_> = (0..3)
+        .map(|_| {
+            let gate = std::sync::Arc::clone(&gate.gate);
+            let request =
+                tollgate_testkit::request("/v1/chat/completions", &tollgate_testkit::chat("m", "x", false));
+            let (head, body) = request.into_parts();
+            tokio::spawn(async move {
+                let body = tollgate_gateway::inbound::ClientBody::Memory(body);
+                let inbound =
+                    tollgate_gateway::inbound::Inbound { head, body, arrived: Instant::now(), peer: None };
+                tollgate_gateway::serve::handle(&gate, inbound).await
+            })
+        })
+        .collect();
+    while gate.upstream.asked().len() < 3 {
+        tokio::task::yield_now().await;
+    }
+    let mut asked = gate.upstream.asked();
+    asked.sort();
+    assert_eq!(asked, [A, B, E], "each has one in flight");
+    for call in &calls {
+        call.abort();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_has_rules_of_its_own() {
+    let gate = TestGate::new(
+        "models:
+  m:
+    - { provider: openai_compatible, base_url: 'http://a', order: 1 }
+    - { provider: openai_compatible, base_url: 'http://b', order: 2 }
+routing: { retries: 0, allowed_fails: 100, models: { m: { allowed_fails: 0 } } }
+",
+    );
+    gate.upstream.on(A, error(500, "x"));
+    gate.upstream.on(B, ok());
+    assert_eq!(gate.chat("m", "x").await.status, 500);
+    assert_eq!(deployment(&gate.chat("m", "x").await), B, "one failure was enough here");
+    let error = std::panic::catch_unwind(|| {
+        TestGate::new("models: { m: [{ provider: openai }] }\nrouting: { models: { n: {} } }\n")
+    });
+    assert!(error.is_err(), "a rule for a model that is not configured");
+}

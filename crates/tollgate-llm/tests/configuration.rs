@@ -187,7 +187,11 @@ fn a_litellm_file_runs_as_it_is() {
     assert!(deployments("talk")[0].unavailable.as_ref().unwrap().contains("audio_speech"));
     assert_eq!(&*deployments("openai/o3")[0].model_for(Some("o3")), "o3");
     assert_eq!(
-        (snapshot.routing.retries, snapshot.routing.allowed_fails, snapshot.routing.cooldown.as_secs()),
+        (
+            snapshot.routing.retries,
+            snapshot.routing.rules.allowed_fails,
+            snapshot.routing.rules.cooldown.as_secs()
+        ),
         (3, 1, 60)
     );
     assert_eq!(snapshot.routing.fallbacks["gpt"], ["claude"]);
@@ -196,7 +200,6 @@ fn a_litellm_file_runs_as_it_is() {
         "general_settings.database_url",
         "litellm_settings.callbacks",
         "router_settings.redis_host",
-        "router_settings.routing_strategy",
         "model_list[gpt].litellm_params.temperature",
     ];
     assert_eq!(loaded.not_acted_on, expected);

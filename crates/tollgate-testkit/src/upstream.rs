@@ -94,6 +94,11 @@ impl Scripted {
         self.replies.lock().entry(deployment.to_owned()).or_default().push_back(reply);
     }
 
+    /// Forgets what `deployment` would answer.
+    pub fn clear(&self, deployment: &str) {
+        self.replies.lock().remove(deployment);
+    }
+
     /// Every request so far.
     pub fn requests(&self) -> Vec<UpstreamRequest> {
         self.requests.lock().clone()

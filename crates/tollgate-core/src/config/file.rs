@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_saphyr::Spanned;
 
 use super::SecretRef;
@@ -186,10 +186,21 @@ pub struct Routing {
     pub backoff_ms: Option<u64>,
     /// The longest pause; an upstream that asks for a longer one is not waited for. Default 10000.
     pub backoff_max_ms: Option<u64>,
+    /// Among deployments of the same `order`: how one is chosen. Default `weighted`.
+    pub strategy: Option<Strategy>,
     /// Failures within a minute after which a deployment rests, default 3.
     pub allowed_fails: Option<u32>,
     /// How long it rests, default 30000; 0 turns cooldown off.
     pub cooldown_ms: Option<u64>,
+    /// Share of failures within a minute, in percent, above which a deployment rests, from ten calls on. Default off.
+    pub error_percent: Option<u8>,
+    /// Average time to the first byte above which a deployment rests, from ten calls on. Default off.
+    pub slow_ms: Option<u64>,
+    /// Ask another deployment as well when the first has not begun to answer for so long; whoever answers first
+    /// counts, and both may be billed. Default off.
+    pub hedge_ms: Option<u64>,
+    /// For single models: what is different there.
+    pub models: BTreeMap<String, ModelRouting>,
     /// After any failure that another model may not have.
     pub fallbacks: Fallbacks,
     /// When the prompt is too long for the model.
@@ -198,6 +209,41 @@ pub struct Routing {
     pub content_policy_fallbacks: Fallbacks,
     /// For models without fallbacks of their own.
     pub default_fallbacks: Vec<String>,
+}
+
+/// How one of several deployments is chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Strategy {
+    /// By chance, according to `weight`.
+    #[default]
+    Weighted,
+    /// The one with the fewest calls in flight, by weight.
+    LeastBusy,
+    /// The one that has used the fewest tokens this minute, by weight.
+    LeastUsed,
+    /// The one that has begun to answer soonest of late.
+    Latency,
+    /// The one with the lowest price.
+    Cost,
+}
+
+/// What is different for one model.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ModelRouting {
+    /// How one of its deployments is chosen.
+    pub strategy: Option<Strategy>,
+    /// Failures within a minute after which a deployment rests.
+    pub allowed_fails: Option<u32>,
+    /// How long it rests.
+    pub cooldown_ms: Option<u64>,
+    /// Share of failures in percent above which it rests.
+    pub error_percent: Option<u8>,
+    /// Average time to the first byte above which it rests.
+    pub slow_ms: Option<u64>,
+    /// When to ask another deployment as well; 0 turns it off.
+    pub hedge_ms: Option<u64>,
 }
 
 /// How long to wait, in milliseconds.

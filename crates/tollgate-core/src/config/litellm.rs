@@ -6,7 +6,9 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer};
 use serde_saphyr::Spanned;
 
-use super::file::{Aws, Azure, Deployment, Fallbacks, File, Google, PriceWritten, Routing, Timeouts};
+use super::file::{
+    Aws, Azure, Deployment, Fallbacks, File, Google, PriceWritten, Routing, Strategy, Timeouts,
+};
 use super::litellm_keys::{NotActedOn, section};
 use super::{ConfigError, Loaded, SecretRef};
 
@@ -247,7 +249,7 @@ pub(super) fn translate(written: Written) -> Result<Loaded, ConfigError> {
     note("general_settings", general.not_acted_on());
     note("litellm_settings", litellm.not_acted_on());
     note("router_settings", router.not_acted_on());
-    if router.routing_strategy.as_ref().is_some_and(|s| s.value != "simple-shuffle") {
+    if router.routing_strategy.as_ref().is_some_and(|s| strategy(&s.value).is_none()) {
         note("router_settings", vec!["routing_strategy"]);
     }
     let mut models: BTreeMap<String, Vec<Deployment>> = BTreeMap::new();
@@ -279,6 +281,7 @@ fn routing(litellm: LitellmSettings, router: RouterSettings) -> Routing {
         retries: router.num_retries.or(litellm.num_retries),
         backoff_ms: router.retry_after.map(|s| s.0),
         backoff_max_ms: None,
+        strategy: router.routing_strategy.as_ref().and_then(|s| strategy(&s.value)),
         allowed_fails: router.allowed_fails.or(litellm.allowed_fails),
         cooldown_ms: if router.disable_cooldowns == Some(true) { Some(0) } else { cooldown },
         fallbacks: fallbacks(router.fallbacks.or(litellm.fallbacks)),
@@ -289,7 +292,20 @@ fn routing(litellm: LitellmSettings, router: RouterSettings) -> Routing {
             router.content_policy_fallbacks.or(litellm.content_policy_fallbacks),
         ),
         default_fallbacks: router.default_fallbacks.or(litellm.default_fallbacks).unwrap_or_default(),
+        ..Routing::default()
     }
+}
+
+/// LiteLLM's names for how one of several deployments is chosen.
+fn strategy(name: &str) -> Option<Strategy> {
+    Some(match name {
+        "simple-shuffle" => Strategy::Weighted,
+        "least-busy" => Strategy::LeastBusy,
+        "usage-based-routing" | "usage-based-routing-v2" => Strategy::LeastUsed,
+        "latency-based-routing" => Strategy::Latency,
+        "cost-based-routing" => Strategy::Cost,
+        _ => return None,
+    })
 }
 
 fn fallbacks(written: Option<LitellmFallbacks>) -> Fallbacks {

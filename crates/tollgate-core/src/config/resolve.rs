@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_saphyr::Spanned;
 
 use super::file::{self, File};
-use super::snapshot::{Egress, GateTimeouts, Limits, Model, Models, Routing, Snapshot, Timeouts};
+use super::snapshot::{Egress, GateTimeouts, Limits, Model, ModelRules, Models, Routing, Snapshot, Timeouts};
 use super::{ConfigError, Loaded, SecretRef};
 use crate::ports::{Catalog, Environment, Providers};
 use crate::secret::Secret;
@@ -166,6 +166,30 @@ fn listen(written: Option<&Spanned<String>>, overrides: &Overrides) -> Result<So
     Ok(address)
 }
 
+fn check_percent(percent: Option<u8>) -> Result<(), ConfigError> {
+    match percent {
+        Some(percent) if !(1..=100).contains(&percent) => {
+            Err(ConfigError::new(format!("`error_percent: {percent}` is no percentage from 1 to 100")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What `own` says, and `shared` for the rest.
+fn rules_of(own: &file::ModelRouting, shared: ModelRules) -> ModelRules {
+    ModelRules {
+        strategy: own.strategy.unwrap_or(shared.strategy),
+        allowed_fails: own.allowed_fails.unwrap_or(shared.allowed_fails),
+        cooldown: own.cooldown_ms.map_or(shared.cooldown, Duration::from_millis),
+        error_percent: own.error_percent.or(shared.error_percent),
+        slow: own.slow_ms.map(Duration::from_millis).or(shared.slow),
+        hedge: match own.hedge_ms {
+            Some(ms) => (ms > 0).then(|| Duration::from_millis(ms)),
+            None => shared.hedge,
+        },
+    }
+}
+
 fn routing(written: &file::Routing, models: &Models) -> Result<Routing, ConfigError> {
     let tables = [&written.fallbacks, &written.context_window_fallbacks, &written.content_policy_fallbacks];
     let named = tables.iter().flat_map(|t| t.iter().flat_map(|(from, to)| std::iter::once(from).chain(to)));
@@ -177,12 +201,30 @@ fn routing(written: &file::Routing, models: &Models) -> Result<Routing, ConfigEr
             .hint_nearest(name, models.names()));
         }
     }
+    for (name, own) in &written.models {
+        if !models.names().any(|known| known == name) {
+            return Err(ConfigError::new(format!(
+                "`routing.models` names the model `{name}`, which is not configured"
+            ))
+            .hint_nearest(name, models.names()));
+        }
+        check_percent(own.error_percent)?;
+    }
+    check_percent(written.error_percent)?;
+    let rules = ModelRules {
+        strategy: written.strategy.unwrap_or_default(),
+        allowed_fails: written.allowed_fails.unwrap_or(3),
+        cooldown: millis(written.cooldown_ms, 30_000),
+        error_percent: written.error_percent,
+        slow: written.slow_ms.map(Duration::from_millis),
+        hedge: written.hedge_ms.filter(|ms| *ms > 0).map(Duration::from_millis),
+    };
     Ok(Routing {
         retries: written.retries.unwrap_or(2),
         backoff: millis(written.backoff_ms, 250),
         backoff_max: millis(written.backoff_max_ms, 10_000),
-        allowed_fails: written.allowed_fails.unwrap_or(3),
-        cooldown: millis(written.cooldown_ms, 30_000),
+        rules,
+        models: written.models.iter().map(|(name, own)| (name.clone(), rules_of(own, rules))).collect(),
         fallbacks: written.fallbacks.clone(),
         context_window_fallbacks: written.context_window_fallbacks.clone(),
         content_policy_fallbacks: written.content_policy_fallbacks.clone(),

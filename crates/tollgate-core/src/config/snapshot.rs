@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
-use super::file::{Fallbacks, TlsFiles};
+use super::file::{Fallbacks, Strategy, TlsFiles};
 use crate::ports::ModelFacts;
 use crate::secret::Secret;
 
@@ -274,10 +274,10 @@ pub struct Routing {
     pub backoff: Duration,
     /// The longest pause.
     pub backoff_max: Duration,
-    /// Failures within a minute after which a deployment rests.
-    pub allowed_fails: u32,
-    /// How long it rests; zero turns cooldown off.
-    pub cooldown: Duration,
+    /// What holds for models without rules of their own.
+    pub rules: ModelRules,
+    /// By model, or pattern, as it is configured.
+    pub models: BTreeMap<String, ModelRules>,
     /// After any failure that another model may not have.
     pub fallbacks: Fallbacks,
     /// When the prompt is too long.
@@ -286,6 +286,30 @@ pub struct Routing {
     pub content_policy_fallbacks: Fallbacks,
     /// For models without fallbacks of their own.
     pub default_fallbacks: Vec<String>,
+}
+
+/// How a model's deployments are chosen, and when one rests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ModelRules {
+    /// How one of several is chosen.
+    pub strategy: Strategy,
+    /// Failures within a minute after which a deployment rests.
+    pub allowed_fails: u32,
+    /// How long it rests; zero turns cooldown off.
+    pub cooldown: Duration,
+    /// Share of failures within a minute, in percent, above which it rests.
+    pub error_percent: Option<u8>,
+    /// Average time to the first byte above which it rests.
+    pub slow: Option<Duration>,
+    /// When to ask another deployment as well.
+    pub hedge: Option<Duration>,
+}
+
+impl Routing {
+    /// The rules of the configured model `name`.
+    pub fn rules_of(&self, name: &str) -> &ModelRules {
+        self.models.get(name).unwrap_or(&self.rules)
+    }
 }
 
 /// How long to wait for an upstream.

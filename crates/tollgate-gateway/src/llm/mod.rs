@@ -12,6 +12,7 @@ pub(crate) mod stage;
 
 use http::Response;
 use tollgate_core::fault::{Fault, FaultClass};
+use tollgate_core::usage::Usage;
 use tollgate_llm::formats::{Address, Surface};
 use tollgate_llm::providers::Operation;
 
@@ -67,7 +68,11 @@ impl Protocol for Llm {
             return Err(models::not_found(snapshot, name));
         };
         let route = Route::plan(snapshot, name, found.clone());
-        let tries = Tries::new(ticket.gate(), &ticket.runtime, route);
+        // A guess, to compare prices by: nobody knows how long an answer will be.
+        const USUAL_ANSWER: u64 = 500;
+        let output_tokens = call.peek.max_output_tokens.map_or(USUAL_ANSWER, |max| max.min(USUAL_ANSWER));
+        let usage = Usage { output_tokens, ..ticket.prompt_only() };
+        let tries = Tries::new(ticket.gate(), &ticket.runtime, route, usage);
         ticket.known_model(&found.model.name);
         Ok(tries)
     }

@@ -4,8 +4,8 @@ mod health;
 mod order;
 mod tries;
 
-pub use health::Health;
-pub use order::in_order;
+pub use health::{Busy, Health};
+pub use order::{By, explain, in_order};
 pub use tries::{Next, Tries};
 
 use std::sync::Arc;

@@ -10,8 +10,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tollgate_core::config::snapshot::Found;
 use tollgate_core::fault::{Fault, FaultClass};
+use tollgate_core::record::{Considered, RouteEntry};
+use tollgate_core::usage::Usage;
 
-use super::{Candidate, Route, in_order, unavailable};
+use super::{By, Candidate, Route, explain, in_order, unavailable};
 use crate::gate::{Gate, Runtime};
 
 /// The candidates of a call that are still to be tried.
@@ -39,6 +41,10 @@ pub struct Tries {
     fallbacks: Option<VecDeque<Found>>,
     /// Attempts of the call so far.
     total: u32,
+    /// What the call is likely to use.
+    usage: Usage,
+    /// Why the model that was asked for is tried in this order.
+    decision: Option<RouteEntry>,
 }
 
 /// What to do after a failure.
@@ -57,8 +63,8 @@ impl std::fmt::Debug for Tries {
 }
 
 impl Tries {
-    /// Everything that `route` allows.
-    pub fn new(gate: &Arc<Gate>, runtime: &Arc<Runtime>, route: Route) -> Self {
+    /// Everything that `route` allows, for a call that is likely to use `usage`.
+    pub fn new(gate: &Arc<Gate>, runtime: &Arc<Runtime>, route: Route, usage: Usage) -> Self {
         Self {
             gate: Arc::clone(gate),
             runtime: Arc::clone(runtime),
@@ -73,6 +79,8 @@ impl Tries {
             not_before: BTreeMap::new(),
             fallbacks: None,
             total: 0,
+            usage,
+            decision: None,
         }
     }
 
@@ -133,12 +141,22 @@ impl Tries {
 
     fn enter(&mut self, found: &Found, now: Instant) {
         let candidates = self.runtime.candidates(found, &*self.gate.parts.catalog);
-        self.group = in_order(candidates, &self.gate.parts.dice, now);
+        let rules = self.runtime.snapshot.routing.rules_of(&found.model.name);
+        let by = By { strategy: rules.strategy, usage: self.usage };
+        self.group = in_order(candidates, &by, &self.gate.parts.dice, now);
+        if self.decision.is_none() && found.model.deployments.len() > 1 {
+            self.decision = Some(decision(found, &self.group, &by, now));
+        }
         self.at = 0;
         self.here = 0;
         self.pauses = 0;
         self.ruled_out.clear();
         self.tried.clear();
+    }
+
+    /// Why the first model that was tried is tried in this order; `None` where there was no choice.
+    pub fn decision(&mut self) -> Option<RouteEntry> {
+        self.decision.take()
     }
 
     /// Another attempt at the model that just failed.
@@ -215,6 +233,14 @@ impl Tries {
         }
         None
     }
+}
+
+fn decision(found: &Found, ordered: &[Candidate], by: &By, now: Instant) -> RouteEntry {
+    let out = found.model.deployments.iter().filter_map(|deployment| {
+        let because = format!("out of service: {}", deployment.unavailable.as_ref()?);
+        Some(Considered { deployment: Arc::clone(&deployment.id), because })
+    });
+    RouteEntry { strategy: by.strategy, considered: explain(ordered, by, now), left_out: out.collect() }
 }
 
 /// Faults that no other upstream can mend.
