@@ -10,8 +10,9 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use tollgate_core::fault::{Fault, FaultClass};
 use tollgate_llm::chat::{Kept, Losses};
-use tollgate_llm::formats::{AnswerFor, ChatClient, ChatUpstream, Surface, Target, find};
+use tollgate_llm::formats::{AnswerFor, ChatClient, ChatUpstream, Shown, Surface, Target, find};
 use tollgate_llm::sse::SseReader;
 
 /// What the upstream of a case is like, told by the case's name.
@@ -142,9 +143,27 @@ fn every_fixture_becomes_what_it_should() {
     assert!(wrong.is_empty(), "{wrong}");
 }
 
+/// The document as plain JSON Schema: `nullable` is OpenAPI's, and the kinds that its `oneOf`s list overlap.
+fn plain(value: &mut Value) {
+    if let Value::Object(members) = value {
+        if let Some(kinds) = members.remove("oneOf") {
+            members.insert("anyOf".into(), kinds);
+        }
+        if members.get("nullable") == Some(&Value::Bool(true))
+            && let Some(kind @ Value::String(_)) = members.get("type").cloned()
+        {
+            members.insert("type".into(), serde_json::json!([kind, "null"]));
+        }
+        members.values_mut().for_each(plain);
+    } else if let Value::Array(values) = value {
+        values.iter_mut().for_each(plain);
+    }
+}
+
 /// The published schema of OpenAI's API, for the type called `name`.
 fn openai_schema(name: &str) -> Option<jsonschema::Validator> {
     let mut document: Value = serde_json::from_str(&shared::read("specs/openai/openapi.json")?).unwrap();
+    plain(&mut document);
     // It forbids null where the real API sends it.
     let choice = &mut document["components"]["schemas"]["CreateChatCompletionStreamResponse"]["properties"]["choices"]
         ["items"];
@@ -197,19 +216,68 @@ fn what_we_write_for_openai_fits_the_published_schema() {
             "messages": [{ "role": "user", "content": prompt }],
             "tools": [{ "type": "function", "function": { "name": "f", "parameters": { "type": "object" } } }] })
         };
-        let played =
-            |stream| tollgate_llm::simulator::play(openai, &body(stream).to_string(), stream, 1).pieces;
-        let bytes = |stream| -> Vec<u8> {
-            played(stream)
-                .into_iter()
-                .flat_map(|p| if let tollgate_llm::simulator::Piece::Send(b) = p { b } else { vec![] })
-                .collect()
-        };
+        let bytes = |stream: bool| played(openai, &body(stream).to_string(), stream);
         check(&response_schema, &serde_json::from_slice(&bytes(false)).unwrap(), &prompt);
         chunks(&String::from_utf8(bytes(true)).unwrap())
             .iter()
             .for_each(|chunk| check(&chunk_schema, chunk, &prompt));
     }
+}
+
+#[test]
+fn what_we_write_for_openai_responses_fits_the_published_schema() {
+    let (Some(request_schema), Some(response_schema), Some(event_schema)) =
+        (openai_schema("CreateResponse"), openai_schema("Response"), openai_schema("ResponseStreamEvent"))
+    else {
+        return;
+    };
+    let events = |stream: &str, what: &dyn std::fmt::Debug| {
+        for (number, event) in chunks(stream).iter().enumerate() {
+            check(&event_schema, event, what);
+            assert_eq!(event["sequence_number"], number, "{what:?}");
+        }
+    };
+    for path in cases().into_iter().filter(|p| p.to_string_lossy().contains("-to-openai_responses")) {
+        let (_, _, kind, _) = parts(&path);
+        let out = std::fs::read_to_string(path.to_string_lossy().replace(".in.", ".out.")).unwrap();
+        match kind.as_str() {
+            "request" => check(&request_schema, &serde_json::from_str::<Value>(&out).unwrap()["body"], &path),
+            "response" => check(&response_schema, &serde_json::from_str(&out).unwrap(), &path),
+            _ => events(&out, &path),
+        }
+    }
+    // The requests that the fixtures begin with fit, too: they are what clients write.
+    for path in cases().into_iter().filter(|p| p.to_string_lossy().contains("/openai_responses-to-")) {
+        let (_, _, kind, case) = parts(&path);
+        if kind == "request" && !["agent", "losses"].contains(&case.as_str()) {
+            let written = std::fs::read_to_string(&path).unwrap();
+            check(&request_schema, &serde_json::from_str(&written).unwrap(), &path);
+        }
+    }
+    // The simulator's own answers, too.
+    let responses = client("openai_responses");
+    for prompt in ["Hello", "please call f"] {
+        let body = serde_json::json!({ "model": "m", "input": prompt,
+            "tools": [{ "type": "function", "name": "f", "parameters": { "type": "object" } }] })
+        .to_string();
+        check(&response_schema, &serde_json::from_slice(&played(responses, &body, false)).unwrap(), &prompt);
+        let streamed = String::from_utf8(played(responses, &body, true)).unwrap();
+        events(&streamed, &prompt);
+        assert!(streamed.contains("event: response.completed"), "{streamed}");
+    }
+    // And so does an error in the middle of a stream.
+    for class in [FaultClass::Cut, FaultClass::RateLimited] {
+        let fault = Fault::new(class, "It broke.");
+        let shown = Shown { fault: &fault, call_id: None, tried: &[] };
+        let told = surface("openai_responses").write_stream_error(&shown, &answer(""));
+        events(&String::from_utf8(told).unwrap(), &class);
+    }
+}
+
+/// What the simulator sends.
+fn played(format: &dyn ChatClient, body: &str, stream: bool) -> Vec<u8> {
+    let sent = |piece| if let tollgate_llm::simulator::Piece::Send(bytes) = piece { bytes } else { vec![] };
+    tollgate_llm::simulator::play(format, body, stream, 1).pieces.into_iter().flat_map(sent).collect()
 }
 
 #[test]

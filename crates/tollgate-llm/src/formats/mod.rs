@@ -7,6 +7,7 @@ mod numbers;
 pub mod openai_chat;
 pub mod openai_embeddings;
 pub mod openai_images;
+pub mod openai_responses;
 mod unstreamed;
 
 pub(crate) use body::{body, note_unknown};
@@ -23,6 +24,7 @@ use crate::{embeddings, rerank};
 /// Every format.
 pub const ALL: &[&dyn Format] = &[
     &openai_chat::OpenAiChat,
+    &openai_responses::OpenAiResponses,
     &anthropic_messages::AnthropicMessages,
     &openai_embeddings::OpenAiEmbeddings,
     &openai_images::OpenAiImages,

@@ -5,10 +5,11 @@ use std::borrow::Cow;
 use tollgate_core::ports::{CredentialKind, ProviderFacts};
 
 use super::{Endpoint, Operation, Provider, bearer};
-use crate::formats::{openai_chat, openai_embeddings, openai_images};
+use crate::formats::{openai_chat, openai_embeddings, openai_images, openai_responses};
 
 /// What it speaks.
-pub(super) const FORMATS: &[&str] = &[openai_chat::NAME, openai_embeddings::NAME, openai_images::NAME];
+pub(super) const FORMATS: &[&str] =
+    &[openai_chat::NAME, openai_responses::NAME, openai_embeddings::NAME, openai_images::NAME];
 
 pub(super) const PROVIDER: Provider = Provider {
     facts: ProviderFacts {
@@ -29,6 +30,7 @@ pub(super) const PROVIDER: Provider = Provider {
 
 pub(super) fn path(endpoint: &Endpoint<'_>) -> Option<Cow<'static, str>> {
     Some(match endpoint.operation {
+        Operation::Chat if endpoint.format == openai_responses::NAME => "/responses".into(),
         Operation::Chat => "/chat/completions".into(),
         Operation::Embed => "/embeddings".into(),
         Operation::Rerank => "/rerank".into(),
@@ -36,4 +38,19 @@ pub(super) fn path(endpoint: &Endpoint<'_>) -> Option<Cow<'static, str>> {
         Operation::EditImages => "/images/edits".into(),
         Operation::CountTokens => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_format_has_its_own_path() {
+        let path = |format| {
+            let (operation, base_url) = (Operation::Chat, "https://api.openai.com/v1");
+            path(&Endpoint { operation, format, model: "m", stream: true, base_url, api_version: None })
+        };
+        assert_eq!(path(openai_chat::NAME).as_deref(), Some("/chat/completions"));
+        assert_eq!(path(openai_responses::NAME).as_deref(), Some("/responses"));
+    }
 }

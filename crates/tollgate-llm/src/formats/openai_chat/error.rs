@@ -70,17 +70,20 @@ fn from_written(status: u16, error: WrittenError) -> UpstreamError {
 }
 
 pub(crate) fn write(shown: &Shown<'_>) -> Vec<u8> {
+    json!({ "error": object(shown) }).to_string().into_bytes()
+}
+
+/// What `error` holds.
+pub(crate) fn object(shown: &Shown<'_>) -> Value {
     let upstream = shown.upstream_in(DIALECT);
     let (kind, code) = kind_and_code(shown.fault.class);
-    json!({ "error": {
+    json!({
         "message": shown.message(),
         "type": upstream.and_then(|u| u.kind.as_deref()).unwrap_or(kind),
         "param": upstream.and_then(|u| u.param.as_deref()).or(shown.fault.param.as_deref()),
         "code": upstream.and_then(|u| u.code.as_deref()).or(code),
         "tollgate": shown.facts(),
-    }})
-    .to_string()
-    .into_bytes()
+    })
 }
 
 fn kind_and_code(class: FaultClass) -> (&'static str, Option<&'static str>) {
