@@ -7,7 +7,7 @@ use tollgate_core::principal::{ActorKind, Principal};
 use crate::inbound::Inbound;
 
 /// Headers that SDKs put a key into, besides `Authorization: Bearer`.
-const KEY_HEADERS: [&str; 2] = ["x-api-key", "api-key"];
+const KEY_HEADERS: [&str; 3] = ["x-api-key", "api-key", "x-goog-api-key"];
 
 /// The principal behind a request's credential, or why it is refused.
 pub(crate) fn principal(snapshot: &Snapshot, inbound: &Inbound) -> Result<Principal, Fault> {
@@ -19,8 +19,12 @@ pub(crate) fn principal(snapshot: &Snapshot, inbound: &Inbound) -> Result<Princi
         let (scheme, token) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     });
-    let mut presented =
-        bearer.into_iter().chain(KEY_HEADERS.iter().filter_map(|name| inbound.header(name))).peekable();
+    let in_query = key_in_query(inbound.head.uri.query());
+    let mut presented = bearer
+        .into_iter()
+        .chain(KEY_HEADERS.iter().filter_map(|name| inbound.header(name)))
+        .chain(in_query.as_deref())
+        .peekable();
     if presented.peek().is_none() {
         return Err(Fault::new(
             FaultClass::Unauthenticated,
@@ -33,6 +37,12 @@ pub(crate) fn principal(snapshot: &Snapshot, inbound: &Inbound) -> Result<Princi
     } else {
         Err(Fault::new(FaultClass::Unauthenticated, "the key is not known to this gate"))
     }
+}
+
+/// `?key=…`, as Google's older clients send it. The address is neither logged nor recorded.
+fn key_in_query(query: Option<&str>) -> Option<String> {
+    let key = query?.split('&').find_map(|pair| pair.strip_prefix("key="))?;
+    Some(crate::serve::decoded(key))
 }
 
 /// Promise 5: without a master key only programs on this machine are served, and no web page that a browser on

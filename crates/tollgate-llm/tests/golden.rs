@@ -11,14 +11,14 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tollgate_core::fault::{Fault, FaultClass};
-use tollgate_llm::chat::{Kept, Losses};
+use tollgate_llm::chat::{Event, Kept, Losses};
 use tollgate_llm::formats::{AnswerFor, ChatClient, ChatUpstream, Shown, Surface, Target, find};
 use tollgate_llm::sse::SseReader;
 
 /// What the upstream of a case is like, told by the case's name.
 fn target(case: &str) -> Target {
     Target {
-        model: "upstream-model".into(),
+        model: if case.ends_with("-2-5") { "gemini-2.5-flash" } else { "upstream-model" }.into(),
         stream_usage: true,
         max_output_tokens: Some(8192),
         native_schema: case.ends_with("-native"),
@@ -80,10 +80,17 @@ fn stream(from: &dyn ChatUpstream, to: &dyn ChatClient, answer: &AnswerFor, text
     events.push(text.as_bytes());
     let (mut reader, mut writer) = (from.stream_reader(), to.stream_writer(answer));
     let mut out = Vec::new();
+    let mut open = false;
     while let Some(event) = events.next_event().unwrap().or_else(|| events.finish()) {
         for event in reader.read(&event).unwrap() {
+            open |= matches!(event, Event::Stop(_));
+            open &= event != Event::Done;
             writer.write(event, &mut out);
         }
+    }
+    // Not every format marks the end of a stream that has stopped.
+    if open {
+        writer.write(Event::Done, &mut out);
     }
     String::from_utf8(out).unwrap()
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::header;
 use tollgate_core::fault::{Fault, FaultClass};
-use tollgate_llm::formats::{Address, Peek};
+use tollgate_llm::formats::Peek;
 use tollgate_llm::json::without_base64;
 use tollgate_llm::providers::Operation;
 
@@ -23,8 +23,6 @@ pub struct Call {
     pub form: Option<Form>,
     /// What was read of it.
     pub peek: Peek,
-    /// What was read of the address.
-    model_in_address: Option<String>,
     /// The body with its images fetched, once an attempt has needed that.
     pub inlined: tokio::sync::OnceCell<Option<String>>,
 }
@@ -34,20 +32,10 @@ impl Call {
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap_or_default()
     }
-
-    /// What the address says.
-    pub fn address(&self) -> Address<'_> {
-        Address { model: self.model_in_address.as_deref(), stream: self.peek.stream, array: self.peek.array }
-    }
 }
 
 /// Reads the request.
-pub(super) async fn parse(
-    llm: &Llm,
-    address: &Address<'_>,
-    inbound: Inbound,
-    ticket: &mut Ticket,
-) -> Result<Call, Fault> {
+pub(super) async fn parse(llm: &Llm, inbound: Inbound, ticket: &mut Ticket) -> Result<Call, Fault> {
     let boundary = check_encoding(llm, &inbound)?;
     let content_type = inbound.header(header::CONTENT_TYPE.as_str()).unwrap_or_default().to_owned();
     let Inbound { head, body, .. } = inbound;
@@ -63,7 +51,7 @@ pub(super) async fn parse(
         }
         None => json_text(&body)?,
     };
-    let peek = llm.surface.peek(text, address).map_err(|error| body_fault(&error))?;
+    let peek = llm.surface.peek(text, &llm.address.facts()).map_err(|error| body_fault(&error))?;
     // A name goes into headers and records: bounded, whatever the configuration.
     const LONGEST_NAME: usize = 512;
     if peek.model.len() > LONGEST_NAME {
@@ -77,8 +65,7 @@ pub(super) async fn parse(
     if llm.operation == Operation::CountTokens {
         ticket.free();
     }
-    let model_in_address = address.model.map(str::to_owned);
-    Ok(Call { head, body, form, peek, model_in_address, inlined: tokio::sync::OnceCell::new() })
+    Ok(Call { head, body, form, peek, inlined: tokio::sync::OnceCell::new() })
 }
 
 /// The bytes of a request that an estimate of its tokens counts: pictures and documents are not billed by the

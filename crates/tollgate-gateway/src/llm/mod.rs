@@ -27,12 +27,31 @@ pub use answer::Answer;
 pub use call::Call;
 
 /// A surface: what clients speak at a path.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Llm {
     /// The format that clients speak.
     pub surface: &'static dyn Surface,
     /// What the path does.
     pub operation: Operation,
+    /// What else the address says.
+    pub address: InAddress,
+}
+
+/// What a request's address says, in formats that put it there.
+#[derive(Clone, Debug, Default)]
+pub struct InAddress {
+    /// The model.
+    pub model: Option<String>,
+    /// Whether the answer is streamed.
+    pub stream: bool,
+    /// Whether the stream is one JSON array.
+    pub array: bool,
+}
+
+impl InAddress {
+    fn facts(&self) -> Address<'_> {
+        Address { model: self.model.as_deref(), stream: self.stream, array: self.array }
+    }
 }
 
 impl std::fmt::Debug for Llm {
@@ -50,7 +69,7 @@ impl Protocol for Llm {
     }
 
     async fn parse(&self, inbound: Inbound, ticket: &mut Ticket) -> Result<Call, Fault> {
-        call::parse(self, &Address::default(), inbound, ticket).await
+        call::parse(self, inbound, ticket).await
     }
 
     fn head<'a>(&self, call: &'a Call) -> &'a http::request::Parts {

@@ -9,6 +9,7 @@ use tollgate_core::config::snapshot::{Model, Snapshot};
 use tollgate_core::fault::{Fault, FaultClass};
 use tollgate_llm::formats::Surface;
 use tollgate_llm::formats::anthropic_messages::AnthropicMessages;
+use tollgate_llm::formats::gemini::Gemini;
 use tollgate_llm::formats::openai_chat::OpenAiChat;
 
 use crate::answer::AnswerBody;
@@ -17,47 +18,99 @@ use crate::inbound::Inbound;
 use crate::pipeline::refuse_stranger;
 use crate::{identify, reject};
 
-/// `GET /v1/models` and `GET /v1/models/{id}`, in the format of whoever asks: both APIs have the same path.
+/// Whose list it is: the three APIs have it at the same path.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Dialect {
+    OpenAi,
+    Anthropic,
+    Google,
+}
+
+impl Dialect {
+    fn of(inbound: &Inbound) -> Self {
+        let headers = &inbound.head.headers;
+        let key_in_query =
+            || inbound.head.uri.query().is_some_and(|q| q.split('&').any(|pair| pair.starts_with("key=")));
+        if headers.contains_key("anthropic-version") {
+            Self::Anthropic
+        } else if headers.contains_key("x-goog-api-key")
+            || headers.contains_key("x-goog-api-client")
+            || inbound.head.uri.path().starts_with("/v1beta/")
+            || key_in_query()
+        {
+            Self::Google
+        } else {
+            Self::OpenAi
+        }
+    }
+
+    fn surface(self) -> &'static dyn Surface {
+        match self {
+            Self::OpenAi => &OpenAiChat,
+            Self::Anthropic => &AnthropicMessages,
+            Self::Google => &Gemini,
+        }
+    }
+
+    fn list(self, snapshot: &Snapshot) -> Value {
+        let models: Vec<Value> = snapshot.models.iter().map(|model| self.model(&model.name, model)).collect();
+        let id = |model: Option<&Value>| model.map(|m| m["id"].clone());
+        match self {
+            Self::OpenAi => json!({ "object": "list", "data": models }),
+            Self::Anthropic => json!({
+                "first_id": id(models.first()), "last_id": id(models.last()), "has_more": false, "data": models,
+            }),
+            Self::Google => json!({ "models": models }),
+        }
+    }
+
+    /// `created` is required by two of the formats; a gate does not know when a model was made.
+    fn model(self, id: &str, model: &Model) -> Value {
+        let first = model.deployments.first();
+        match self {
+            Self::OpenAi => {
+                let owner = first.map_or("tollgate", |deployment| deployment.provider);
+                json!({ "id": id, "object": "model", "created": 0, "owned_by": owner })
+            }
+            Self::Anthropic => {
+                json!({ "type": "model", "id": id, "display_name": id, "created_at": "1970-01-01T00:00:00Z" })
+            }
+            Self::Google => {
+                let facts = first.map(|deployment| &deployment.facts);
+                json!({
+                    "name": format!("models/{id}"),
+                    "displayName": id,
+                    "inputTokenLimit": facts.and_then(|facts| facts.max_input_tokens),
+                    "outputTokenLimit": facts.and_then(|facts| facts.max_output_tokens),
+                    "supportedGenerationMethods": ["generateContent", "countTokens"],
+                })
+            }
+        }
+    }
+}
+
+/// What whoever asks for something that is no call speaks, as far as that can be told.
+pub fn surface(inbound: &Inbound) -> &'static dyn Surface {
+    Dialect::of(inbound).surface()
+}
+
+/// `GET /v1/models` and `GET /v1/models/{id}`, in the format of whoever asks.
 pub fn answer(gate: &Arc<Gate>, inbound: &Inbound, id: Option<&str>) -> Response<AnswerBody> {
-    let anthropic = inbound.head.headers.contains_key("anthropic-version");
-    let format: &dyn Surface = if anthropic { &AnthropicMessages } else { &OpenAiChat };
+    let dialect = Dialect::of(inbound);
     let snapshot = &gate.runtime().snapshot;
     if let Err(fault) = identify::principal(snapshot, inbound) {
-        return refuse_stranger(gate, &fault, format);
+        return refuse_stranger(gate, &fault, dialect.surface());
     }
     let body = match id {
-        None if anthropic => page(snapshot.models.iter().map(|m| anthropic_model(&m.name)).collect()),
-        None => {
-            json!({ "object": "list", "data": snapshot.models.iter().map(|m| openai_model(&m.name, m)).collect::<Value>() })
-        }
+        None => dialect.list(snapshot),
         Some(id) => match snapshot.models.find(id) {
-            None => return not_listed(snapshot, id, format),
-            Some(_) if anthropic => anthropic_model(id),
-            Some(found) => openai_model(id, &found.model),
+            None => return reject::stranger(&not_found(snapshot, id), dialect.surface()),
+            Some(found) => dialect.model(id, &found.model),
         },
     };
     let mut response = Response::new(AnswerBody::whole(body.to_string()));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
-}
-
-fn not_listed(snapshot: &Snapshot, id: &str, format: &dyn Surface) -> Response<AnswerBody> {
-    reject::stranger(&not_found(snapshot, id), format)
-}
-
-/// `created` is required by the format; a gate does not know when a model was made.
-fn openai_model(id: &str, model: &Model) -> Value {
-    let owner = model.deployments.first().map_or("tollgate", |deployment| deployment.provider);
-    json!({ "id": id, "object": "model", "created": 0, "owned_by": owner })
-}
-
-fn anthropic_model(id: &str) -> Value {
-    json!({ "type": "model", "id": id, "display_name": id, "created_at": "1970-01-01T00:00:00Z" })
-}
-
-fn page(models: Vec<Value>) -> Value {
-    let id = |model: Option<&Value>| model.map(|m| m["id"].clone());
-    json!({ "first_id": id(models.first()), "last_id": id(models.last()), "has_more": false, "data": models })
 }
 
 /// There is no such model; the nearest names are given.

@@ -58,14 +58,15 @@ pub(super) async fn prepare(
         ..AnswerFor::default()
     };
     match crossing {
-        Crossing::Same(surface) => edited(surface, call, inlined.as_deref(), &target, answer),
-        crossing => translated(crossing, text, &target, answer, (format, ticket)),
+        Crossing::Same(surface) => edited(surface, llm, call, inlined.as_deref(), &target, answer),
+        crossing => translated(crossing, text, call.peek.stream, &target, answer, (format, ticket)),
     }
 }
 
 /// The request with the edits that an upstream of the same format needs.
 fn edited(
     surface: &'static dyn Surface,
+    llm: &Llm,
     call: &Call,
     inlined: Option<&str>,
     target: &Target,
@@ -78,7 +79,7 @@ fn edited(
     let text = inlined.unwrap_or_else(|| call.text());
     let found = match inlined {
         None => call.peek.found.clone(),
-        Some(text) => surface.peek(text, &call.address()).map_err(|e| body_fault(&e))?.found,
+        Some(text) => surface.peek(text, &llm.address.facts()).map_err(|e| body_fault(&e))?.found,
     };
     let same = surface.same_format(text, found, target).map_err(|e| body_fault(&e))?;
     let body = match (same.edits.is_empty(), inlined) {
@@ -109,6 +110,7 @@ async fn inlined<'a>(
 fn translated(
     crossing: Crossing,
     text: &str,
+    stream: bool,
     target: &Target,
     answer: AnswerFor,
     (format, ticket): (&dyn Format, &mut Ticket),
@@ -119,7 +121,9 @@ fn translated(
         Crossing::Same(_) => text.as_bytes().to_vec(),
         Crossing::Chat(client, upstream) => {
             losses = Losses::new(client.spelling());
-            let request = client.read_request(text, &mut losses).map_err(wrong)?;
+            let mut request = client.read_request(text, &mut losses).map_err(wrong)?;
+            // Not every format says in the body whether the answer is streamed.
+            request.stream = stream;
             let (body, schema_tool) = upstream.write_request(&request, target, &mut losses).map_err(wrong)?;
             answer.schema_tool = schema_tool;
             answer.stream_usage = request.stream_usage;

@@ -1,12 +1,14 @@
 //! Serving: from a listening socket to the nine phases.
 
 mod accept;
+mod google;
 mod io;
 mod routes;
 mod status;
 mod tls;
 
 pub use accept::serve;
+pub(crate) use routes::decoded;
 pub use routes::handle;
 pub use tls::acceptor;
 pub use tokio_rustls::TlsAcceptor;

@@ -11,36 +11,41 @@ use tollgate_llm::formats::anthropic_messages::AnthropicMessages;
 use tollgate_llm::formats::openai_chat::OpenAiChat;
 use tollgate_llm::formats::openai_embeddings::OpenAiEmbeddings;
 use tollgate_llm::formats::openai_images::OpenAiImages;
+use tollgate_llm::formats::openai_responses::OpenAiResponses;
 use tollgate_llm::providers::Operation;
 
-use super::status;
+use super::{google, status};
 use crate::answer::AnswerBody;
 use crate::gate::Gate;
 use crate::inbound::Inbound;
-use crate::llm::{Llm, models};
+use crate::llm::{InAddress, Llm, models};
 use crate::pipeline;
 
 /// Paths of calls, without the version that some SDKs put before them.
-const CALLS: &[(&str, Llm)] = &[
-    ("/chat/completions", Llm { surface: &OpenAiChat, operation: Operation::Chat }),
-    ("/messages", Llm { surface: &AnthropicMessages, operation: Operation::Chat }),
-    ("/messages/count_tokens", Llm { surface: &AnthropicMessages, operation: Operation::CountTokens }),
-    ("/embeddings", Llm { surface: &OpenAiEmbeddings, operation: Operation::Embed }),
-    ("/images/generations", Llm { surface: &OpenAiImages, operation: Operation::MakeImages }),
-    ("/images/edits", Llm { surface: &OpenAiImages, operation: Operation::EditImages }),
+const CALLS: &[(&str, &dyn Surface, Operation)] = &[
+    ("/chat/completions", &OpenAiChat, Operation::Chat),
+    ("/responses", &OpenAiResponses, Operation::Chat),
+    ("/messages", &AnthropicMessages, Operation::Chat),
+    ("/messages/count_tokens", &AnthropicMessages, Operation::CountTokens),
+    ("/embeddings", &OpenAiEmbeddings, Operation::Embed),
+    ("/images/generations", &OpenAiImages, Operation::MakeImages),
+    ("/images/edits", &OpenAiImages, Operation::EditImages),
 ];
+
+/// Versions that SDKs put before a path.
+const VERSIONS: [&str; 2] = ["/v1", "/v1beta"];
 
 /// Answers one request.
 pub async fn handle(gate: &Arc<Gate>, inbound: Inbound) -> Response<AnswerBody> {
     let path = inbound.head.uri.path().to_owned();
-    let bare = path.strip_prefix("/v1").filter(|rest| rest.starts_with('/')).unwrap_or(&path);
-    if let Some((_, llm)) = CALLS.iter().find(|(known, _)| *known == bare) {
+    let bare = bare(&path);
+    let reading = inbound.head.method == Method::GET || inbound.head.method == Method::HEAD;
+    if let Some(llm) = call_at(bare, inbound.head.uri.query()) {
         if inbound.head.method != Method::POST {
             return wrong_method(gate, "POST", llm.surface);
         }
-        return call(gate, llm, inbound).await;
+        return call(gate, &llm, inbound).await;
     }
-    let reading = inbound.head.method == Method::GET || inbound.head.method == Method::HEAD;
     let model = bare.strip_prefix("/models").map(|rest| rest.strip_prefix('/').unwrap_or(rest));
     match (bare, model) {
         ("/models", _) if reading => models::answer(gate, &inbound, None),
@@ -50,9 +55,26 @@ pub async fn handle(gate: &Arc<Gate>, inbound: Inbound) -> Response<AnswerBody> 
         _ if reading => {
             status::answer(gate, &inbound, &path).unwrap_or_else(|| no_such_path(gate, &inbound, &path))
         }
-        ("/models", _) => wrong_method(gate, "GET", &OpenAiChat),
+        ("/models", _) => wrong_method(gate, "GET", models::surface(&inbound)),
         _ => no_such_path(gate, &inbound, &path),
     }
+}
+
+/// The path without its version.
+fn bare(path: &str) -> &str {
+    let rest =
+        VERSIONS.iter().find_map(|version| path.strip_prefix(version).filter(|rest| rest.starts_with('/')));
+    rest.unwrap_or(path)
+}
+
+/// The call that a path stands for.
+fn call_at(bare: &str, query: Option<&str>) -> Option<Llm> {
+    let known = CALLS.iter().find(|(known, ..)| *known == bare);
+    let (surface, operation, address) = match known {
+        Some((_, surface, operation)) => (*surface, *operation, InAddress::default()),
+        None => google::call_at(bare, query)?,
+    };
+    Some(Llm { surface, operation, address })
 }
 
 /// Runs a call. A panic is a defect of the gate: the ticket records it, and the client is told.
@@ -69,28 +91,28 @@ async fn call(gate: &Arc<Gate>, llm: &Llm, inbound: Inbound) -> Response<AnswerB
     }
 }
 
-fn wrong_method(gate: &Gate, allowed: &'static str, format: &dyn Surface) -> Response<AnswerBody> {
+fn wrong_method(gate: &Gate, allowed: &'static str, surface: &dyn Surface) -> Response<AnswerBody> {
     let fault = Fault::new(FaultClass::MethodNotAllowed, format!("this path takes {allowed}"));
-    let mut response = pipeline::refuse_stranger(gate, &fault, format);
+    let mut response = pipeline::refuse_stranger(gate, &fault, surface);
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
     response
 }
 
 fn no_such_path(gate: &Gate, inbound: &Inbound, path: &str) -> Response<AnswerBody> {
-    let anthropic = inbound.head.headers.contains_key("anthropic-version");
-    let format: &dyn Surface = if anthropic { &AnthropicMessages } else { &OpenAiChat };
+    let surface = models::surface(inbound);
     let shown: String = path.chars().take(100).collect();
-    let known: Vec<&str> = CALLS.iter().map(|(path, _)| *path).chain(["/models"]).collect();
+    let known: Vec<&str> =
+        CALLS.iter().map(|(path, ..)| *path).chain(["/models", "/models/MODEL:generateContent"]).collect();
     let message = format!(
         "there is nothing at {} {shown}; calls go to {} (with or without /v1)",
         inbound.head.method,
         known.join(", ")
     );
-    pipeline::refuse_stranger(gate, &Fault::new(FaultClass::RouteNotFound, message), format)
+    pipeline::refuse_stranger(gate, &Fault::new(FaultClass::RouteNotFound, message), surface)
 }
 
 /// `text` with its percent-encoded bytes (RFC 3986 §2.1) decoded: SDKs encode the slash in a model's name.
-fn decoded(text: &str) -> String {
+pub(crate) fn decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, tail)) = rest.split_first() {

@@ -30,6 +30,12 @@ impl Sealed {
         Self::unwrap(data).unwrap_or_else(|| Self::by(format, data))
     }
 
+    /// Whether seals that were wrapped for a client may stand in `body`: those of other formats must not go on to an
+    /// upstream as they are.
+    pub fn may_be_in(body: &str) -> bool {
+        memchr::memmem::find(body.as_bytes(), WRAPPED.as_bytes()).is_some()
+    }
+
     fn unwrap(data: &str) -> Option<Self> {
         data.starts_with(WRAPPED).then_some(())?;
         let plain = String::from_utf8(STANDARD.decode(data).ok()?).ok()?;

@@ -3,6 +3,7 @@
 pub mod anthropic_messages;
 mod body;
 mod content;
+pub mod gemini;
 mod numbers;
 pub mod openai_chat;
 pub mod openai_embeddings;
@@ -26,6 +27,7 @@ pub const ALL: &[&dyn Format] = &[
     &openai_chat::OpenAiChat,
     &openai_responses::OpenAiResponses,
     &anthropic_messages::AnthropicMessages,
+    &gemini::Gemini,
     &openai_embeddings::OpenAiEmbeddings,
     &openai_images::OpenAiImages,
 ];
@@ -415,18 +417,22 @@ pub fn classify(error: &UpstreamError) -> FaultClass {
         413 => FaultClass::TooLarge,
         429 => FaultClass::RateLimited,
         503 | 529 => FaultClass::Overloaded,
+        // Google answers so to a key that it does not know, and where it does not serve.
+        400 if code == "API_KEY_INVALID" || kind == "FAILED_PRECONDITION" => FaultClass::UpstreamRefused,
         400 | 405..=499 => match bad_request(code, &error.message.to_lowercase()) {
             Some(class) => class,
             None => FaultClass::Invalid,
         },
         // An error inside a stream has no status.
         0 => match (kind, code) {
-            ("overloaded_error", _) => FaultClass::Overloaded,
-            ("rate_limit_error", _) | (_, "rate_limit_exceeded") => FaultClass::RateLimited,
-            ("invalid_request_error", _) => {
+            ("overloaded_error" | "UNAVAILABLE", _) => FaultClass::Overloaded,
+            ("rate_limit_error" | "RESOURCE_EXHAUSTED", _) | (_, "rate_limit_exceeded") => {
+                FaultClass::RateLimited
+            }
+            ("invalid_request_error" | "INVALID_ARGUMENT", _) => {
                 bad_request(code, &error.message.to_lowercase()).unwrap_or(FaultClass::Invalid)
             }
-            ("timeout_error", _) => FaultClass::Timeout,
+            ("timeout_error" | "DEADLINE_EXCEEDED", _) => FaultClass::Timeout,
             _ => FaultClass::UpstreamFailed,
         },
         500..=599 => FaultClass::UpstreamFailed,
@@ -435,7 +441,7 @@ pub fn classify(error: &UpstreamError) -> FaultClass {
 }
 
 fn bad_request(code: &str, message: &str) -> Option<FaultClass> {
-    const CONTEXT: [&str; 7] = [
+    const CONTEXT: [&str; 8] = [
         "maximum context length",
         "prompt is too long",
         "context window",
@@ -443,6 +449,7 @@ fn bad_request(code: &str, message: &str) -> Option<FaultClass> {
         "exceed context limit",
         "too many tokens",
         "input is too long",
+        "exceeds the maximum number of tokens",
     ];
     if code == "context_length_exceeded" || CONTEXT.iter().any(|text| message.contains(text)) {
         return Some(FaultClass::ContextWindow);

@@ -4,6 +4,7 @@
 mod anthropic;
 mod azure;
 mod compatible;
+mod gemini;
 mod openai;
 mod simulator;
 
@@ -16,21 +17,18 @@ use tollgate_core::secret::Secret;
 use crate::formats::{Format, Surface};
 
 /// Every provider that has a file of its own.
-const OWN: &[&Provider] =
-    &[&openai::PROVIDER, &anthropic::PROVIDER, &azure::PROVIDER, &azure::FOUNDRY, &simulator::PROVIDER];
+const OWN: &[&Provider] = &[
+    &openai::PROVIDER,
+    &anthropic::PROVIDER,
+    &gemini::PROVIDER,
+    &azure::PROVIDER,
+    &azure::FOUNDRY,
+    &simulator::PROVIDER,
+];
 
 /// Providers that LiteLLM files name and that this version cannot speak to.
-const PLANNED: &[&str] = &[
-    "bedrock",
-    "cohere",
-    "cohere_chat",
-    "databricks",
-    "gemini",
-    "replicate",
-    "sagemaker",
-    "vertex_ai",
-    "watsonx",
-];
+const PLANNED: &[&str] =
+    &["bedrock", "cohere", "cohere_chat", "databricks", "replicate", "sagemaker", "vertex_ai", "watsonx"];
 
 /// Every provider.
 pub fn all() -> impl Iterator<Item = &'static Provider> {

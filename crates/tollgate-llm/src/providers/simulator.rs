@@ -7,7 +7,7 @@ use tollgate_core::ports::{CredentialKind, ProviderFacts};
 use tollgate_core::secret::Secret;
 
 use super::{Endpoint, Operation, Provider};
-use crate::formats::{anthropic_messages, openai_chat, openai_responses};
+use crate::formats::{anthropic_messages, gemini, openai_chat, openai_responses};
 
 pub(super) const PROVIDER: Provider = Provider {
     facts: ProviderFacts {
@@ -17,7 +17,7 @@ pub(super) const PROVIDER: Provider = Provider {
         key_variables: &[],
         credential: CredentialKind::Key,
         key_optional: true,
-        formats: &[openai_chat::NAME, openai_responses::NAME, anthropic_messages::NAME],
+        formats: &[openai_chat::NAME, openai_responses::NAME, anthropic_messages::NAME, gemini::NAME],
     },
     path,
     headers,
