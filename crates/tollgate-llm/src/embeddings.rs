@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use tollgate_core::usage::Usage;
 
 use crate::chat::Text;
+use crate::json::BodyError;
 
 /// A request for embeddings.
 #[derive(Debug, Default)]
@@ -31,6 +32,55 @@ pub enum Input<'a> {
     Text(Text<'a>),
     /// Tokens of the model's own vocabulary.
     Tokens(Vec<u64>),
+}
+
+impl<'a> Request<'a> {
+    /// Its texts, for formats that take nothing else: tokens of one model's vocabulary mean nothing to another.
+    pub fn texts(&self) -> Result<Vec<&Text<'a>>, BodyError> {
+        let texts = self.inputs.iter().map(|input| match input {
+            Input::Text(text) => Ok(text),
+            Input::Tokens(_) => Err(BodyError::shape("input", "holds tokens; the upstream takes only texts")),
+        });
+        texts.collect()
+    }
+}
+
+/// What vectors are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To be found.
+    Document,
+    /// To find documents.
+    Query,
+    /// To sort texts into known classes.
+    Classification,
+    /// To find out which texts belong together.
+    Clustering,
+    /// To tell how much texts mean the same.
+    Similarity,
+    /// To find documents that answer a question.
+    QuestionAnswering,
+    /// To find documents that prove or refute a claim.
+    FactVerification,
+    /// To find code.
+    CodeQuery,
+}
+
+impl Purpose {
+    /// The purpose called `name`: in Cohere's words, in Google's, or in those of servers with just two.
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name.to_ascii_lowercase().as_str() {
+            "search_document" | "retrieval_document" | "document" | "passage" => Self::Document,
+            "search_query" | "retrieval_query" | "query" => Self::Query,
+            "classification" => Self::Classification,
+            "clustering" => Self::Clustering,
+            "semantic_similarity" => Self::Similarity,
+            "question_answering" => Self::QuestionAnswering,
+            "fact_verification" => Self::FactVerification,
+            "code_retrieval_query" => Self::CodeQuery,
+            _ => return None,
+        })
+    }
 }
 
 /// The vectors.

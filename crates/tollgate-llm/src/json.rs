@@ -120,6 +120,11 @@ impl<'a> Members<'a> {
         self.found
     }
 
+    /// How many members the object has, those that nobody asked for included.
+    pub fn count(&self) -> usize {
+        self.found.count
+    }
+
     /// The text of the member `name`, when it is there.
     pub fn get(&self, name: &str) -> Option<&'a str> {
         let (_, span) = self.found.spans.iter().find(|(found, _)| *found == name)?;

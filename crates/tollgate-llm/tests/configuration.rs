@@ -59,7 +59,7 @@ fn mistakes_are_named_with_line_snippet_and_the_nearest_name() {
             "models:\n  m:\n    - { provider: opnai }\n",
             "tollgate.yaml:3:19: unknown provider `opnai`\n  3 |     - { provider: opnai }\n  did you mean `openai`?",
         ),
-        ("models:\n  m:\n    - { provider: cohere }\n", "unknown provider `cohere`"),
+        ("models:\n  m:\n    - { provider: replicate }\n", "unknown provider `replicate`"),
         ("models: {}\n", "no models are configured"),
         ("models: { m: [] }\n", "has no deployments"),
         ("models: { m: [{ provider: openai_compatible }] }\n", "needs a `base_url`"),

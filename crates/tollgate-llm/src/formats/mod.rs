@@ -2,8 +2,12 @@
 
 pub mod anthropic_messages;
 mod body;
+pub mod cohere_chat;
+pub mod cohere_embeddings;
+pub mod cohere_rerank;
 mod content;
 pub mod gemini;
+pub mod gemini_embeddings;
 mod numbers;
 pub mod openai_chat;
 pub mod openai_embeddings;
@@ -28,7 +32,12 @@ pub const ALL: &[&dyn Format] = &[
     &openai_responses::OpenAiResponses,
     &anthropic_messages::AnthropicMessages,
     &gemini::Gemini,
+    &cohere_chat::CohereChat,
     &openai_embeddings::OpenAiEmbeddings,
+    &cohere_embeddings::CohereEmbeddings,
+    &gemini_embeddings::GeminiEmbeddings,
+    &cohere_rerank::V1,
+    &cohere_rerank::V2,
     &openai_images::OpenAiImages,
 ];
 

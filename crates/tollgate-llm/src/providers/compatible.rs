@@ -6,12 +6,15 @@ use tollgate_core::ports::{CredentialKind, ProviderFacts};
 use tollgate_core::secret::Secret;
 
 use super::{Provider, bearer, openai};
-use crate::formats::{openai_chat, openai_embeddings, openai_images};
+use crate::formats::{cohere_rerank, openai_chat, openai_embeddings, openai_images};
 
 const CHAT: &[&str] = &[openai_chat::NAME];
 const CHAT_EMBEDDINGS: &[&str] = &[openai_chat::NAME, openai_embeddings::NAME];
 const CHAT_IMAGES: &[&str] = &[openai_chat::NAME, openai_images::NAME];
-const ALL_KINDS: &[&str] = &[openai_chat::NAME, openai_embeddings::NAME, openai_images::NAME];
+const CHAT_EMBEDDINGS_RERANK: &[&str] = &[openai_chat::NAME, openai_embeddings::NAME, cohere_rerank::NAME];
+const CHAT_EMBEDDINGS_IMAGES: &[&str] = &[openai_chat::NAME, openai_embeddings::NAME, openai_images::NAME];
+const ALL_KINDS: &[&str] =
+    &[openai_chat::NAME, openai_embeddings::NAME, openai_images::NAME, cohere_rerank::NAME];
 
 /// A service with a key. It understands `max_completion_tokens` unless [`legacy`] says otherwise.
 const fn hosted(
@@ -77,6 +80,11 @@ fn bearer_headers(headers: &mut HeaderMap, key: Option<&Secret>) {
     bearer(headers, key);
 }
 
+/// It does not rerank, or not as Cohere does.
+const fn without_rerank(provider: Provider) -> Provider {
+    Provider { facts: ProviderFacts { formats: CHAT_EMBEDDINGS_IMAGES, ..provider.facts }, ..provider }
+}
+
 /// Ollama's address is written without the version.
 fn with_version(url: &str) -> &str {
     url.strip_suffix("/v1").unwrap_or(url)
@@ -88,7 +96,7 @@ fn ollama_path(endpoint: &super::Endpoint<'_>) -> Option<std::borrow::Cow<'stati
 
 const fn ollama(name: &'static str) -> Provider {
     let server = own_server(name, Some("http://127.0.0.1:11434"), &["OLLAMA_API_BASE"], &["OLLAMA_API_KEY"]);
-    Provider { path: ollama_path, normalise_base_url: with_version, ..server }
+    Provider { path: ollama_path, normalise_base_url: with_version, ..without_rerank(server) }
 }
 
 /// The rows. Names are the prefixes that LiteLLM files use.
@@ -96,18 +104,18 @@ pub(super) const ROWS: &[Provider] = &[
     own_server("openai_compatible", None, &[], &[]),
     own_server("hosted_vllm", None, &["HOSTED_VLLM_API_BASE"], &["HOSTED_VLLM_API_KEY"]),
     own_server("vllm", None, &["VLLM_API_BASE"], &["VLLM_API_KEY"]),
-    own_server(
+    without_rerank(own_server(
         "lm_studio",
         Some("http://127.0.0.1:1234/v1"),
         &["LM_STUDIO_API_BASE"],
         &["LM_STUDIO_API_KEY"],
-    ),
-    own_server(
+    )),
+    without_rerank(own_server(
         "llamafile",
         Some("http://127.0.0.1:8080/v1"),
         &["LLAMAFILE_API_BASE"],
         &["LLAMAFILE_API_KEY"],
-    ),
+    )),
     own_server(
         "xinference",
         Some("http://127.0.0.1:9997/v1"),
@@ -153,9 +161,14 @@ pub(super) const ROWS: &[Provider] = &[
         &["HF_TOKEN", "HUGGINGFACE_API_KEY"],
         CHAT,
     )),
-    legacy(hosted("deepinfra", "https://api.deepinfra.com/v1/openai", &["DEEPINFRA_API_KEY"], ALL_KINDS)),
+    legacy(hosted(
+        "deepinfra",
+        "https://api.deepinfra.com/v1/openai",
+        &["DEEPINFRA_API_KEY"],
+        CHAT_EMBEDDINGS_IMAGES,
+    )),
     legacy(hosted("sambanova", "https://api.sambanova.ai/v1", &["SAMBANOVA_API_KEY"], CHAT_EMBEDDINGS)),
-    legacy(hosted("nebius", "https://api.studio.nebius.ai/v1", &["NEBIUS_API_KEY"], ALL_KINDS)),
+    legacy(hosted("nebius", "https://api.studio.nebius.ai/v1", &["NEBIUS_API_KEY"], CHAT_EMBEDDINGS_IMAGES)),
     legacy(hosted("novita", "https://api.novita.ai/v3/openai", &["NOVITA_API_KEY"], CHAT_EMBEDDINGS)),
     legacy(hosted("moonshot", "https://api.moonshot.ai/v1", &["MOONSHOT_API_KEY"], CHAT)),
     legacy(hosted(
@@ -179,7 +192,7 @@ pub(super) const ROWS: &[Provider] = &[
         "vercel_ai_gateway",
         "https://ai-gateway.vercel.sh/v1",
         &["VERCEL_AI_GATEWAY_API_KEY"],
-        CHAT_EMBEDDINGS,
+        CHAT_EMBEDDINGS_RERANK,
     ),
     hosted("github", "https://models.github.ai/inference", &["GITHUB_API_KEY"], CHAT_EMBEDDINGS),
     legacy(hosted("ai21", "https://api.ai21.com/studio/v1", &["AI21_API_KEY"], CHAT)),

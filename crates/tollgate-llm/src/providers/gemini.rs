@@ -7,7 +7,7 @@ use tollgate_core::ports::{CredentialKind, ProviderFacts};
 use tollgate_core::secret::Secret;
 
 use super::{Endpoint, Operation, Provider, encoded, put_secret};
-use crate::formats::gemini;
+use crate::formats::{gemini, gemini_embeddings};
 
 pub(super) const PROVIDER: Provider = Provider {
     facts: ProviderFacts {
@@ -17,7 +17,7 @@ pub(super) const PROVIDER: Provider = Provider {
         key_variables: &["GEMINI_API_KEY", "GOOGLE_API_KEY"],
         credential: CredentialKind::Key,
         key_optional: false,
-        formats: &[gemini::NAME],
+        formats: &[gemini::NAME, gemini_embeddings::NAME],
     },
     path,
     headers,
@@ -33,6 +33,7 @@ fn path(endpoint: &Endpoint<'_>) -> Option<Cow<'static, str>> {
         (Operation::CountTokens, _) => "countTokens",
         (Operation::Chat, true) => "streamGenerateContent?alt=sse",
         (Operation::Chat, false) => "generateContent",
+        (Operation::Embed, _) => "batchEmbedContents",
         _ => return None,
     };
     let model = endpoint.model.strip_prefix("models/").unwrap_or(endpoint.model);
@@ -74,6 +75,10 @@ mod tests {
         is(
             path(Operation::Chat, "models/gemini-3-pro", true),
             "/v1beta/models/gemini-3-pro:streamGenerateContent?alt=sse",
+        );
+        is(
+            path(Operation::Embed, "gemini-embedding-001", false),
+            "/v1beta/models/gemini-embedding-001:batchEmbedContents",
         );
         is(path(Operation::CountTokens, "tunedModels/mine", true), "/v1beta/tunedModels/mine:countTokens");
         is(

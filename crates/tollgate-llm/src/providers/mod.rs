@@ -3,6 +3,7 @@
 
 mod anthropic;
 mod azure;
+mod cohere;
 mod compatible;
 mod gemini;
 mod openai;
@@ -21,14 +22,15 @@ const OWN: &[&Provider] = &[
     &openai::PROVIDER,
     &anthropic::PROVIDER,
     &gemini::PROVIDER,
+    &cohere::PROVIDER,
+    &cohere::CHAT,
     &azure::PROVIDER,
     &azure::FOUNDRY,
     &simulator::PROVIDER,
 ];
 
 /// Providers that LiteLLM files name and that this version cannot speak to.
-const PLANNED: &[&str] =
-    &["bedrock", "cohere", "cohere_chat", "databricks", "replicate", "sagemaker", "vertex_ai", "watsonx"];
+const PLANNED: &[&str] = &["bedrock", "databricks", "replicate", "sagemaker", "vertex_ai", "watsonx"];
 
 /// Every provider.
 pub fn all() -> impl Iterator<Item = &'static Provider> {
