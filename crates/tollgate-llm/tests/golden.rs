@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tollgate_core::fault::{Fault, FaultClass};
-use tollgate_llm::chat::{Event, Kept, Losses};
-use tollgate_llm::formats::{AnswerFor, ChatClient, ChatUpstream, Shown, Surface, Target, find};
+use tollgate_llm::chat::{Event, Kept, Losses, Text};
+use tollgate_llm::formats::{AnswerFor, ChatClient, ChatUpstream, Kind, Shown, Surface, Target, find};
 use tollgate_llm::sse::SseReader;
 
 /// What the upstream of a case is like, told by the case's name.
@@ -31,6 +31,7 @@ fn answer(case: &str) -> AnswerFor {
         created: 1_700_000_000,
         stream_usage: true,
         schema_tool: case == "schema-tool",
+        base64: case.starts_with("base64"),
         ..AnswerFor::default()
     }
 }
@@ -50,12 +51,9 @@ fn upstream(name: &str) -> &'static dyn ChatUpstream {
     find(name).unwrap().chat_upstream().unwrap()
 }
 
-/// A translated request, and below it what was lost.
-fn request(from: &dyn ChatClient, to: &dyn ChatUpstream, case: &str, text: &str) -> String {
-    let mut losses = Losses::new(from.spelling());
-    let read = from.read_request(text, &mut losses).unwrap();
-    let (body, schema_tool) = to.write_request(&read, &target(case), &mut losses).unwrap();
-    let body: Value = serde_json::from_slice(&body).unwrap();
+/// A request, and below it what was lost.
+fn lost(body: &[u8], schema_tool: bool, losses: &Losses) -> String {
+    let body: Value = serde_json::from_slice(body).unwrap();
     let losses: Vec<String> = losses
         .iter()
         .map(|l| {
@@ -70,9 +68,53 @@ fn request(from: &dyn ChatClient, to: &dyn ChatUpstream, case: &str, text: &str)
     pretty(&serde_json::json!({ "body": body, "losses": losses, "schema_tool": schema_tool }))
 }
 
-fn response(from: &dyn ChatUpstream, to: &dyn ChatClient, case: &str, text: &str) -> String {
-    let read = from.read_response(text.as_bytes()).unwrap();
-    pretty(&serde_json::from_slice(&to.write_response(&read, &answer(case))).unwrap())
+/// A translated request.
+fn request(from: &str, to: &str, case: &str, text: &str) -> String {
+    let (from, to, target) = (surface(from), find(to).unwrap(), target(case));
+    let mut losses = Losses::default();
+    match from.kind() {
+        Kind::Chat => {
+            let from = from.chat_client().unwrap();
+            losses = Losses::new(from.spelling());
+            let read = from.read_request(text, &mut losses).unwrap();
+            let to = to.chat_upstream().unwrap();
+            let (body, schema_tool) = to.write_request(&read, &target, &mut losses).unwrap();
+            lost(&body, schema_tool, &losses)
+        }
+        Kind::Embeddings => {
+            let read = from.embeddings_client().unwrap().read_request(text, &mut losses).unwrap();
+            let to = to.embeddings_upstream().unwrap();
+            lost(&to.write_request(&read, &target, &mut losses).unwrap(), false, &losses)
+        }
+        Kind::Rerank => {
+            let read = from.rerank_client().unwrap().read_request(text, &mut losses).unwrap();
+            lost(&to.rerank_upstream().unwrap().write_request(&read, &target, &mut losses), false, &losses)
+        }
+        Kind::Images => panic!("pictures are not translated"),
+    }
+}
+
+/// A translated answer. One that repeats documents repeats these.
+fn response(from: &str, to: &str, case: &str, text: &str) -> String {
+    let (from, to, answer) = (find(from).unwrap(), surface(to), answer(case));
+    let documents = [Text::new("the first"), Text::new("the second")];
+    let body = match to.kind() {
+        Kind::Chat => {
+            let read = from.chat_upstream().unwrap().read_response(text.as_bytes()).unwrap();
+            to.chat_client().unwrap().write_response(&read, &answer)
+        }
+        Kind::Embeddings => {
+            let read = from.embeddings_upstream().unwrap().read_response(text.as_bytes()).unwrap();
+            to.embeddings_client().unwrap().write_response(&read, &answer)
+        }
+        Kind::Rerank => {
+            let read = from.rerank_upstream().unwrap().read_response(text.as_bytes()).unwrap();
+            let documents = case.starts_with("documents").then_some(&documents[..]);
+            to.rerank_client().unwrap().write_response(&read, documents)
+        }
+        Kind::Images => panic!("pictures are not translated"),
+    };
+    pretty(&serde_json::from_slice(&body).unwrap())
 }
 
 fn stream(from: &dyn ChatUpstream, to: &dyn ChatClient, answer: &AnswerFor, text: &str) -> String {
@@ -135,8 +177,8 @@ fn every_fixture_becomes_what_it_should() {
         let (from, to, kind, case) = parts(&path);
         let text = std::fs::read_to_string(&path).unwrap();
         let got = match kind.as_str() {
-            "request" => request(client(&from), upstream(&to), &case, &text),
-            "response" => response(upstream(&from), client(&to), &case, &text),
+            "request" => request(&from, &to, &case, &text),
+            "response" => response(&from, &to, &case, &text),
             "stream" => stream(upstream(&from), client(&to), &answer(&case), &text),
             other => panic!("{other}"),
         };
