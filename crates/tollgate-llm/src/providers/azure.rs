@@ -8,6 +8,7 @@ use tollgate_core::ports::{CredentialKind, ProviderFacts};
 use tollgate_core::secret::Secret;
 
 use super::{Endpoint, Provider, encoded, openai, put_secret};
+use crate::formats::{openai_chat, openai_embeddings};
 
 pub(super) const PROVIDER: Provider = Provider {
     facts: ProviderFacts {
@@ -32,6 +33,7 @@ pub(super) const FOUNDRY: Provider = Provider {
         name: "azure_ai",
         base_url_variables: &["AZURE_AI_API_BASE"],
         key_variables: &["AZURE_AI_API_KEY"],
+        formats: &[openai_chat::NAME, openai_embeddings::NAME],
         ..PROVIDER.facts
     },
     path: openai::path,
