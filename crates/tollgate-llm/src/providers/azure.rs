@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName};
 use tollgate_core::ports::{CredentialKind, ProviderFacts};
 use tollgate_core::secret::Secret;
 
-use super::{Endpoint, Provider, encoded, openai, put_secret};
+use super::{Endpoint, Provider, Tried, encoded, openai, put_secret};
 use crate::formats::{openai_chat, openai_embeddings};
 
 pub(super) const PROVIDER: Provider = Provider {
@@ -25,6 +25,7 @@ pub(super) const PROVIDER: Provider = Provider {
     normalise_base_url: |url| url.strip_suffix("/openai").unwrap_or(url),
     legacy_max_tokens: false,
     built_in: false,
+    tried: Tried::Mock,
 };
 
 /// Models of other makers on Azure, at an address that speaks as OpenAI does.
@@ -39,6 +40,7 @@ pub(super) const FOUNDRY: Provider = Provider {
     path: openai::path,
     normalise_base_url: |url| url,
     legacy_max_tokens: true,
+    tried: Tried::Row,
     ..PROVIDER
 };
 
