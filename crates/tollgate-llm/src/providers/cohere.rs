@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use tollgate_core::ports::{CredentialKind, ProviderFacts};
 
-use super::{Endpoint, Operation, Provider, bearer};
+use super::{Endpoint, Operation, Provider, Tried, bearer};
 use crate::formats::{cohere_chat, cohere_embeddings, cohere_rerank};
 
 pub(super) const PROVIDER: Provider = Provider {
@@ -22,6 +22,7 @@ pub(super) const PROVIDER: Provider = Provider {
     normalise_base_url,
     legacy_max_tokens: false,
     built_in: false,
+    tried: Tried::Script,
 };
 
 /// The same under the name that LiteLLM files have for its chats.

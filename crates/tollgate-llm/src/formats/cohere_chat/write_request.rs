@@ -132,7 +132,7 @@ fn note_limits(request: &Request<'_>, losses: &mut Losses) {
         losses.approximate(Feature::Seed, "is not negative here; its magnitude is sent");
     }
     if request.logprobs.is_some_and(|likely| likely > 0) {
-        losses.approximate(Feature::Logprobs, "the upstream tells no other tokens that were likely");
+        losses.lose(Feature::Logprobs, "the upstream tells no other tokens that were likely");
     }
     if request.parallel_tools == Some(false) && !request.tools.is_empty() {
         losses.lose(Feature::ParallelTools, "the upstream may always call several at once");
