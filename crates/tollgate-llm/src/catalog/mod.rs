@@ -30,9 +30,15 @@ struct Line {
     price: Option<Price>,
 }
 
+/// Two names of one provider, each with a part of its models.
+const TWINS: [(&str, &str); 2] = [("cohere", "cohere_chat"), ("cohere_chat", "cohere")];
+
 impl Catalog for BuiltIn {
     fn facts(&self, provider: &str, model: &str) -> Option<ModelFacts> {
-        let line: Line = serde_json::from_str(find(MODELS, &format!("{provider}/{model}"))?).ok()?;
+        let listed = |provider: &str| find(MODELS, &format!("{provider}/{model}"));
+        let other = TWINS.iter().find(|(name, _)| *name == provider).map(|(_, other)| *other);
+        let line = listed(provider).or_else(|| other.and_then(listed))?;
+        let line: Line = serde_json::from_str(line).ok()?;
         Some(ModelFacts {
             max_input_tokens: line.max_input_tokens,
             max_output_tokens: line.max_output_tokens,
@@ -87,5 +93,14 @@ mod tests {
         let rates = facts.price.unwrap().rates;
         assert_eq!((rates.input, rates.output), (2_500_000, 10_000_000));
         assert_eq!(facts.max_output_tokens, Some(16384));
+    }
+
+    #[test]
+    fn a_provider_with_two_names_has_all_of_its_models_under_both() {
+        for provider in ["cohere", "cohere_chat"] {
+            for model in ["command-a-03-2025", "embed-v4.0", "rerank-v3.5"] {
+                assert!(BuiltIn.facts(provider, model).is_some_and(|facts| facts.price.is_some()), "{model}");
+            }
+        }
     }
 }
