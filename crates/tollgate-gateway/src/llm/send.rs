@@ -9,7 +9,7 @@ use tollgate_core::config::snapshot::{Deployment, Timeouts};
 use tollgate_core::fault::{Fault, FaultClass};
 use tollgate_core::usage::{Usage, UsageSource, estimate_tokens};
 use tollgate_llm::chat::Losses;
-use tollgate_llm::formats::{Format, classify};
+use tollgate_llm::formats::{Format, RerankClient, classify};
 use tollgate_llm::providers::{Endpoint, Operation};
 
 use super::crossing::Crossing;
@@ -179,7 +179,8 @@ impl Exchange<'_> {
         let stage = match self.prepared.crossing {
             Crossing::Same(surface) => Stage::same(surface.watcher(answer)),
             Crossing::Chat(client, upstream) => {
-                Stage::translated(upstream.stream_reader(), client.stream_writer(answer))
+                let model = &self.candidate.upstream_model;
+                Stage::translated(upstream.stream_reader(), client.stream_writer(answer), model)
             }
             Crossing::Embeddings(..) | Crossing::Rerank(..) => {
                 let fault = Fault::new(FaultClass::Unsupported, "answers of this kind are not streamed");
@@ -236,35 +237,57 @@ impl Exchange<'_> {
         };
         let text = std::str::from_utf8(&body).map_err(|_| garbage("it is not UTF-8"))?;
         let headers = self.kept_headers(&response.headers);
+        let (body, usage) = self.read(llm, call, &body, text, ticket).map_err(|why| garbage(&why))?;
+        Ok(Answer::Whole { headers, body, usage, source: None })
+    }
+
+    /// The answer in the client's format, and what it used; why where it is none.
+    fn read(
+        &self,
+        llm: &Llm,
+        call: &Call,
+        body: &Bytes,
+        text: &str,
+        ticket: &Ticket,
+    ) -> Result<(Bytes, Option<Usage>), String> {
         let answer = &self.prepared.answer;
-        match self.prepared.crossing {
+        // Not every upstream says which model answers.
+        let model = |told: &mut String| {
+            if told.is_empty() {
+                told.push_str(&self.candidate.upstream_model);
+            }
+        };
+        Ok(match self.prepared.crossing {
             Crossing::Same(surface) => {
-                let usage = surface.response_usage(text).map_err(|why| garbage(&why))?;
+                let usage = surface.response_usage(text)?;
+                let guess = || match (llm.operation, surface.rerank_client()) {
+                    (Operation::Rerank, Some(client)) => rerank_estimate(client, call, ticket),
+                    _ => estimate(ticket, text.len()),
+                };
                 let billed = llm.operation != Operation::CountTokens;
-                let usage = billed.then(|| usage.unwrap_or_else(|| estimate(ticket, text.len())));
-                Ok(Answer::Whole { headers, body, usage, source: None })
+                (body.clone(), billed.then(|| usage.unwrap_or_else(guess)))
             }
             Crossing::Chat(client, upstream) => {
-                let read = upstream.read_response(&body).map_err(|why| garbage(&why))?;
+                let mut read = upstream.read_response(body)?;
+                model(&mut read.model);
                 let usage = read.usage.unwrap_or_else(|| estimate(ticket, text.len()));
-                let body = client.write_response(&read, answer);
-                Ok(Answer::Whole { headers, body: body.into(), usage: Some(usage), source: None })
+                (client.write_response(&read, answer).into(), Some(usage))
             }
             Crossing::Embeddings(client, upstream) => {
-                let read = upstream.read_response(&body).map_err(|why| garbage(&why))?;
-                let usage = read.usage.unwrap_or_else(|| ticket.prompt_only());
-                let body = client.write_response(&read, answer);
-                Ok(Answer::Whole { headers, body: body.into(), usage: Some(usage), source: None })
+                let mut read = upstream.read_response(body)?;
+                model(&mut read.model);
+                // The client's format has no word for "not counted", and a zero would be wrong.
+                let usage = *read.usage.get_or_insert_with(|| ticket.prompt_only());
+                (client.write_response(&read, answer).into(), Some(usage))
             }
             Crossing::Rerank(client, upstream) => {
-                let read = upstream.read_response(&body).map_err(|why| garbage(&why))?;
-                let usage = read.usage.unwrap_or_else(|| ticket.prompt_only());
+                let read = upstream.read_response(body)?;
+                let usage = read.usage.unwrap_or_else(|| rerank_estimate(client, call, ticket));
                 let request = client.read_request(call.text(), &mut Losses::default());
                 let documents = request.ok().filter(|_| answer.documents).map(|request| request.documents);
-                let body = client.write_response(&read, documents.as_deref());
-                Ok(Answer::Whole { headers, body: body.into(), usage: Some(usage), source: None })
+                (client.write_response(&read, documents.as_deref()).into(), Some(usage))
             }
-        }
+        })
     }
 
     /// HTML from a proxy in between, or a stream where none was asked for, is no answer.
@@ -285,6 +308,15 @@ impl Exchange<'_> {
         let kept = upstream.iter().filter(|(name, _)| surface.response_headers(name.as_str()));
         kept.map(|(name, value)| (name.clone(), value.clone())).collect()
     }
+}
+
+/// What a reranking used whose answer does not say so: a search for every hundred documents, as Cohere counts, and
+/// the tokens of the request. The model's price says which of them is billed.
+fn rerank_estimate(client: &dyn RerankClient, call: &Call, ticket: &Ticket) -> Usage {
+    const DOCUMENTS: usize = 100;
+    let request = client.read_request(call.text(), &mut Losses::default());
+    let searches = request.map_or(1, |request| request.documents.len().div_ceil(DOCUMENTS));
+    Usage { searches: searches as u64, ..ticket.prompt_only() }
 }
 
 fn estimate(ticket: &Ticket, answer_bytes: usize) -> Usage {

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use http::{HeaderValue, Method, Response, header};
 use tollgate_core::fault::{Fault, FaultClass};
-use tollgate_llm::formats::Surface;
 use tollgate_llm::formats::anthropic_messages::AnthropicMessages;
 use tollgate_llm::formats::openai_chat::OpenAiChat;
 use tollgate_llm::formats::openai_embeddings::OpenAiEmbeddings;
 use tollgate_llm::formats::openai_images::OpenAiImages;
 use tollgate_llm::formats::openai_responses::OpenAiResponses;
+use tollgate_llm::formats::{Surface, cohere_rerank};
 use tollgate_llm::providers::Operation;
 
 use super::{google, status};
@@ -30,6 +30,9 @@ const CALLS: &[(&str, &dyn Surface, Operation)] = &[
     ("/embeddings", &OpenAiEmbeddings, Operation::Embed),
     ("/images/generations", &OpenAiImages, Operation::MakeImages),
     ("/images/edits", &OpenAiImages, Operation::EditImages),
+    ("/rerank", &cohere_rerank::V1, Operation::Rerank),
+    // Cohere's versions differ in what they can say.
+    ("/v2/rerank", &cohere_rerank::V2, Operation::Rerank),
 ];
 
 /// Versions that SDKs put before a path.
