@@ -10,8 +10,7 @@ use crate::chat::Citation;
 pub(super) struct Written {
     start: Option<u64>,
     end: Option<u64>,
-    #[serde(default)]
-    sources: Vec<Source>,
+    sources: Option<Vec<Source>>,
     /// Which part of the content it is about.
     content_index: Option<usize>,
     #[serde(rename = "type")]
@@ -33,7 +32,7 @@ impl Written {
     /// Those of its sources that have an address. Plans and thoughts have no citations elsewhere.
     pub(super) fn addressed(&self) -> impl Iterator<Item = Citation> {
         let of_text = self.kind.as_deref().is_none_or(|kind| kind == "TEXT_CONTENT");
-        let sources = self.sources.iter().filter(move |_| of_text);
+        let sources = self.sources.iter().flatten().filter(move |_| of_text);
         sources.filter_map(|source| {
             let facts = source.document.as_ref().or(source.tool_output.as_ref())?;
             let text = |name: &str| facts.get(name).and_then(Value::as_str).map(str::to_owned);

@@ -104,7 +104,9 @@ impl Surface for CohereRerank {
     }
 
     fn response_headers(&self, name: &str) -> bool {
-        name.starts_with("x-ratelimit-") || name.starts_with("x-endpoint-monthly-call-limit")
+        ["x-ratelimit-", "x-trial-endpoint-call-", "x-endpoint-monthly-"]
+            .iter()
+            .any(|known| name.starts_with(known))
     }
 
     fn rerank_client(&'static self) -> Option<&'static dyn RerankClient> {
