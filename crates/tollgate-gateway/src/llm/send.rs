@@ -19,9 +19,9 @@ use super::{Answer, Call, Llm};
 use crate::attempt::Failed;
 use crate::explain::{explained, timed_out};
 use crate::gathered::Gathered;
+use crate::leg::Leg;
 use crate::relay::Stream;
 use crate::route::Candidate;
-use crate::settle::Ticket;
 use crate::upstream::{SendError, UpstreamBody, UpstreamResponse};
 
 /// The largest error body that is read.
@@ -32,7 +32,7 @@ pub(super) async fn send(
     llm: &Llm,
     call: &Call,
     candidate: &Candidate,
-    ticket: &mut Ticket,
+    ticket: &mut Leg,
 ) -> Result<Answer, Failed> {
     let deployment = &candidate.deployment;
     let provider = tollgate_llm::providers::find(deployment.provider)
@@ -59,7 +59,10 @@ pub(super) async fn send(
     let prepared = prepare(llm, call, candidate, provider, format, ticket).await?;
     let mut request = request(llm, call, candidate, provider, format, &path, prepared.body.clone(), ticket)?;
     let gate = std::sync::Arc::clone(ticket.gate());
-    gate.credentials.authorize(&gate, deployment, &mut request).await?;
+    if deployment.cloud.is_some() {
+        // Boxed: most deployments have a plain key.
+        Box::pin(gate.credentials.authorize(&gate, deployment, &mut request)).await?;
+    }
     let total_deadline = ticket.arrived + deployment.timeouts.total;
     let first_deadline = (Instant::now() + deployment.timeouts.first_byte).min(total_deadline);
     let upstream = std::sync::Arc::clone(&ticket.gate().parts.upstream);
@@ -97,7 +100,7 @@ fn cannot(llm: &Llm, deployment: &Deployment) -> Fault {
 }
 
 /// Counts tokens for an upstream that has no such operation: an estimate, and the answer says so.
-fn count_here(llm: &Llm, ticket: &mut Ticket) -> Result<Answer, Fault> {
+fn count_here(llm: &Llm, ticket: &mut Leg) -> Result<Answer, Fault> {
     let tokens = ticket.prompt_only().input_tokens;
     ticket.edited("count_tokens: estimated by the gate");
     let body = llm
@@ -112,7 +115,7 @@ fn count_here(llm: &Llm, ticket: &mut Ticket) -> Result<Answer, Fault> {
     })
 }
 
-fn first_byte_too_late(limit: Duration, ticket: &Ticket) -> Failed {
+fn first_byte_too_late(limit: Duration, ticket: &Leg) -> Failed {
     Failed {
         fault: timed_out("the upstream did not begin to answer", limit, "first_byte_ms"),
         billed: Some(ticket.prompt_only()),
@@ -171,7 +174,7 @@ impl Exchange<'_> {
         &self,
         response: UpstreamResponse,
         deadline: Instant,
-        ticket: &mut Ticket,
+        ticket: &mut Leg,
     ) -> Result<Answer, Failed> {
         self.expect_type(&response, "text/event-stream")
             .map_err(|fault| Failed { fault, billed: Some(ticket.prompt_only()) })?;
@@ -204,7 +207,7 @@ impl Exchange<'_> {
         llm: &Llm,
         call: &Call,
         mut response: UpstreamResponse,
-        ticket: &mut Ticket,
+        ticket: &mut Leg,
     ) -> Result<Answer, Failed> {
         self.expect_type(&response, "application/json")
             .map_err(|fault| Failed { fault, billed: Some(ticket.prompt_only()) })?;
@@ -287,7 +290,7 @@ impl Exchange<'_> {
     }
 }
 
-fn estimate(ticket: &Ticket, answer_bytes: usize) -> Usage {
+fn estimate(ticket: &Leg, answer_bytes: usize) -> Usage {
     Usage { output_tokens: estimate_tokens(answer_bytes as u64), ..ticket.prompt_only() }
 }
 
