@@ -17,12 +17,15 @@ pub(super) const PROVIDER: Provider = Provider {
         key_variables: &["ANTHROPIC_API_KEY"],
         credential: CredentialKind::Key,
         key_optional: false,
+        image_urls: true,
         formats: &[anthropic_messages::NAME],
     },
     path,
     headers,
     normalise_base_url,
     legacy_max_tokens: false,
+    formats_for: None,
+    anthropic_version: None,
     built_in: false,
 };
 

@@ -17,12 +17,15 @@ pub(super) const PROVIDER: Provider = Provider {
         key_variables: &["AZURE_API_KEY", "AZURE_OPENAI_API_KEY"],
         credential: CredentialKind::Azure,
         key_optional: false,
+        image_urls: true,
         formats: openai::FORMATS,
     },
     path,
     headers,
     normalise_base_url: |url| url.strip_suffix("/openai").unwrap_or(url),
     legacy_max_tokens: false,
+    formats_for: None,
+    anthropic_version: None,
     built_in: false,
 };
 

@@ -28,12 +28,15 @@ const fn hosted(
             key_variables,
             credential: CredentialKind::Key,
             key_optional: false,
+            image_urls: true,
             formats,
         },
         path: openai::path,
         headers: bearer_headers,
         normalise_base_url: |url| url,
         legacy_max_tokens: false,
+        formats_for: None,
+        anthropic_version: None,
         built_in: false,
     }
 }
@@ -53,12 +56,15 @@ const fn own_server(
             key_variables,
             credential: CredentialKind::Key,
             key_optional: true,
+            image_urls: true,
             formats: ALL_KINDS,
         },
         path: openai::path,
         headers: bearer_headers,
         normalise_base_url: |url| url,
         legacy_max_tokens: true,
+        formats_for: None,
+        anthropic_version: None,
         built_in: false,
     }
 }

@@ -19,12 +19,15 @@ pub(super) const PROVIDER: Provider = Provider {
         key_variables: &["OPENAI_API_KEY"],
         credential: CredentialKind::Key,
         key_optional: false,
+        image_urls: true,
         formats: FORMATS,
     },
     path,
     headers: bearer,
     normalise_base_url: |url| url,
     legacy_max_tokens: false,
+    formats_for: None,
+    anthropic_version: None,
     built_in: false,
 };
 

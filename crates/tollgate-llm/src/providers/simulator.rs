@@ -17,12 +17,15 @@ pub(super) const PROVIDER: Provider = Provider {
         key_variables: &[],
         credential: CredentialKind::Key,
         key_optional: true,
+        image_urls: true,
         formats: &[openai_chat::NAME, openai_responses::NAME, anthropic_messages::NAME, gemini::NAME],
     },
     path,
     headers,
     normalise_base_url: |url| url,
     legacy_max_tokens: false,
+    formats_for: None,
+    anthropic_version: None,
     built_in: true,
 };
 

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use crate::formats::{Peek, SameFormat, Target};
 use crate::json::{BodyError, Members, quoted};
 
-const WANTED: &[&str] = &["model", "stream", "max_tokens"];
+const WANTED: &[&str] = &["model", "stream", "max_tokens", "anthropic_version"];
 
 pub(super) fn peek(body: &str) -> Result<Peek, BodyError> {
     let members = Members::find(body, WANTED)?;
@@ -21,10 +21,16 @@ pub(super) fn peek(body: &str) -> Result<Peek, BodyError> {
     })
 }
 
-/// `model` becomes the upstream's. Usage is always part of the stream.
+/// `model` becomes the upstream's, or goes where the address says it. Usage is always part of the stream.
 pub(super) fn edits(members: &Members<'_>, target: &Target) -> Result<SameFormat, BodyError> {
     let mut same = SameFormat::default();
-    if members.read::<String>("model")?.as_deref() != Some(&*target.model) {
+    if let Some(version) = target.anthropic_version {
+        let replaced = members.replace("anthropic_version", quoted(version));
+        same.edits.push(replaced.unwrap_or_else(|| members.append("anthropic_version", &quoted(version))));
+    }
+    if target.model_in_address {
+        same.edits.extend(members.remove("model"));
+    } else if members.read::<String>("model")?.as_deref() != Some(&*target.model) {
         same.edits.extend(members.replace("model", quoted(&target.model)));
     }
     Ok(same)
