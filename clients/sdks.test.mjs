@@ -1,13 +1,15 @@
-// Promise 1: the OpenAI and Anthropic SDKs for JavaScript, with nothing changed but the base URL.
+// Promise 1: the OpenAI, Anthropic and Google SDKs for JavaScript, with nothing changed but the base URL.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import Anthropic from "@anthropic-ai/sdk";
+import { GoogleGenAI } from "@google/genai";
 import OpenAI from "openai";
 
 const url = process.env.TOLLGATE_URL;
 const openai = new OpenAI({ baseURL: `${url}/v1`, apiKey: "unused", maxRetries: 0 });
 const anthropic = new Anthropic({ baseURL: url, apiKey: "unused", maxRetries: 0 });
-const models = ["sim", "sim-openai", "sim-anthropic", "openai", "anthropic", "compatible"];
+const google = new GoogleGenAI({ apiKey: "unused", httpOptions: { baseUrl: url } });
+const models = process.env.TOLLGATE_MODELS.split(" ");
 
 const schema = { type: "object", properties: { city: { type: "string" } }, required: ["city"] };
 const names = ["get_weather", "get_time"];
@@ -86,6 +88,74 @@ for (const model of models) {
     it("tells errors", async () => {
       const messages = [{ role: "user", content: "broken\nsimulate: 503" }];
       await assert.rejects(anthropic.messages.create({ ...base, messages }), { status: 503 });
+    });
+  });
+
+  describe(`Google's SDK at ${model}`, () => {
+    const declarations = names.map((name) => ({ name, parametersJsonSchema: schema }));
+    const config = { tools: [{ functionDeclarations: declarations }] };
+    const asked = ask[0].content;
+
+    it("answers", async () => {
+      const answer = await google.models.generateContent({ model, contents: "hello" });
+      assert.match(answer.text, /ello/);
+      assert.equal(answer.candidates[0].finishReason, "STOP");
+    });
+
+    it("streams", async () => {
+      let text = "";
+      for await (const piece of await google.models.generateContentStream({ model, contents: "hello" }))
+        text += piece.text ?? "";
+      assert.match(text, /ello/);
+    });
+
+    it("calls tools, whole and streamed", async () => {
+      const whole = await google.models.generateContent({ model, contents: asked, config });
+      const streamed = [];
+      for await (const piece of await google.models.generateContentStream({ model, contents: asked, config }))
+        streamed.push(...(piece.functionCalls ?? []));
+      for (const calls of [whole.functionCalls, streamed])
+        assert.deepEqual(
+          calls.map((call) => [call.name, call.args]),
+          names.map((name) => [name, { city: "Paris" }]),
+        );
+    });
+
+    it("tells errors", async () => {
+      const contents = "broken\nsimulate: 503";
+      await assert.rejects(google.models.generateContent({ model, contents }), { status: 503 });
+    });
+  });
+
+  describe(`OpenAI's Responses at ${model}`, () => {
+    const tools = names.map((name) => ({ type: "function", name, parameters: schema, strict: false }));
+
+    it("answers", async () => {
+      const answer = await openai.responses.create({ model, input: "hello" });
+      assert.match(answer.output_text, /ello/);
+    });
+
+    it("streams", async () => {
+      const answer = await openai.responses.stream({ model, input: "hello" }).finalResponse();
+      assert.match(answer.output_text, /ello/);
+      assert.equal(answer.status, "completed");
+    });
+
+    it("calls tools, whole and streamed", async () => {
+      const whole = await openai.responses.create({ model, input: ask, tools });
+      const streamed = await openai.responses.stream({ model, input: ask, tools }).finalResponse();
+      for (const answer of [whole, streamed]) {
+        const calls = answer.output.filter((item) => item.type === "function_call");
+        assert.deepEqual(
+          calls.map((call) => [call.name, JSON.parse(call.arguments)]),
+          names.map((name) => [name, { city: "Paris" }]),
+        );
+      }
+    });
+
+    it("tells errors", async () => {
+      const input = "broken\nsimulate: 503";
+      await assert.rejects(openai.responses.create({ model, input }), OpenAI.InternalServerError);
     });
   });
 }

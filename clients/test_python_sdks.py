@@ -6,7 +6,9 @@ import anthropic
 import openai
 import pytest
 
-ALL = ["sim", "sim-openai", "sim-anthropic", "openai", "anthropic", "compatible"]
+import world
+
+ALL = world.ALL
 
 SCHEMA = {
     "type": "object",

@@ -300,30 +300,40 @@ def post_text() -> str | None:
 
 
 def test_the_posts_first_demo(own_gate, aimock):
-    port = re.search(r"litellm (--model) \S+ (--port) (\d+)", post_text())
-    env = {"OPENAI_API_KEY": "mock", "OPENAI_BASE_URL": f"{aimock.url}/v1"}
-    gate = own_gate(port[1], "openai/gpt-4o", env=env)
-    for model in ["openai/gpt-4o", "gpt-4o"]:
+    model, port = re.search(r"litellm (--model \S+) (--port \d+)", post_text()).groups()
+    env = {"GEMINI_API_KEY": "mock", "GOOGLE_GEMINI_BASE_URL": aimock.url}
+    # The post's own port may be taken here; everything else is as it is there.
+    gate = own_gate(*model.split(), port.split()[0], str(world.free_port()), env=env)
+    name = model.split()[1]
+    for model in [name, name.removeprefix("gemini/")]:
         status, headers, body = world.post(f"{gate.url}/v1/chat/completions", {**CHAT, "model": model})
-        assert (status, headers["x-tollgate-deployment"].split("@")[0]) == (200, "openai/gpt-4o") and b"Hello" in body
+        assert status == 200 and b"Hello" in body, body
+        assert headers["x-tollgate-deployment"].split("@")[0] == "gemini/gemini-2.5-flash-preview-04-17"
 
 
-def test_the_posts_file_and_curl(own_gate, aimock, tmp_path):
+def test_the_posts_file_and_curls(own_gate, aimock, tmp_path):
     text = post_text()
     config = text.split("Create litellm_config.yaml:\n", 1)[1].split("\nA few things", 1)[0]
+    pictures = text.split("generation model to your litellm_config.yaml:\n", 1)[1].split("\nCreate a Docker", 1)[0]
+    general = config.index("general_settings:")
+    config = config[:general].rstrip() + "\n" + pictures + "\n" + config[general:]
     command = re.search(r"^curl http://localhost:4000.*?'$", text, re.M | re.S)[0]
     assert '"model": "gemini"' in command and "Bearer sk-xxxx" in command
-    env = {"OPENAI_API_KEY": "mock", "OPENAI_BASE_URL": f"{aimock.url}/v1", "ANTHROPIC_API_KEY": "mock", "ANTHROPIC_BASE_URL": aimock.url, "GEMINI_API_KEY": "mock"}
+    env = {f"{name}_API_KEY": "mock" for name in ["OPENAI", "ANTHROPIC", "GEMINI"]}
+    env |= {"OPENAI_BASE_URL": f"{aimock.url}/v1", "ANTHROPIC_BASE_URL": aimock.url, "GOOGLE_GEMINI_BASE_URL": aimock.url}
     gate = own_gate(config=config, env=env)
-    ask = lambda model: subprocess.run(  # noqa: E731
-        ["bash", "-c", command.replace(":4000/", f":{gate.port}/").replace("gemini", model).replace("Hello!", "hello") + " -sS -w '\\n%{http_code}'"],
-        capture_output=True, text=True, check=True, cwd=tmp_path,
-    ).stdout.rsplit("\n", 1)
-    for model in ["gpt-4o", "claude"]:
-        body, status = ask(model)
-        assert status == "200" and "Hello! How can I help you" in json.loads(body)["choices"][0]["message"]["content"]
-    body, status = ask("gemini")
-    assert status == "503" and "not supported by this version" in body
+    command = command.replace(":4000/", f":{gate.port}/") + " -sS -w '\\n%{http_code}'"
+    for model in ["gemini", "gpt-4o", "claude"]:
+        done = subprocess.run(["bash", "-c", command.replace("gemini", model)], capture_output=True, text=True, check=True, cwd=tmp_path)
+        body, status = done.stdout.rsplit("\n", 1)
+        assert status == "200", body
+        assert "Hello! How can I help you" in json.loads(body)["choices"][0]["message"]["content"]
+    key = {"authorization": "Bearer sk-xxxx"}
+    picture = {"model": "dall-e-3", "prompt": "a red gate", "size": "1024x1024"}
+    status, headers, body = world.post(f"{gate.url}/v1/images/generations", picture, key)
+    assert status == 200 and json.loads(body)["data"][0]["b64_json"] == "iVBORw0KGgo=", body
+    closed = gate.closed(headers["x-tollgate-call-id"])
+    assert closed["usage"]["images"] == 1 and closed["cost_nano_usd"] == "unknown", closed
     assert world.post(f"{gate.url}/v1/chat/completions", CHAT)[0] == 401
 
 

@@ -19,11 +19,20 @@ models:
   sim: [{ provider: simulator, price: { input_usd_per_mtok: 1, output_usd_per_mtok: 2 } }]
   sim-openai: [{ provider: simulator, format: openai_chat }]
   sim-anthropic: [{ provider: simulator, format: anthropic_messages }]
+  sim-gemini: [{ provider: simulator, format: gemini }]
+  sim-responses: [{ provider: simulator, format: openai_responses }]
   openai: [{ provider: openai, model: gpt-4o, base_url: "${AIMOCK}/v1", api_key: mock }]
   anthropic: [{ provider: anthropic, model: claude-sonnet-4-5, base_url: "${AIMOCK}", api_key: mock }]
+  gemini: [{ provider: gemini, model: gemini-2.5-flash, base_url: "${AIMOCK}", api_key: mock }]
+  responses: [{ provider: openai, model: gpt-5, format: openai_responses, base_url: "${AIMOCK}/v1", api_key: mock }]
+  azure: [{ provider: azure, model: gpt-4o, base_url: "${AIMOCK}", api_key: mock }]
   compatible: [{ provider: openai_compatible, model: local, base_url: "${AIMOCK}/v1" }]
 routing: { retries: 0 }
 """
+
+
+# Every model of `MODELS`.
+ALL = sorted(line.split(":")[0].strip() for line in MODELS.splitlines() if line.startswith("  "))
 
 
 def binary() -> str:
@@ -105,7 +114,7 @@ class Gate:
             self.config = self.folder / "config.yaml"
             self.config.write_text(config)
             command += ["--config", str(self.config)]
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(("OPENAI", "ANTHROPIC", "TOLLGATE"))}
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("OPENAI", "ANTHROPIC", "TOLLGATE", "GEMINI", "GOOGLE", "AWS", "AZURE"))}
         with self.log.open("w") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env={**clean, **(env or {})})
         try:

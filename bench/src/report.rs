@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::load::{Load, to_f64};
+use crate::run::{LONGEST, LONGEST_KB, SAME, TRANSLATED};
 
 /// What is measured once.
 #[derive(Debug, Default)]
@@ -72,6 +73,7 @@ pub(crate) fn write(path: &Path, facts: &Facts, rows: &[Row], seconds: u32) -> R
         }
         line(&mut text, row)?;
     }
+    longest(&mut text, rows)?;
     std::fs::write(path, text)?;
     Ok(())
 }
@@ -96,6 +98,22 @@ fn line(text: &mut String, row: &Row) -> Result<()> {
         added(row.load.p50, row.direct.p50),
         added(row.load.p99, row.direct.p99)
     )?;
+    Ok(())
+}
+
+/// What a kilobyte of prompt costs more where it is translated.
+fn longest(text: &mut String, rows: &[Row]) -> Result<()> {
+    writeln!(text, "\nA long prompt that is translated, over one that is not:\n")?;
+    let of = |connections: u32, target: &str| {
+        let row = |r: &&Row| r.workload == LONGEST && r.connections == connections && r.target == target;
+        rows.iter().find(row).and_then(|r| r.cpu_us)
+    };
+    for row in rows.iter().filter(|r| r.workload == LONGEST && r.target == TRANSLATED) {
+        if let (Some(translated), Some(same)) = (row.cpu_us, of(row.connections, SAME)) {
+            let each = (translated - same) / LONGEST_KB;
+            writeln!(text, "- {} connections: {each:.2} µs of CPU per KB", row.connections)?;
+        }
+    }
     Ok(())
 }
 

@@ -12,6 +12,18 @@ use crate::report::{self, Facts, Row};
 /// Concurrency levels.
 const CONNECTIONS: [u32; 3] = [1, 16, 64];
 
+/// The workload that shows what a byte of prompt costs.
+pub(crate) const LONGEST: &str = "JSON, 200 KB prompt";
+
+/// Its prompt, in kilobytes.
+pub(crate) const LONGEST_KB: f64 = 200.0;
+
+/// A client of the upstream's own format.
+pub(crate) const SAME: &str = "gate, same format";
+
+/// A client of another format.
+pub(crate) const TRANSLATED: &str = "gate, translated";
+
 /// One kind of request.
 struct Workload {
     name: &'static str,
@@ -30,9 +42,12 @@ fn workloads() -> Vec<Workload> {
         ),
     };
     let long = "All work and no play makes a dull prompt. ".repeat(680);
+    // With line ends and quotes, which are escaped in JSON: a prompt that would have to be decoded and escaped again.
+    let longest = r#"All work and \"no\" play makes a dull prompt.\n"#.repeat(4_450);
     vec![
         make("JSON, small", "Hello!", false),
         make("JSON, 28 KB prompt", &long, false),
+        make(LONGEST, &longest, false),
         make("stream of 20 chunks", "Hello!", true),
     ]
 }
@@ -82,12 +97,8 @@ pub(crate) fn run(gate: &str, seconds: u32) -> Result<()> {
                 &workload.anthropic,
             )?;
             facts.rss_loaded = facts.rss_loaded.max(served.rss()?);
-            let targets = [
-                ("upstream itself", direct),
-                ("floor", bare),
-                ("gate, same format", same),
-                ("gate, translated", translated),
-            ];
+            let targets =
+                [("upstream itself", direct), ("floor", bare), (SAME, same), (TRANSLATED, translated)];
             for (target, (load, cpu)) in targets {
                 report::progress(workload.name, connections, target, &load);
                 rows.push(Row {

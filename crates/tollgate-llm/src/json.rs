@@ -253,6 +253,33 @@ pub fn splice(text: &str, mut edits: Vec<Edit>) -> Vec<u8> {
     out
 }
 
+/// Edits that take the elements that `unwanted` says out of the list that `list` is, a part of `body`.
+pub(crate) fn without_elements(
+    body: &str,
+    list: &str,
+    unwanted: impl Fn(&str) -> bool,
+) -> Result<Vec<Edit>, BodyError> {
+    let elements: Vec<&RawValue> = serde_json::from_str(list)?;
+    let start_of = |raw: &RawValue| raw.get().as_ptr() as usize - body.as_ptr() as usize;
+    let spans: Vec<Range<usize>> =
+        elements.iter().map(|raw| start_of(raw)..start_of(raw) + raw.get().len()).collect();
+    let (mut edits, mut any_kept) = (Vec::new(), false);
+    for (index, element) in elements.iter().enumerate() {
+        if !unwanted(element.get()) {
+            any_kept = true;
+            continue;
+        }
+        // With the comma before it; with the one after it where nothing was kept so far.
+        let span = match spans.get(index + 1) {
+            _ if any_kept => spans[index - 1].end..spans[index].end,
+            Some(next) => spans[index].start..next.start,
+            None => spans[index].clone(),
+        };
+        edits.push(Edit { span, with: String::new() });
+    }
+    Ok(edits)
+}
+
 /// Whether `text` nests deeper than `limit`. A parser downstream may recurse; this does not.
 pub fn deeper_than(text: &str, limit: usize) -> bool {
     let bytes = text.as_bytes();
@@ -379,6 +406,21 @@ mod tests {
         for text in [r#"{"model":"a","model":"b"}"#, r#"{"model":"a","mod\u0065l":"b"}"#] {
             let error = find(text).unwrap_err();
             assert!(error.to_string().contains("`model` stands twice"), "{error}");
+        }
+    }
+
+    #[test]
+    fn elements_are_removed_with_their_commas() {
+        for (body, expected) in [
+            ("[1, 0, 2]", "[1, 2]"),
+            ("[0 , 0,1]", "[1]"),
+            ("[1 ,0 , 0]", "[1]"),
+            ("[0,0]", "[]"),
+            ("[0,1,0,2,0]", "[1,2]"),
+            ("[]", "[]"),
+        ] {
+            let edits = without_elements(body, body, |element| element == "0").unwrap();
+            assert_eq!(String::from_utf8(splice(body, edits)).unwrap(), expected, "{body}");
         }
     }
 

@@ -263,3 +263,45 @@ fn the_posts_file_loads_byte_for_byte() {
     let gemini = &snapshot.models.find("gemini").unwrap().model.deployments[0];
     assert!(gemini.unavailable.is_some(), "it loads now and answers later");
 }
+
+/// What is written means what was read.
+#[test]
+fn a_litellm_file_is_written_as_our_own() {
+    let text = LITELLM
+        .replace("os.environ/NOT_SET", "sk-written-out")
+        .replace("os.environ/AZURE_KEY", "az-written-out");
+    let loaded = parse("litellm.yaml", &text).unwrap();
+    let written = tollgate_core::config::write::write(&loaded.file).unwrap();
+    assert!(!written.yaml.contains("written-out") && !written.yaml.contains("sk-1234"), "{}", written.yaml);
+    let variables: Vec<&str> = written.variables.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(
+        variables,
+        [
+            "TOLLGATE_MASTER_KEY",
+            "ANTHROPIC_API_KEY",
+            "AZURE_API_KEY",
+            "AZURE_API_KEY_2",
+            "OPENAI_HEADER_OPENAI_ORGANIZATION"
+        ]
+    );
+    assert!(written.left_out[0].contains("audio_speech"), "{:?}", written.left_out);
+    let mut environment = environment();
+    for (name, value) in [
+        ("TOLLGATE_MASTER_KEY", "sk-1234"),
+        ("ANTHROPIC_API_KEY", "sk-written-out"),
+        ("AZURE_API_KEY", "az-written-out"),
+        ("AZURE_API_KEY_2", "az-written-out"),
+        ("OPENAI_HEADER_OPENAI_ORGANIZATION", "org-1"),
+    ] {
+        environment.variables.insert(name.into(), value.into());
+    }
+    let (ours, loaded) = read_in(&environment, &written.yaml, &Overrides::default()).unwrap();
+    assert!(loaded.not_acted_on.is_empty() && !loaded.lenient);
+    let (theirs, _) = read_in(&environment, &text, &Overrides::default()).unwrap();
+    let told = |snapshot: &Snapshot| {
+        let models = snapshot.models.iter().filter(|model| &*model.name != "talk");
+        let models: Vec<String> = models.map(|model| format!("{model:?}")).collect();
+        format!("{models:?} {:?} {:?} {}", snapshot.routing, snapshot.timeouts, snapshot.drop_params)
+    };
+    assert_eq!(told(&ours), told(&theirs));
+}

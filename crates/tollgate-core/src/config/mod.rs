@@ -13,6 +13,7 @@ mod nearest;
 pub mod resolve;
 mod secret_ref;
 pub mod snapshot;
+pub mod write;
 
 pub use error::ConfigError;
 pub use nearest::nearest;

@@ -83,7 +83,8 @@ fn edited(
         None => call.peek.found.clone(),
         Some(text) => surface.peek(text, &llm.address.facts()).map_err(|e| body_fault(&e))?.found,
     };
-    let same = surface.same_format(text, found, target).map_err(|e| body_fault(&e))?;
+    let mut same = surface.same_format(text, found, target).map_err(|e| body_fault(&e))?;
+    same.edits.extend(tollgate_llm::chat::bare_ids(text));
     let body = match (same.edits.is_empty(), inlined) {
         (true, None) => call.body.clone(),
         _ => Bytes::from(splice(text, same.edits)),

@@ -4,6 +4,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
+use crate::json::Edit;
+
 /// Base64 of `tollgate:`. Whatever begins so was wrapped here.
 const WRAPPED: &str = "dG9sbGdhdGU6";
 
@@ -76,6 +78,22 @@ pub fn split_id(id: &str) -> (&str, Option<Sealed>) {
     (bare, seal.map(|(origin, data)| Sealed::by(origin, data)))
 }
 
+/// Edits that take the seals out of the ids in `body`, for an upstream of the client's own format: it knows nothing of
+/// them, and takes no ids of that length.
+pub fn bare_ids(body: &str) -> Vec<Edit> {
+    let of_id = |b: &u8| b.is_ascii_alphanumeric() || b"-_".contains(b);
+    let bytes = body.as_bytes();
+    let one = |at: usize| {
+        let end = at + bytes[at..].iter().take_while(|b| of_id(b)).count();
+        let start = at - bytes[..at].iter().rev().take_while(|b| of_id(b)).count();
+        // A whole JSON string, and one that was made here.
+        let whole = start > 0 && bytes[start - 1] == b'"' && bytes.get(end) == Some(&b'"');
+        let sealed = whole && split_id(&body[start..end]).1.is_some();
+        sealed.then(|| Edit { span: at..end, with: String::new() })
+    };
+    memchr::memmem::find_iter(bytes, IN_ID).filter_map(one).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,6 +119,9 @@ mod tests {
         assert_eq!(split_id(&id), ("call_1", Some(seal)));
         assert_eq!(split_id("call_1"), ("call_1", None));
         assert_eq!(split_id("call_1__seal_?"), ("call_1", None));
+        let body = format!(r#"{{"id":"{id}","text":"no__seal_here","x":"__seal_"}}"#);
+        let bare = crate::json::splice(&body, bare_ids(&body));
+        assert_eq!(bare, br#"{"id":"call_1","text":"no__seal_here","x":"__seal_"}"#);
         assert_eq!(id_with("call_1", None), "call_1");
     }
 }

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use tollgate_core::ports::{CredentialKind, ProviderFacts};
 use tollgate_core::secret::Secret;
 
-use super::{Endpoint, Operation, Provider, put_secret};
+use super::{Endpoint, Operation, Provider, Tried, put_secret};
 use crate::formats::anthropic_messages;
 
 pub(super) const PROVIDER: Provider = Provider {
@@ -27,6 +27,7 @@ pub(super) const PROVIDER: Provider = Provider {
     formats_for: None,
     anthropic_version: None,
     built_in: false,
+    tried: Tried::Recordings,
 };
 
 /// The API version that requests are written for, unless the client names one.

@@ -7,7 +7,8 @@ use http::{HeaderMap, HeaderName};
 use tollgate_core::ports::{CredentialKind, ProviderFacts};
 use tollgate_core::secret::Secret;
 
-use super::{Endpoint, Provider, encoded, openai, put_secret};
+use super::{Endpoint, Provider, Tried, encoded, openai, put_secret};
+use crate::formats::{openai_chat, openai_embeddings};
 
 pub(super) const PROVIDER: Provider = Provider {
     facts: ProviderFacts {
@@ -27,6 +28,7 @@ pub(super) const PROVIDER: Provider = Provider {
     formats_for: None,
     anthropic_version: None,
     built_in: false,
+    tried: Tried::Mock,
 };
 
 /// Models of other makers on Azure, at an address that speaks as OpenAI does.
@@ -35,11 +37,13 @@ pub(super) const FOUNDRY: Provider = Provider {
         name: "azure_ai",
         base_url_variables: &["AZURE_AI_API_BASE"],
         key_variables: &["AZURE_AI_API_KEY"],
+        formats: &[openai_chat::NAME, openai_embeddings::NAME],
         ..PROVIDER.facts
     },
     path: openai::path,
     normalise_base_url: |url| url,
     legacy_max_tokens: true,
+    tried: Tried::Row,
     ..PROVIDER
 };
 

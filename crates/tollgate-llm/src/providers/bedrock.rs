@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use tollgate_core::ports::{CredentialKind, ProviderFacts};
 
-use super::{Endpoint, Operation, Provider, bearer, encoded};
+use super::{Endpoint, Operation, Provider, Tried, bearer, encoded};
 use crate::formats::bedrock_converse;
 
 pub(super) const PROVIDER: Provider = Provider {
@@ -25,6 +25,7 @@ pub(super) const PROVIDER: Provider = Provider {
     formats_for: None,
     anthropic_version: None,
     built_in: false,
+    tried: Tried::Script,
 };
 
 /// The same by the name that LiteLLM files have for it.

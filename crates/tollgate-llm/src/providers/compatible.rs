@@ -1,11 +1,11 @@
-//! Services that speak OpenAI's dialect, as data: a row each. What is listed was taken from each service's own
-//! documentation; none was called.
+//! Services that speak OpenAI's dialect, as data: a row each. Addresses and variables are those that other clients of
+//! the service have; none was called.
 
 use http::HeaderMap;
 use tollgate_core::ports::{CredentialKind, ProviderFacts};
 use tollgate_core::secret::Secret;
 
-use super::{Provider, bearer, openai};
+use super::{Provider, Tried, bearer, openai};
 use crate::formats::{openai_chat, openai_embeddings, openai_images};
 
 const CHAT: &[&str] = &[openai_chat::NAME];
@@ -38,6 +38,7 @@ const fn hosted(
         formats_for: None,
         anthropic_version: None,
         built_in: false,
+        tried: Tried::Row,
     }
 }
 
@@ -66,6 +67,7 @@ const fn own_server(
         formats_for: None,
         anthropic_version: None,
         built_in: false,
+        tried: Tried::Row,
     }
 }
 
@@ -99,7 +101,7 @@ const fn ollama(name: &'static str) -> Provider {
 
 /// The rows. Names are the prefixes that LiteLLM files use.
 pub(super) const ROWS: &[Provider] = &[
-    own_server("openai_compatible", None, &[], &[]),
+    Provider { tried: Tried::Mock, ..own_server("openai_compatible", None, &[], &[]) },
     own_server("hosted_vllm", None, &["HOSTED_VLLM_API_BASE"], &["HOSTED_VLLM_API_KEY"]),
     own_server("vllm", None, &["VLLM_API_BASE"], &["VLLM_API_KEY"]),
     own_server(

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName};
 use tollgate_core::ports::{CredentialKind, ProviderFacts};
 use tollgate_core::secret::Secret;
 
-use super::{Endpoint, Operation, Provider, encoded, put_secret};
+use super::{Endpoint, Operation, Provider, Tried, encoded, put_secret};
 use crate::formats::gemini;
 
 pub(super) const PROVIDER: Provider = Provider {
@@ -27,6 +27,7 @@ pub(super) const PROVIDER: Provider = Provider {
     formats_for: None,
     anthropic_version: None,
     built_in: false,
+    tried: Tried::Mock,
 };
 
 /// Model and streaming stand in the address. Streams are always asked for as server-sent events: what the client is

@@ -93,6 +93,37 @@ pub struct Provider {
     pub anthropic_version: Option<&'static str>,
     /// Whether it is part of the gate and answers without a connection.
     pub built_in: bool,
+    /// What it was tried against.
+    pub tried: Tried,
+}
+
+/// What a provider was tried against. The services themselves never were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tried {
+    /// An independent mock of the service, by real SDKs.
+    Mock,
+    /// The same, and streams that were recorded at the service.
+    Recordings,
+    /// Only what `openai_compatible` was: its address and its variables were compared with what another published
+    /// client of the service has.
+    Row,
+    /// Scripted answers, made after the service's published schema.
+    Script,
+    /// It is part of the gate.
+    Itself,
+}
+
+impl Tried {
+    /// For a reader of the documentation.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Mock => "an independent mock, by real SDKs",
+            Self::Recordings => "an independent mock, by real SDKs; recorded streams",
+            Self::Row => "as `openai_compatible`; address and variables as other clients have them",
+            Self::Script => "scripted answers, made after its published schema",
+            Self::Itself => "itself: it is part of the gate",
+        }
+    }
 }
 
 impl Provider {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use tollgate_core::ports::{CredentialKind, ProviderFacts};
 
-use super::{Endpoint, Operation, Provider, bearer};
+use super::{Endpoint, Operation, Provider, Tried, bearer};
 use crate::formats::{openai_chat, openai_embeddings, openai_images, openai_responses};
 
 /// What it speaks.
@@ -29,6 +29,7 @@ pub(super) const PROVIDER: Provider = Provider {
     formats_for: None,
     anthropic_version: None,
     built_in: false,
+    tried: Tried::Mock,
 };
 
 pub(super) fn path(endpoint: &Endpoint<'_>) -> Option<Cow<'static, str>> {

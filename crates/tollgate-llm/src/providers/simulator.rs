@@ -6,7 +6,7 @@ use http::HeaderMap;
 use tollgate_core::ports::{CredentialKind, ProviderFacts};
 use tollgate_core::secret::Secret;
 
-use super::{Endpoint, Operation, Provider};
+use super::{Endpoint, Operation, Provider, Tried};
 use crate::formats::{anthropic_messages, gemini, openai_chat, openai_responses};
 
 pub(super) const PROVIDER: Provider = Provider {
@@ -27,6 +27,7 @@ pub(super) const PROVIDER: Provider = Provider {
     formats_for: None,
     anthropic_version: None,
     built_in: true,
+    tried: Tried::Itself,
 };
 
 /// One path for each format would do; the format is told by what the gate asks for.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use tollgate_core::ports::{CredentialKind, ProviderFacts};
 
-use super::{Endpoint, Operation, Provider, bearer, encoded};
+use super::{Endpoint, Operation, Provider, Tried, bearer, encoded};
 use crate::formats::{anthropic_messages, gemini};
 
 pub(super) const PROVIDER: Provider = Provider {
@@ -28,6 +28,7 @@ pub(super) const PROVIDER: Provider = Provider {
     formats_for: Some(formats_for),
     anthropic_version: Some("vertex-2023-10-16"),
     built_in: false,
+    tried: Tried::Script,
 };
 
 fn formats_for(model: &str) -> &'static [&'static str] {

@@ -1,6 +1,7 @@
 //! The command line: one file a command.
 
 mod check;
+mod convert;
 mod demo;
 mod serve;
 
@@ -25,6 +26,8 @@ enum Command {
     Serve(serve::Arguments),
     /// Read a configuration file, say what it means or what is wrong with it, and start nothing
     Check(check::Arguments),
+    /// Print what tollgate.yaml would say instead of a LiteLLM config.yaml
+    Convert(convert::Arguments),
     /// Serve a built-in simulator, send calls through it and show what became of them
     Demo(demo::Arguments),
 }
@@ -36,6 +39,7 @@ impl Cli {
             None => self.serve.run().await,
             Some(Command::Serve(arguments)) => arguments.run().await,
             Some(Command::Check(arguments)) => arguments.run(),
+            Some(Command::Convert(arguments)) => arguments.run(),
             Some(Command::Demo(arguments)) => arguments.run().await,
         }
     }

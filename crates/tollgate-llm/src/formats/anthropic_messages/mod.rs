@@ -79,7 +79,7 @@ impl Surface for AnthropicMessages {
     }
 
     fn same_format(&self, body: &str, found: Found, target: &Target) -> Result<SameFormat, BodyError> {
-        same_format::edits(&found.on(body), target)
+        same_format::edits(body, &found.on(body), target)
     }
 
     fn image_urls(&self, body: &str) -> Result<Vec<(Range<usize>, String)>, BodyError> {

@@ -167,6 +167,7 @@ impl Progress {
                 out.push(Event::Stop(stop));
             }
             // The model stumbled. What it said so far is an answer; nothing at all is a failure.
+            None if self.calls > 0 => out.push(Event::Stop(StopReason::ToolCalls)),
             None if self.any => out.push(Event::Stop(StopReason::End)),
             None => out.push(Event::Failed(super::error::stumbled(reason, message))),
         }

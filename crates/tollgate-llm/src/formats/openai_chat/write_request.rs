@@ -140,6 +140,11 @@ pub(super) fn write(request: &Request<'_>, target: &Target, losses: &mut Losses)
     if request.stop.len() > MOST_STOPS {
         losses.lose(Feature::Stop, "the upstream takes at most four");
     }
+    let several = request.stream && Feature::Candidates.is_in(request);
+    if several {
+        losses.lose(Feature::Candidates, "several answers at once are not translated while they stream");
+    }
+    let candidates = request.candidates.filter(|_| !several);
     let out = Out {
         model: &target.model,
         messages,
@@ -150,7 +155,7 @@ pub(super) fn write(request: &Request<'_>, target: &Target, losses: &mut Losses)
         seed: request.seed,
         frequency_penalty: request.frequency_penalty.map(Number),
         presence_penalty: request.presence_penalty.map(Number),
-        n: request.candidates,
+        n: candidates,
         logprobs: request.logprobs.map(|_| true),
         top_logprobs: request.logprobs.filter(|top| *top > 0),
         stop: &request.stop[..request.stop.len().min(MOST_STOPS)],

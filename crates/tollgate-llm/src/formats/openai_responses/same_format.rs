@@ -1,12 +1,15 @@
 //! What the gate reads of a request, and the one edit that it gets on its way to an upstream of the same format.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::NAME;
+use crate::chat::Sealed;
 use crate::formats::{Peek, SameFormat, Target};
-use crate::json::{BodyError, Members, quoted};
+use crate::json::{BodyError, Edit, Members, quoted, without_elements};
 
 const WANTED: &[&str] = &["model", "stream", "max_output_tokens"];
 
@@ -21,13 +24,35 @@ pub(super) fn peek(body: &str) -> Result<Peek, BodyError> {
     })
 }
 
-/// `model` becomes the upstream's. Usage is always part of the stream.
-pub(super) fn edits(members: &Members<'_>, target: &Target) -> Result<SameFormat, BodyError> {
+/// `model` becomes the upstream's. Reasoning that another model sealed in an earlier turn is taken out: the provider
+/// refuses seals that are not its own. Usage is always part of the stream.
+pub(super) fn edits(body: &str, members: &Members<'_>, target: &Target) -> Result<SameFormat, BodyError> {
     let mut same = SameFormat::default();
     if members.read::<String>("model")?.as_deref() != Some(&*target.model) {
         same.edits.extend(members.replace("model", quoted(&target.model)));
     }
+    if Sealed::may_be_in(body) {
+        same.edits.extend(foreign_reasoning(body)?);
+    }
     Ok(same)
+}
+
+fn foreign_reasoning(body: &str) -> Result<Vec<Edit>, BodyError> {
+    #[derive(Deserialize)]
+    struct Item<'a> {
+        #[serde(borrow, default)]
+        encrypted_content: Option<Cow<'a, str>>,
+    }
+    let foreign = |item: &str| {
+        let read: Result<Item<'_>, _> = serde_json::from_str(item);
+        let seal = read.ok().and_then(|item| item.encrypted_content);
+        seal.is_some_and(|seal| Sealed::read(&seal, NAME).origin != NAME)
+    };
+    let members = Members::find(body, &["input"])?;
+    match members.get("input").filter(|input| input.starts_with('[')) {
+        Some(items) => without_elements(body, items, foreign),
+        None => Ok(Vec::new()),
+    }
 }
 
 /// Every `image_url` of a message or of a tool's output that is not a `data:` URL.
@@ -80,7 +105,7 @@ mod tests {
         let body =
             r#"{"model":"x","input":"hi","previous_response_id":"resp_1","stream":true,"new":{"a":1}}"#;
         let target = Target { model: "up".into(), stream_usage: true, ..Target::default() };
-        let same = edits(&Members::find(body, WANTED).unwrap(), &target).unwrap();
+        let same = edits(body, &Members::find(body, WANTED).unwrap(), &target).unwrap();
         assert!(!same.hide_usage);
         assert_eq!(
             String::from_utf8(splice(body, same.edits)).unwrap(),
