@@ -10,6 +10,9 @@ use crate::chat::{CacheMark, Text};
 #[serde(rename_all = "camelCase")]
 pub(super) enum OutBlock<'r> {
     Text(&'r Text<'r>),
+    /// Text that the gate says.
+    #[serde(rename = "text")]
+    Ours(&'static str),
     Image(OutImage<'r>),
     Document(OutDocument<'r>),
     ToolUse(OutToolUse<'r>),

@@ -60,6 +60,7 @@ impl<'l> Writer<'l> {
             for part in &message.parts {
                 self.block(part, &mut content)?;
             }
+            self.beside_documents(&mut content);
             match turns.last_mut() {
                 // A turn that says nothing is an error here.
                 Some(last) if !content.is_empty() => last.content = content,
@@ -67,6 +68,15 @@ impl<'l> Writer<'l> {
             }
         }
         Ok((system, turns))
+    }
+
+    /// A turn with a document must hold a text as well.
+    fn beside_documents(&mut self, content: &mut Vec<OutBlock<'_>>) {
+        let any_text = content.iter().any(|block| matches!(block, OutBlock::Text(_) | OutBlock::Ours(_)));
+        if !any_text && content.iter().any(|block| matches!(block, OutBlock::Document(_))) {
+            self.losses.approximate(Feature::Documents, "the upstream wants a text beside it, and gets one");
+            content.push(OutBlock::Ours("See the document."));
+        }
     }
 
     fn instructions<'r>(&mut self, message: &'r Message<'r>, system: &mut Vec<OutBlock<'r>>) {
@@ -143,7 +153,7 @@ impl<'l> Writer<'l> {
 
     fn image<'r>(&mut self, source: &'r Source<'_>) -> Option<OutBlock<'r>> {
         let (media_type, bytes) =
-            self.bytes(source, Feature::Images, "the upstream takes pictures only as bytes")?;
+            self.bytes(source, Feature::Images, "the upstream takes pictures only as bytes; with `image_urls: false`, as usual there, the gate fetches them")?;
         let Some(format) = image_format(media_type) else {
             self.losses.lose(Feature::Images, "the upstream takes PNG, JPEG, GIF and WebP");
             return None;
