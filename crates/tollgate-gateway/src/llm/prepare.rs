@@ -47,6 +47,8 @@ pub(super) async fn prepare(
         native_schema: deployment.facts.native_schema,
         no_sampling: deployment.facts.no_sampling,
         adaptive_thinking: deployment.facts.adaptive_thinking,
+        model_in_address: provider.anthropic_version.is_some() && llm.operation == Operation::Chat,
+        anthropic_version: provider.anthropic_version,
     };
     if *call.peek.model != target.model {
         ticket.edited(format!("model: {}", target.model));

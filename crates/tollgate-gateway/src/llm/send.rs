@@ -10,6 +10,7 @@ use tollgate_core::fault::{Fault, FaultClass};
 use tollgate_core::usage::{Usage, UsageSource, estimate_tokens};
 use tollgate_llm::chat::Losses;
 use tollgate_llm::formats::{Format, classify};
+use tollgate_llm::framing::Framing;
 use tollgate_llm::providers::{Endpoint, Operation};
 
 use super::crossing::Crossing;
@@ -37,7 +38,9 @@ pub(super) async fn send(
     let deployment = &candidate.deployment;
     let provider = tollgate_llm::providers::find(deployment.provider)
         .ok_or_else(|| Fault::new(FaultClass::Internal, format!("no adapter for {}", deployment.id)))?;
-    let Some(format) = provider.format_for(llm.surface, deployment.format.as_deref()) else {
+    let Some(format) =
+        provider.format_for(llm.surface, deployment.format.as_deref(), &candidate.upstream_model)
+    else {
         return Err(cannot(llm, deployment).into());
     };
     let endpoint = Endpoint {
@@ -85,7 +88,7 @@ pub(super) async fn send(
     if !response.status.is_success() {
         return Err(refused(response, candidate, format, first_deadline).await.into());
     }
-    let exchange = Exchange { candidate, prepared: &prepared, total_deadline };
+    let exchange = Exchange { candidate, prepared: &prepared, framing: format.framing(), total_deadline };
     if call.peek.stream && !counts {
         exchange.stream(response, first_deadline, ticket).await
     } else {
@@ -166,6 +169,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 struct Exchange<'a> {
     candidate: &'a Candidate,
     prepared: &'a Prepared,
+    framing: Framing,
     total_deadline: Instant,
 }
 
@@ -176,13 +180,14 @@ impl Exchange<'_> {
         deadline: Instant,
         ticket: &mut Leg,
     ) -> Result<Answer, Failed> {
-        self.expect_type(&response, "text/event-stream")
+        self.expect_type(&response, self.framing.content_type())
             .map_err(|fault| Failed { fault, billed: Some(ticket.prompt_only()) })?;
         let answer = &self.prepared.answer;
         let stage = match self.prepared.crossing {
             Crossing::Same(surface) => Stage::same(surface.watcher(answer)),
             Crossing::Chat(client, upstream) => {
-                Stage::translated(upstream.stream_reader(), client.stream_writer(answer))
+                let (reader, writer) = (upstream.stream_reader(), client.stream_writer(answer));
+                Stage::translated(reader, writer, self.names(ticket))
             }
             Crossing::Embeddings(..) | Crossing::Rerank(..) => {
                 let fault = Fault::new(FaultClass::Unsupported, "answers of this kind are not streamed");
@@ -190,7 +195,8 @@ impl Exchange<'_> {
             }
         };
         let headers = self.kept_headers(&response.headers);
-        let mut stream = Stream::new(response.body, stage, ticket.runtime.snapshot.limits.stream_event_bytes);
+        let event_limit = ticket.runtime.snapshot.limits.stream_event_bytes;
+        let mut stream = Stream::new(response.body, stage, self.framing, event_limit);
         let limit = self.candidate.deployment.timeouts.first_byte;
         match tokio::time::timeout_at(deadline, stream.first()).await {
             Err(_) => Err(first_byte_too_late(limit, ticket)),
@@ -248,7 +254,8 @@ impl Exchange<'_> {
                 Ok(Answer::Whole { headers, body, usage, source: None })
             }
             Crossing::Chat(client, upstream) => {
-                let read = upstream.read_response(&body).map_err(|why| garbage(&why))?;
+                let (id, model) = self.names(ticket);
+                let read = upstream.read_response(&body).map_err(|why| garbage(&why))?.named(&id, &model);
                 let usage = read.usage.unwrap_or_else(|| estimate(ticket, text.len()));
                 let body = client.write_response(&read, answer);
                 Ok(Answer::Whole { headers, body: body.into(), usage: Some(usage), source: None })
@@ -268,6 +275,11 @@ impl Exchange<'_> {
                 Ok(Answer::Whole { headers, body: body.into(), usage: Some(usage), source: None })
             }
         }
+    }
+
+    /// What stands for the id and the model of an answer that says neither: the call's id, and what was asked for.
+    fn names(&self, ticket: &Ticket) -> (String, String) {
+        (ticket.call_id.to_string(), self.candidate.upstream_model.to_string())
     }
 
     /// HTML from a proxy in between, or a stream where none was asked for, is no answer.

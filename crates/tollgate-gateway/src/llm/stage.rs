@@ -33,6 +33,8 @@ pub enum Stage {
 /// What was learnt of a translated stream.
 #[derive(Debug, Default)]
 pub struct Seen {
+    /// What stands for the id and the model where the upstream says neither.
+    names: (String, String),
     begun: bool,
     stopped: bool,
     usage: Option<Usage>,
@@ -67,9 +69,13 @@ impl Stage {
         Self::Same { watcher, begun: false }
     }
 
-    /// A stream that is translated.
-    pub fn translated(reader: Box<dyn StreamReader>, writer: Box<dyn StreamWriter>) -> Self {
-        Self::Translated { reader, writer, seen: Seen::default() }
+    /// A stream that is translated. `names` stand for the id and the model where the upstream says neither.
+    pub fn translated(
+        reader: Box<dyn StreamReader>,
+        writer: Box<dyn StreamWriter>,
+        names: (String, String),
+    ) -> Self {
+        Self::Translated { reader, writer, seen: Seen { names, ..Seen::default() } }
     }
 
     /// Whether the answer has begun: from here on another upstream cannot take over.
@@ -150,6 +156,7 @@ impl Stage {
 impl Seen {
     fn pass(&mut self, events: Vec<Event>, writer: &mut dyn StreamWriter, out: &mut Vec<u8>) -> Fed {
         for event in events {
+            let event = event.named(&self.names.0, &self.names.1);
             let last = match &event {
                 Event::Failed(error) => return Fed::Failed(error.clone()),
                 Event::Done if !self.begun => return Fed::Garbage("it ended before it began".to_owned()),

@@ -32,7 +32,8 @@ struct Line {
 
 impl Catalog for BuiltIn {
     fn facts(&self, provider: &str, model: &str) -> Option<ModelFacts> {
-        let line: Line = serde_json::from_str(find(MODELS, &format!("{provider}/{model}"))?).ok()?;
+        let line = names(provider, model).find_map(|name| find(MODELS, &name))?;
+        let line: Line = serde_json::from_str(line).ok()?;
         Some(ModelFacts {
             max_input_tokens: line.max_input_tokens,
             max_output_tokens: line.max_output_tokens,
@@ -42,6 +43,33 @@ impl Catalog for BuiltIn {
             price: line.price,
         })
     }
+}
+
+/// What a provider's models may be called in the catalog, which divides some providers up: the beginnings of names.
+const ELSEWHERE: &[(&str, &[&str])] = &[
+    ("bedrock", &["bedrock_converse/", "bedrock/"]),
+    ("bedrock_converse", &["bedrock_converse/", "bedrock/"]),
+    (
+        "vertex_ai",
+        &[
+            "vertex_ai/",
+            "vertex_ai-language-models/",
+            "vertex_ai-language-models/vertex_ai/",
+            "vertex_ai-anthropic_models/vertex_ai/",
+        ],
+    ),
+];
+
+/// The names that `model` may have. Before a slash stands what does not change the model: a region, the kind of an
+/// ARN, a publisher.
+fn names(provider: &str, model: &str) -> impl Iterator<Item = String> {
+    let divided = ELSEWHERE.iter().find(|(known, _)| *known == provider).map(|(_, beginnings)| *beginnings);
+    let bare = model.rsplit('/').next().unwrap_or(model);
+    let beginnings = divided.unwrap_or_default();
+    let whole = beginnings.iter().map(|beginning| format!("{beginning}{model}")).collect::<Vec<_>>();
+    let bare = beginnings.iter().map(|beginning| format!("{beginning}{bare}")).collect::<Vec<_>>();
+    let plain = divided.is_none().then(|| format!("{provider}/{model}"));
+    plain.into_iter().chain(whole).chain(bare)
 }
 
 /// The JSON of the line that begins with `name` and a tab.
@@ -87,5 +115,21 @@ mod tests {
         let rates = facts.price.unwrap().rates;
         assert_eq!((rates.input, rates.output), (2_500_000, 10_000_000));
         assert_eq!(facts.max_output_tokens, Some(16384));
+    }
+
+    #[test]
+    fn models_of_divided_providers_are_found_by_the_names_that_people_write() {
+        for (provider, model) in [
+            ("bedrock", "us.anthropic.claude-opus-4-6-v1"),
+            ("bedrock", "converse/us.anthropic.claude-opus-4-6-v1"),
+            ("bedrock", "arn:aws:bedrock:us-east-1:1:inference-profile/us.anthropic.claude-opus-4-6-v1"),
+            ("bedrock_converse", "amazon.nova-lite-v1:0"),
+            ("vertex_ai", "gemini-2.5-flash"),
+            ("vertex_ai", "google/gemini-2.5-flash"),
+            ("vertex_ai", "claude-opus-4-6"),
+        ] {
+            assert!(BuiltIn.facts(provider, model).is_some(), "{provider}/{model}");
+        }
+        assert!(BuiltIn.facts("bedrock", "nothing").is_none());
     }
 }
