@@ -91,6 +91,8 @@ fault_classes! {
     Unavailable, "unavailable", 503, Gate, false;
     /// The record cannot be written, so the call must not be made.
     Unrecordable, "unrecordable", 503, Gate, false;
+    /// Another attempt of the call answered first.
+    Superseded, "superseded", 499, Gate, false;
     /// The gate is stopping.
     Draining, "draining", 503, Gate, true;
     /// The call has already passed this gate: its upstream is the gate itself.

@@ -99,6 +99,8 @@ pub struct ProviderFacts {
     pub credential: CredentialKind,
     /// Whether it can be called without a credential.
     pub key_optional: bool,
+    /// Whether it fetches pictures by their addresses, unless a deployment says otherwise.
+    pub image_urls: bool,
     /// The formats that it speaks, the one to prefer first.
     pub formats: &'static [&'static str],
 }

@@ -59,8 +59,12 @@ pub struct Attempt<'a> {
     pub number: u32,
     /// The deployment that is tried now.
     pub deployment: &'a str,
-    /// Why the attempt before failed.
-    pub after: FaultClass,
+    /// Why the attempt before failed; absent where it goes on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<FaultClass>,
+    /// Whether this one is made because the attempt before has not begun to answer, and goes on beside it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub hedge: bool,
 }
 
 /// How a call ended.

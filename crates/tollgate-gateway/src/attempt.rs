@@ -1,12 +1,17 @@
 //! Phases 6 and 7: reserve, send, and on failure decide what to try next.
 
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
 use tokio::time::Instant;
 use tollgate_core::fault::Fault;
 use tollgate_core::usage::Usage;
 
+use crate::leg::Leg;
 use crate::pipeline::Protocol;
-use crate::route::{Candidate, Next, Tries};
-use crate::settle::Ticket;
+use crate::route::{Next, Tries};
+use crate::settle::{Ticket, Why};
 
 /// An attempt that failed.
 #[derive(Debug)]
@@ -24,12 +29,10 @@ impl From<Fault> for Failed {
 }
 
 /// Phase 6: takes the first candidate that has room, and writes the entry without which nothing may be sent.
-pub(crate) fn reserve(tries: &mut Tries, ticket: &mut Ticket) -> Result<Candidate, Fault> {
+pub(crate) fn reserve(tries: &mut Tries, ticket: &mut Ticket) -> Result<Leg, Fault> {
     let first = tries.first(Instant::now());
     ticket.decided(tries.decision());
-    let candidate = first?;
-    ticket.attempt(&candidate, None)?;
-    Ok(candidate)
+    ticket.begin(&first?, Why::First)
 }
 
 /// Phase 7: attempts until one is answered or nothing is left to try.
@@ -37,32 +40,102 @@ pub(crate) async fn run<P: Protocol>(
     protocol: &P,
     call: &P::Call,
     mut tries: Tries,
-    first: Candidate,
+    first: Leg,
     ticket: &mut Ticket,
 ) -> Result<P::Answer, Fault> {
-    let mut candidate = first;
+    let mut leg = first;
     loop {
         let started = Instant::now();
-        let sent = protocol.send(call, &candidate, ticket).await;
+        let answer = hedged(protocol, call, &mut tries, leg, ticket).await;
         ticket.waited(started.elapsed());
-        let failed = match sent {
+        let fault = match answer {
             Ok(answer) => return Ok(answer),
-            Err(failed) => failed,
+            Err(fault) => fault,
         };
-        ticket.attempt_failed(&failed.fault, failed.billed);
-        let (pause, next) = match tries.next(&failed.fault, Instant::now()) {
+        let (pause, next) = match tries.next(&fault, Instant::now()) {
             Next::Try(pause, next) => (pause, next),
-            Next::Stop => return Err(failed.fault),
+            Next::Stop => return Err(fault),
         };
         let deadline = ticket.arrived + next.deployment.timeouts.total;
         if Instant::now() + pause >= deadline {
-            return Err(failed.fault);
+            return Err(fault);
         }
         if !pause.is_zero() {
             tokio::time::sleep(pause).await;
-            ticket.paused(pause);
+            ticket.waited(pause);
         }
-        ticket.attempt(&next, Some(failed.fault.class))?;
-        candidate = next;
+        leg = ticket.begin(&next, Why::After(fault.class))?;
     }
+}
+
+/// What became of a leg.
+struct Ended<A> {
+    number: usize,
+    waited: Duration,
+    result: Result<A, Failed>,
+}
+
+async fn send<P: Protocol>(protocol: &P, call: &P::Call, mut leg: Leg) -> Ended<P::Answer> {
+    let started = Instant::now();
+    let result = protocol.send(call, &mut leg).await;
+    Ended { number: leg.number, waited: started.elapsed(), result }
+}
+
+/// One attempt; a second one beside it, when the configuration wants that.
+async fn hedged<P: Protocol>(
+    protocol: &P,
+    call: &P::Call,
+    tries: &mut Tries,
+    leg: Leg,
+    ticket: &mut Ticket,
+) -> Result<P::Answer, Fault> {
+    match ticket.hedge_after() {
+        None => ended(ticket, send(protocol, call, leg).await),
+        // Boxed: it holds two attempts, and most calls need one.
+        Some(patience) => Box::pin(race(protocol, call, tries, leg, patience, ticket)).await,
+    }
+}
+
+/// One attempt, and a second one at another deployment when the first has not answered after `patience`. Whoever
+/// answers first counts, and the other is dropped, which cancels it.
+async fn race<P: Protocol>(
+    protocol: &P,
+    call: &P::Call,
+    tries: &mut Tries,
+    leg: Leg,
+    patience: Duration,
+    ticket: &mut Ticket,
+) -> Result<P::Answer, Fault> {
+    let mut first = pin!(send(protocol, call, leg));
+    if let Ok(early) = tokio::time::timeout(patience, &mut first).await {
+        return ended(ticket, early);
+    }
+    let beside = tries.beside(Instant::now()).and_then(|other| ticket.begin(&other, Why::Beside).ok());
+    let Some(beside) = beside else { return ended(ticket, first.await) };
+    let second = pin!(send(protocol, call, beside));
+    let (sooner, later) = match select(first, second).await {
+        Either::Left((sooner, later)) => (sooner, Either::Left(later)),
+        Either::Right((sooner, later)) => (sooner, Either::Right(later)),
+    };
+    let Err(failed) = &sooner.result else {
+        ticket.supersede_all_but(sooner.number);
+        return ended(ticket, sooner);
+    };
+    tries.failed_beside(ticket.deployment_of(sooner.number), &failed.fault);
+    // Noted here; what counts is what becomes of the other.
+    let _ = ended(ticket, sooner);
+    let later = match later {
+        Either::Left(second) => second.await,
+        Either::Right(first) => first.await,
+    };
+    ended(ticket, later)
+}
+
+/// Notes what became of a leg, which from now on is the one that counts.
+fn ended<A>(ticket: &mut Ticket, ended: Ended<A>) -> Result<A, Fault> {
+    ticket.chose(ended.number, ended.waited);
+    ended.result.map_err(|failed| {
+        ticket.attempt_failed(&failed.fault, failed.billed);
+        failed.fault
+    })
 }

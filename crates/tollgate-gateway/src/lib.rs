@@ -11,6 +11,7 @@ mod gathered;
 mod guardrails;
 mod identify;
 pub mod inbound;
+mod leg;
 pub mod llm;
 pub mod metrics;
 pub mod pipeline;

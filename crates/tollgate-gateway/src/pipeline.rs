@@ -9,7 +9,8 @@ use tollgate_llm::formats::Surface;
 use crate::answer::AnswerBody;
 use crate::gate::Gate;
 use crate::inbound::Inbound;
-use crate::route::{Candidate, Tries};
+use crate::leg::Leg;
+use crate::route::Tries;
 use crate::settle::Ticket;
 use crate::{attempt, guardrails, identify, policies, reject};
 
@@ -43,8 +44,7 @@ pub trait Protocol: Sync {
     fn send(
         &self,
         call: &Self::Call,
-        candidate: &Candidate,
-        ticket: &mut Ticket,
+        leg: &mut Leg,
     ) -> impl Future<Output = Result<Self::Answer, attempt::Failed>> + Send;
 
     /// Phases 8 and 9: streams the answer through the meter; the ticket is closed before its last piece leaves.

@@ -13,8 +13,10 @@ use tokio::time::{Instant, Sleep};
 use tollgate_core::fault::{Fault, FaultClass, UpstreamError};
 use tollgate_core::record::Outcome;
 use tollgate_core::usage::{Usage, UsageSource, estimate_tokens};
+use tollgate_llm::event_stream::Broken;
 use tollgate_llm::formats::{AnswerFor, Surface, classify};
-use tollgate_llm::sse::{SseEvent, SseReader};
+use tollgate_llm::framing::{EventReader, Framing};
+use tollgate_llm::sse::SseEvent;
 
 use crate::explain::{explained, timed_out};
 use crate::llm::stage::{Fed, Stage};
@@ -25,7 +27,7 @@ use crate::upstream::UpstreamBody;
 #[derive(Debug)]
 pub struct Stream {
     body: UpstreamBody,
-    reader: SseReader,
+    reader: EventReader,
     stage: Stage,
     /// What is ready for the client.
     ready: Vec<u8>,
@@ -44,8 +46,8 @@ enum End {
 
 impl Stream {
     /// A stream that has not been read yet.
-    pub fn new(body: UpstreamBody, stage: Stage, event_limit: usize) -> Self {
-        Self { body, reader: SseReader::new(event_limit), stage, ready: Vec::new(), ended: None }
+    pub fn new(body: UpstreamBody, stage: Stage, framing: Framing, event_limit: usize) -> Self {
+        Self { body, reader: EventReader::new(framing, event_limit), stage, ready: Vec::new(), ended: None }
     }
 
     /// Reads until there is something for the client, or the stream has failed.
@@ -93,7 +95,10 @@ impl Stream {
             match self.reader.next_event() {
                 Ok(Some(event)) => self.feed_event(&event),
                 Ok(None) => return,
-                Err(_) => self.fail_garbage("an event is larger than limits.stream_event_bytes"),
+                Err(Broken::TooLarge) => {
+                    self.fail_garbage("an event is larger than limits.stream_event_bytes");
+                }
+                Err(Broken::Corrupt(why)) => self.fail_garbage(&why),
             }
         }
     }

@@ -6,10 +6,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 use tollgate_core::call::CallId;
 use tollgate_core::config::snapshot::{Deployment, ModelRules};
 use tollgate_core::fault::{Fault, FaultClass};
+use tollgate_core::ports::JournalError;
 use tollgate_core::price::Cost;
 use tollgate_core::principal::Principal;
 use tollgate_core::record::{Attempt, AttemptEntry, Closed, Entry, FaultEntry, Opened, Outcome, RouteEntry};
@@ -18,8 +20,30 @@ use tollgate_llm::formats::Shown;
 
 use crate::charges::Charges;
 use crate::gate::{Gate, Runtime};
+use crate::leg::{Leg, Notes};
 use crate::metrics::{AttemptLabels, CallLabels, DeploymentLabels};
 use crate::route::{Busy, Candidate};
+
+/// Why an attempt is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// It is the first.
+    First,
+    /// The one before failed so.
+    After(FaultClass),
+    /// The one before has not begun to answer, and goes on.
+    Beside,
+}
+
+/// An attempt that was begun.
+struct Attempting {
+    entry: AttemptEntry,
+    candidate: Candidate,
+    /// Held while it is in flight.
+    busy: Option<Busy>,
+    notes: Arc<Mutex<Notes>>,
+    charged: bool,
+}
 
 /// What is learnt about a call on its way.
 pub struct Ticket {
@@ -38,18 +62,13 @@ pub struct Ticket {
     stream: bool,
     request_bytes: u64,
     prompt_bytes: u64,
-    attempts: Vec<AttemptEntry>,
+    attempts: Vec<Attempting>,
+    /// The attempt that counts: the last one, or of two that were under way the one that answered.
+    current: usize,
     route: Option<RouteEntry>,
-    candidate: Option<Candidate>,
-    /// Held while the current attempt is in flight.
-    busy: Option<Busy>,
     /// Time spent waiting for upstreams.
     waited: Duration,
-    edits: Vec<String>,
     charges: Charges,
-    /// Whether the last attempt has gone out, and whether it has been charged.
-    sent: bool,
-    charged: bool,
     /// Whether the operation is one that providers bill.
     billed: bool,
     opened: bool,
@@ -88,14 +107,10 @@ impl Ticket {
             request_bytes: 0,
             prompt_bytes: 0,
             attempts: Vec::new(),
+            current: 0,
             route: None,
-            candidate: None,
-            busy: None,
             waited: Duration::ZERO,
-            edits: Vec::new(),
             charges: Charges::default(),
-            sent: false,
-            charged: false,
             billed: true,
             opened: false,
             closed: false,
@@ -118,11 +133,6 @@ impl Ticket {
         self.billed = false;
     }
 
-    /// Notes that the request goes out now.
-    pub fn sent(&mut self) {
-        self.sent = true;
-    }
-
     /// Notes that the model is one that is configured.
     pub fn known_model(&mut self, configured: &Arc<str>) {
         self.metric_model = Some(Arc::clone(configured));
@@ -134,82 +144,109 @@ impl Ticket {
     }
 
     /// Phase 6, its end: the entry without which nothing may be sent. From the second attempt on, the entry for that.
-    pub fn attempt(&mut self, candidate: &Candidate, after: Option<FaultClass>) -> Result<(), Fault> {
-        let at = self.gate.parts.clock.now();
-        let written = match after {
-            Some(after) if self.opened => {
-                let number = u32::try_from(self.attempts.len() + 1).unwrap_or(u32::MAX);
-                let deployment = &candidate.deployment.id;
-                self.gate.record(&Entry::Attempt(&Attempt {
-                    at,
-                    call_id: self.call_id,
-                    number,
-                    deployment,
-                    after,
-                }))
-            }
-            _ => self.gate.record(&Entry::Opened(&Opened {
-                at,
-                call_id: self.call_id,
-                principal: &self.principal,
-                surface: self.surface,
-                model: self.model.as_deref().unwrap_or_default(),
-                deployment: &candidate.deployment.id,
-                stream: self.stream,
-                request_bytes: self.request_bytes,
-            })),
-        };
-        written.map_err(|error| {
+    pub fn begin(&mut self, candidate: &Candidate, why: Why) -> Result<Leg, Fault> {
+        self.record_attempt(candidate, why).map_err(|error| {
             Fault::new(FaultClass::Unrecordable, format!("the call cannot be recorded: {error}"))
         })?;
         self.opened = true;
-        self.sent = false;
-        self.charged = false;
-        self.candidate = Some(candidate.clone());
-        self.busy = Some(Busy::new(&candidate.health));
-        let started_us = micros(self.arrived.elapsed());
-        self.attempts.push(AttemptEntry {
-            deployment: Arc::clone(&candidate.deployment.id),
-            status: None,
-            fault: None,
-            upstream_request_id: None,
-            started_us,
-            waited_us: 0,
+        let notes = Arc::<Mutex<Notes>>::default();
+        self.attempts.push(Attempting {
+            entry: AttemptEntry {
+                deployment: Arc::clone(&candidate.deployment.id),
+                status: None,
+                fault: None,
+                upstream_request_id: None,
+                started_us: micros(self.arrived.elapsed()),
+                waited_us: 0,
+            },
+            candidate: candidate.clone(),
+            busy: Some(Busy::new(&candidate.health)),
+            notes: Arc::clone(&notes),
+            charged: false,
         });
-        Ok(())
+        let number = self.attempts.len() - 1;
+        if why != Why::Beside {
+            self.current = number;
+        }
+        let call = (self.call_id, self.arrived, self.prompt_only());
+        Ok(Leg::new(&self.gate, &self.runtime, call, number, candidate.clone(), notes))
     }
 
-    /// Notes how long the upstream of the last attempt took to answer or to fail.
+    fn record_attempt(&self, candidate: &Candidate, why: Why) -> Result<(), JournalError> {
+        let (at, call_id) = (self.gate.parts.clock.now(), self.call_id);
+        let deployment = &candidate.deployment.id;
+        if !self.opened {
+            return self.gate.record(&Entry::Opened(&Opened {
+                at,
+                call_id,
+                principal: &self.principal,
+                surface: self.surface,
+                model: self.model.as_deref().unwrap_or_default(),
+                deployment,
+                stream: self.stream,
+                request_bytes: self.request_bytes,
+            }));
+        }
+        let number = u32::try_from(self.attempts.len() + 1).unwrap_or(u32::MAX);
+        let after = if let Why::After(class) = why { Some(class) } else { None };
+        let hedge = why == Why::Beside;
+        self.gate.record(&Entry::Attempt(&Attempt { at, call_id, number, deployment, after, hedge }))
+    }
+
+    /// When to ask another deployment beside the one that is under way; `None` when never.
+    pub fn hedge_after(&self) -> Option<Duration> {
+        self.rules().hedge
+    }
+
+    /// The deployment of attempt `number`.
+    pub fn deployment_of(&self, number: usize) -> Arc<str> {
+        self.attempts
+            .get(number)
+            .map_or_else(|| Arc::from(""), |attempt| Arc::clone(&attempt.entry.deployment))
+    }
+
+    /// Notes time spent waiting for upstreams.
     pub fn waited(&mut self, waited: Duration) {
         self.waited += waited;
-        if let Some(last) = self.attempts.last_mut() {
-            last.waited_us = micros(waited);
+    }
+
+    /// Attempt `number` has come to an end after `waited`, and is the one that counts.
+    pub fn chose(&mut self, number: usize, waited: Duration) {
+        self.current = number;
+        if let Some(attempt) = self.attempts.get_mut(number) {
+            attempt.entry.waited_us = micros(waited);
         }
     }
 
-    /// Notes a pause between attempts.
-    pub fn paused(&mut self, pause: Duration) {
-        self.waited += pause;
-    }
-
-    /// Notes the upstream's status and its own id for the request.
-    pub fn answered(&mut self, status: u16, upstream_request_id: Option<&str>) {
-        if let Some(last) = self.attempts.last_mut() {
-            last.status = Some(status);
-            // An id is short; what is not is no id and has no place in a record.
-            last.upstream_request_id = upstream_request_id.filter(|id| id.len() <= 128).map(str::to_owned);
+    /// Attempt `number` has answered: whoever is still under way was asked for nothing, and may be billed.
+    pub fn supersede_all_but(&mut self, number: usize) {
+        for other in 0..self.attempts.len() {
+            let under_way = other != number && self.attempts[other].entry.fault.is_none();
+            if under_way {
+                self.current = other;
+                let billed = self.attempts[other].notes.lock().sent.then(|| self.prompt_only());
+                let waited = self.arrived.elapsed();
+                self.attempts[other].entry.waited_us =
+                    micros(waited).saturating_sub(self.attempts[other].entry.started_us);
+                self.attempt_failed(
+                    &Fault::new(FaultClass::Superseded, "another attempt answered first"),
+                    billed,
+                );
+            }
         }
+        self.current = number;
     }
 
-    /// Notes that the last attempt failed, and takes what the provider may bill for it.
+    /// Notes that the current attempt failed, and takes what the provider may bill for it.
     pub fn attempt_failed(&mut self, fault: &Fault, billed: Option<Usage>) {
-        if let Some(last) = self.attempts.last_mut() {
-            last.fault = Some(fault.class);
+        if let Some(attempt) = self.attempts.get_mut(self.current) {
+            attempt.entry.fault = Some(fault.class);
+            attempt.busy = None;
         }
         if let Some(usage) = billed {
             self.charge(usage);
         }
-        if let Some(candidate) = &self.candidate {
+        if let Some(candidate) = self.candidate() {
             self.count_attempt(&candidate.deployment, Some(fault.class));
             self.rest_if_failing(candidate, fault);
         }
@@ -238,10 +275,9 @@ impl Ticket {
 
     /// Notes that the last attempt was answered whole.
     pub fn attempt_succeeded(&self) {
-        let Some(candidate) = &self.candidate else { return };
+        let Some(attempt) = self.attempts.get(self.current) else { return };
+        let (candidate, waited) = (&attempt.candidate, Duration::from_micros(attempt.entry.waited_us));
         self.count_attempt(&candidate.deployment, None);
-        let waited =
-            self.attempts.last().map_or(Duration::ZERO, |last| Duration::from_micros(last.waited_us));
         let now = Instant::now();
         if candidate.health.answered(waited, self.rules(), now) {
             self.rests(candidate, "slow", now);
@@ -259,15 +295,10 @@ impl Ticket {
 
     /// Takes what the current deployment bills for `usage`.
     pub fn charge(&mut self, usage: Usage) {
-        let Some(candidate) = self.candidate.as_ref().filter(|_| self.billed) else { return };
-        self.charged = true;
-        candidate.health.used(usage.input_tokens.saturating_add(usage.output_tokens));
-        self.charges.add(&candidate.deployment, usage);
-    }
-
-    /// Notes a change that the gate made to the request.
-    pub fn edited(&mut self, edit: impl Into<String>) {
-        self.edits.push(edit.into());
+        let Some(attempt) = self.attempts.get_mut(self.current).filter(|_| self.billed) else { return };
+        attempt.charged = true;
+        attempt.candidate.health.used(usage.input_tokens.saturating_add(usage.output_tokens));
+        self.charges.add(&attempt.candidate.deployment, usage);
     }
 
     /// Notes that the answer's first byte is ready.
@@ -285,9 +316,9 @@ impl Ticket {
         self.status = status;
     }
 
-    /// The deployment of the last attempt.
+    /// The deployment of the attempt that counts.
     pub fn candidate(&self) -> Option<&Candidate> {
-        self.candidate.as_ref()
+        self.attempts.get(self.current).map(|attempt| &attempt.candidate)
     }
 
     /// The public model name, as the client gave it.
@@ -322,7 +353,8 @@ impl Ticket {
 
     /// How a fault is shown to the client of this call.
     pub fn show<T>(&self, fault: &Fault, show: impl FnOnce(&Shown<'_>) -> T) -> T {
-        let failed = self.attempts.iter().filter_map(|a| Some((a.deployment.to_string(), a.fault?)));
+        let entries = self.attempts.iter().map(|attempt| &attempt.entry);
+        let failed = entries.filter_map(|a| Some((a.deployment.to_string(), a.fault?)));
         let tried: Vec<_> = failed.collect();
         show(&Shown { fault, call_id: Some(self.call_id), tried: &tried })
     }
@@ -353,8 +385,8 @@ impl Ticket {
         self.gate.call_ended();
         let total = self.total();
         let duration = self.arrived.elapsed();
-        let deployment =
-            self.candidate.as_ref().map(|c| &*c.deployment.id).filter(|_| outcome != Outcome::Refused);
+        let (attempts, edits) = self.gathered();
+        let deployment = self.candidate().map(|c| &*c.deployment.id).filter(|_| outcome != Outcome::Refused);
         let closed = Closed {
             at: self.gate.parts.clock.now(),
             call_id: self.call_id,
@@ -365,11 +397,11 @@ impl Ticket {
             outcome,
             status: self.status,
             fault: fault.map(FaultEntry::from),
-            attempts: &self.attempts,
+            attempts: &attempts,
             route: self.route.as_ref(),
             usage: total.map(|(usage, _)| usage),
             cost: total.map(|(_, cost)| cost),
-            edits: &self.edits,
+            edits: &edits,
             duration_us: micros(duration),
             first_byte_us: self.first_byte.map(micros),
             response_bytes: self.response_bytes,
@@ -378,6 +410,18 @@ impl Ticket {
         let _ = self.gate.record(&Entry::Closed(&closed));
         log(&closed);
         self.count(outcome, fault, duration);
+    }
+
+    /// Every attempt as it is recorded, and what was changed in the requests.
+    fn gathered(&self) -> (Vec<AttemptEntry>, Vec<String>) {
+        let mut edits = Vec::new();
+        let entries = self.attempts.iter().map(|attempt| {
+            let mut notes = attempt.notes.lock();
+            edits.append(&mut notes.edits);
+            let upstream_request_id = notes.upstream_request_id.take();
+            AttemptEntry { status: notes.status, upstream_request_id, ..attempt.entry.clone() }
+        });
+        (entries.collect(), edits)
     }
 
     fn count(&self, outcome: Outcome, fault: Option<&Fault>, duration: Duration) {
@@ -389,7 +433,7 @@ impl Ticket {
             fault: fault.map_or("", |f| f.class.name()),
         };
         metrics.calls.get_or_create(&labels).inc();
-        let Some(candidate) = &self.candidate else { return };
+        let Some(candidate) = self.candidate() else { return };
         let labels = DeploymentLabels { deployment: Arc::clone(&candidate.deployment.id) };
         metrics.duration.get_or_create(&labels).observe(duration.as_secs_f64());
         if let Some(first) = self.first_byte {
@@ -405,9 +449,13 @@ impl Drop for Ticket {
             return;
         }
         let fault = self.gone();
-        // It went out and its answer will never be read: the provider bills the prompt all the same.
-        if self.sent && !self.charged && self.attempts.last().is_some_and(|last| last.fault.is_none()) {
-            self.charge(self.prompt_only());
+        // What went out and will never be read is billed all the same.
+        for number in 0..self.attempts.len() {
+            let attempt = &self.attempts[number];
+            if attempt.notes.lock().sent && !attempt.charged && attempt.entry.fault.is_none() {
+                self.current = number;
+                self.charge(self.prompt_only());
+            }
         }
         if self.status == 0 {
             self.status = fault.class.status();

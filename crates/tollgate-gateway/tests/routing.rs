@@ -445,3 +445,73 @@ routing: { retries: 0, allowed_fails: 100, models: { m: { allowed_fails: 0 } } }
     });
     assert!(error.is_err(), "a rule for a model that is not configured");
 }
+
+/// Two deployments in order, and a second one is asked after 100 ms.
+fn hedging() -> TestGate {
+    two("routing: { hedge_ms: 100, retries: 1 }")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_deployment_is_overtaken_and_both_are_recorded() {
+    let gate = hedging();
+    gate.upstream.on(A, ok().after(Duration::from_secs(5)));
+    gate.upstream.on(B, ok().after(Duration::from_millis(300)));
+    let begun = Instant::now();
+    let answer = gate.chat("m", "x").await;
+    assert_eq!((answer.status, deployment(&answer)), (200, B));
+    assert_eq!(begun.elapsed(), Duration::from_millis(400));
+    assert_eq!(gate.upstream.under_way(), 0, "the slow one is cancelled");
+    let closed = gate.closed();
+    let faults: Vec<_> = closed["attempts"].as_array().unwrap().iter().map(|a| a["fault"].clone()).collect();
+    assert_eq!(faults, [json!("superseded"), json!(null)]);
+    assert_eq!(closed["usage"]["source"], "estimated", "what the slow one bills is not known: {closed}");
+    let attempt = &gate.journal.of_kind("attempt")[0];
+    assert_eq!((&attempt["hedge"], &attempt["deployment"]), (&json!(true), &json!(B)));
+    assert_eq!(attempt.get("after"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_prompt_deployment_is_asked_alone() {
+    let gate = hedging();
+    gate.upstream.on(A, ok().after(Duration::from_millis(90)));
+    assert_eq!(deployment(&gate.chat("m", "x").await), A);
+    assert_eq!(gate.upstream.asked(), [A]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_the_second_fails_the_first_goes_on_and_when_both_fail_retries_follow() {
+    let gate = hedging();
+    gate.upstream.on(A, ok().after(Duration::from_secs(2)));
+    gate.upstream.on(B, error(500, "x"));
+    let answer = gate.chat("m", "x").await;
+    assert_eq!((answer.status, deployment(&answer)), (200, A));
+    assert_eq!(gate.closed()["attempts"].as_array().unwrap().len(), 2);
+
+    let gate = hedging();
+    gate.upstream.on(A, error(500, "a").after(Duration::from_secs(2)));
+    gate.upstream.on(B, error(500, "b"));
+    gate.upstream.on(A, ok());
+    let answer = gate.chat("m", "x").await;
+    assert_eq!(
+        (answer.status, gate.upstream.asked()),
+        (500, vec![A.to_owned(), B.to_owned()]),
+        "one retry: the hedge"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_leaves_a_race_is_charged_for_both() {
+    let gate = hedging();
+    gate.upstream.on(A, Reply::Hang);
+    gate.upstream.on(B, Reply::Hang);
+    let call = tokio::time::timeout(Duration::from_secs(1), gate.chat("m", "x")).await;
+    assert!(call.is_err());
+    let closed = gate.closed();
+    assert_eq!(closed["outcome"], "client_gone");
+    let prompt = tollgate_core::usage::estimate_tokens(chat_bytes());
+    assert_eq!(closed["usage"]["input_tokens"], json!(2 * prompt), "{closed}");
+}
+
+fn chat_bytes() -> u64 {
+    tollgate_testkit::chat("m", "x", false).to_string().len() as u64
+}

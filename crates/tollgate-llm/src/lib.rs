@@ -7,7 +7,9 @@
 pub mod catalog;
 pub mod chat;
 pub mod embeddings;
+pub mod event_stream;
 pub mod formats;
+pub mod framing;
 pub mod json;
 pub mod providers;
 pub mod rerank;

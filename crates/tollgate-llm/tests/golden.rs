@@ -1,6 +1,8 @@
 //! Golden fixtures: what each format becomes in the other. `fixtures/FROM-to-TO/{request,response,stream}/` holds
 //! `CASE.in.*`, written by hand, and `CASE.out.*`, which is compared to the byte. After a wanted change:
 //! `UPDATE_FIXTURES=1 cargo test -p tollgate-llm --test golden`, then read the difference.
+//!
+//! What is written for Amazon Bedrock has passed botocore's validation of parameters for Converse and ConverseStream.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -13,12 +15,20 @@ use serde_json::Value;
 use tollgate_core::fault::{Fault, FaultClass};
 use tollgate_llm::chat::{Event, Kept, Losses, Text};
 use tollgate_llm::formats::{AnswerFor, ChatClient, ChatUpstream, Kind, Shown, Surface, Target, find};
+use tollgate_llm::framing::{EventReader, Framing};
 use tollgate_llm::sse::SseReader;
 
-/// What the upstream of a case is like, told by the case's name.
-fn target(case: &str) -> Target {
+/// What the upstream of a case is like, told by its format and the case's name.
+fn target(to: &str, case: &str) -> Target {
+    let model = match (to, case.rsplit('-').next()) {
+        ("bedrock_converse", Some("nova")) => "us.amazon.nova-2-lite-v1:0",
+        ("bedrock_converse", _) => "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+        _ if case.ends_with("-2-5") => "gemini-2.5-flash",
+        _ => "upstream-model",
+    };
     Target {
-        model: if case.ends_with("-2-5") { "gemini-2.5-flash" } else { "upstream-model" }.into(),
+        model: model.into(),
+        adaptive_thinking: case.ends_with("-adaptive"),
         stream_usage: true,
         max_output_tokens: Some(8192),
         native_schema: case.ends_with("-native"),
@@ -70,7 +80,7 @@ fn lost(body: &[u8], schema_tool: bool, losses: &Losses) -> String {
 
 /// A translated request.
 fn request(from: &str, to: &str, case: &str, text: &str) -> String {
-    let (from, to, target) = (surface(from), find(to).unwrap(), target(case));
+    let (from, to, target) = (surface(from), find(to).unwrap(), target(to, case));
     let mut losses = Losses::default();
     match from.kind() {
         Kind::Chat => {
@@ -101,7 +111,7 @@ fn response(from: &str, to: &str, case: &str, text: &str) -> String {
     let body = match to.kind() {
         Kind::Chat => {
             let read = from.chat_upstream().unwrap().read_response(text.as_bytes()).unwrap();
-            to.chat_client().unwrap().write_response(&read, &answer)
+            to.chat_client().unwrap().write_response(&read.named("call-id", "upstream-model"), &answer)
         }
         Kind::Embeddings => {
             let read = from.embeddings_upstream().unwrap().read_response(text.as_bytes()).unwrap();
@@ -118,8 +128,11 @@ fn response(from: &str, to: &str, case: &str, text: &str) -> String {
 }
 
 fn stream(from: &dyn ChatUpstream, to: &dyn ChatClient, answer: &AnswerFor, text: &str) -> String {
-    let mut events = SseReader::new(1 << 20);
-    events.push(text.as_bytes());
+    let mut events = EventReader::new(from.framing(), 1 << 20);
+    match from.framing() {
+        Framing::Sse => events.push(text.as_bytes()),
+        Framing::AwsEventStream => text.lines().for_each(|line| events.push(&framed(line))),
+    }
     let (mut reader, mut writer) = (from.stream_reader(), to.stream_writer(answer));
     let mut out = Vec::new();
     let mut open = false;
@@ -127,7 +140,7 @@ fn stream(from: &dyn ChatUpstream, to: &dyn ChatClient, answer: &AnswerFor, text
         for event in reader.read(&event).unwrap() {
             open |= matches!(event, Event::Stop(_));
             open &= event != Event::Done;
-            writer.write(event, &mut out);
+            writer.write(event.named("call-id", "upstream-model"), &mut out);
         }
     }
     // Not every format marks the end of a stream that has stopped.
@@ -135,6 +148,12 @@ fn stream(from: &dyn ChatUpstream, to: &dyn ChatClient, answer: &AnswerFor, text
         writer.write(Event::Done, &mut out);
     }
     String::from_utf8(out).unwrap()
+}
+
+/// A line `{"event", "data"}` as the frame that it stands for.
+fn framed(line: &str) -> Vec<u8> {
+    let line: Value = serde_json::from_str(line).unwrap();
+    tollgate_testkit::frame(line["event"].as_str().unwrap(), line["data"].to_string().as_bytes())
 }
 
 fn pretty(value: &Value) -> String {
@@ -156,6 +175,12 @@ fn cases() -> Vec<PathBuf> {
     walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures"), &mut found);
     found.sort();
     found
+}
+
+/// What a case becomes. Frames are written as lines, and become server-sent events.
+fn expected(path: &Path) -> PathBuf {
+    let out = path.to_string_lossy().replace(".in.", ".out.");
+    out.strip_suffix(".jsonl").map_or(PathBuf::from(&out), |stem| format!("{stem}.sse").into())
 }
 
 /// Direction, kind and name of a case.
@@ -182,7 +207,7 @@ fn every_fixture_becomes_what_it_should() {
             "stream" => stream(upstream(&from), client(&to), &answer(&case), &text),
             other => panic!("{other}"),
         };
-        let expected = PathBuf::from(path.to_string_lossy().replace(".in.", ".out."));
+        let expected = expected(&path);
         if std::env::var_os("UPDATE_FIXTURES").is_some() {
             std::fs::write(&expected, &got).unwrap();
         } else if std::fs::read_to_string(&expected).unwrap_or_default() != got {
@@ -250,7 +275,7 @@ fn what_we_write_for_openai_fits_the_published_schema() {
     };
     for path in cases().into_iter().filter(|p| p.to_string_lossy().contains("-to-openai_chat")) {
         let (_, _, kind, _) = parts(&path);
-        let out = std::fs::read_to_string(path.to_string_lossy().replace(".in.", ".out.")).unwrap();
+        let out = std::fs::read_to_string(expected(&path)).unwrap();
         match kind.as_str() {
             "request" => check(&request_schema, &serde_json::from_str::<Value>(&out).unwrap()["body"], &path),
             "response" => check(&response_schema, &serde_json::from_str(&out).unwrap(), &path),
@@ -288,7 +313,7 @@ fn what_we_write_for_openai_responses_fits_the_published_schema() {
     };
     for path in cases().into_iter().filter(|p| p.to_string_lossy().contains("-to-openai_responses")) {
         let (_, _, kind, _) = parts(&path);
-        let out = std::fs::read_to_string(path.to_string_lossy().replace(".in.", ".out.")).unwrap();
+        let out = std::fs::read_to_string(expected(&path)).unwrap();
         match kind.as_str() {
             "request" => check(&request_schema, &serde_json::from_str::<Value>(&out).unwrap()["body"], &path),
             "response" => check(&response_schema, &serde_json::from_str(&out).unwrap(), &path),

@@ -63,9 +63,11 @@ fn upstreams() -> Vec<&'static dyn ChatUpstream> {
     ALL.iter().filter_map(|format| format.chat_upstream()).collect()
 }
 
-fn target() -> Target {
+/// Where one format leads to models of many makers, Claude is asked.
+fn target(upstream: &dyn ChatUpstream) -> Target {
+    let model = if upstream.name() == "bedrock_converse" { "anthropic.claude-a" } else { "upstream-model" };
     Target {
-        model: "upstream-model".into(),
+        model: model.into(),
         stream_usage: true,
         max_output_tokens: Some(32_000),
         native_schema: true,
@@ -90,7 +92,7 @@ struct Written {
 fn write(client: &dyn ChatClient, upstream: &dyn ChatUpstream, body: &str) -> Written {
     let mut losses = Losses::new(client.spelling());
     let request = client.read_request(body, &mut losses).unwrap();
-    let (body, _) = upstream.write_request(&request, &target(), &mut losses).unwrap();
+    let (body, _) = upstream.write_request(&request, &target(upstream), &mut losses).unwrap();
     Written { body: String::from_utf8(body).unwrap(), losses: losses.iter().cloned().collect() }
 }
 

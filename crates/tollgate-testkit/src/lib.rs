@@ -1,10 +1,12 @@
 //! Dev only: a whole gate in-process, scripted upstreams, a fake clock. No sockets, so that tests can pause
 //! tokio's time and every time-out passes in no time at all.
 
+mod event_stream;
 mod gate;
 mod journal;
 mod upstream;
 
+pub use event_stream::frame;
 pub use gate::{Answer, TestGate, chat, request};
 pub use journal::MemoryJournal;
 pub use upstream::{Reply, Scripted};

@@ -56,7 +56,7 @@ impl Resolver<'_> {
             tpm: written.tpm,
             facts: known.overridden_by(&configured),
             configured,
-            image_urls: written.image_urls.unwrap_or(true),
+            image_urls: written.image_urls.unwrap_or(provider.image_urls),
             stream_usage: written.stream_usage.unwrap_or(true),
             headers,
             timeouts: timeouts(&written.timeouts, shared),

@@ -7,7 +7,7 @@ use tollgate_llm::formats::Surface;
 use tollgate_llm::json::splice;
 
 use super::body_fault;
-use crate::settle::Ticket;
+use crate::leg::Leg;
 use crate::upstream::egress;
 
 /// Images of one request that the gate fetches at most.
@@ -17,7 +17,7 @@ const MOST: usize = 20;
 pub(super) async fn inline(
     surface: &dyn Surface,
     text: &str,
-    ticket: &mut Ticket,
+    ticket: &mut Leg,
 ) -> Result<Option<String>, Fault> {
     let found = surface.image_urls(text).map_err(|e| body_fault(&e))?;
     if found.is_empty() {

@@ -19,8 +19,9 @@ use tollgate_llm::providers::Operation;
 use crate::answer::AnswerBody;
 use crate::attempt::Failed;
 use crate::inbound::Inbound;
+use crate::leg::Leg;
 use crate::pipeline::Protocol;
-use crate::route::{Candidate, Route, Tries};
+use crate::route::{Route, Tries};
 use crate::settle::Ticket;
 
 pub use answer::Answer;
@@ -96,8 +97,9 @@ impl Protocol for Llm {
         Ok(tries)
     }
 
-    async fn send(&self, call: &Call, candidate: &Candidate, ticket: &mut Ticket) -> Result<Answer, Failed> {
-        send::send(self, call, candidate, ticket).await
+    async fn send(&self, call: &Call, leg: &mut Leg) -> Result<Answer, Failed> {
+        let candidate = leg.candidate.clone();
+        send::send(self, call, &candidate, leg).await
     }
 
     fn relay(&self, answer: Answer, ticket: Ticket) -> Response<AnswerBody> {

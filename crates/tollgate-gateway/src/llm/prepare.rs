@@ -11,9 +11,9 @@ use tollgate_llm::providers::{Operation, Provider};
 use super::crossing::Crossing;
 use super::{Call, Llm, body_fault, images};
 use crate::explain::timed_out;
+use crate::leg::Leg;
 use crate::policies::VIA;
 use crate::route::Candidate;
-use crate::settle::Ticket;
 use crate::upstream::UpstreamRequest;
 
 /// A request in the upstream's format, and what its answer needs.
@@ -30,7 +30,7 @@ pub(super) async fn prepare(
     candidate: &Candidate,
     provider: &Provider,
     format: &'static dyn Format,
-    ticket: &mut Ticket,
+    ticket: &mut Leg,
 ) -> Result<Prepared, Fault> {
     let deployment = &candidate.deployment;
     let inlined = if deployment.image_urls || call.form.is_some() {
@@ -47,6 +47,8 @@ pub(super) async fn prepare(
         native_schema: deployment.facts.native_schema,
         no_sampling: deployment.facts.no_sampling,
         adaptive_thinking: deployment.facts.adaptive_thinking,
+        model_in_address: provider.anthropic_version.is_some() && llm.operation == Operation::Chat,
+        anthropic_version: provider.anthropic_version,
     };
     if *call.peek.model != target.model {
         ticket.edited(format!("model: {}", target.model));
@@ -96,7 +98,7 @@ async fn inlined<'a>(
     llm: &Llm,
     call: &'a Call,
     candidate: &Candidate,
-    ticket: &mut Ticket,
+    ticket: &mut Leg,
 ) -> Result<&'a Option<String>, Fault> {
     let total = candidate.deployment.timeouts.total;
     let deadline = ticket.arrived + total;
@@ -114,7 +116,7 @@ fn translated(
     stream: bool,
     target: &Target,
     answer: AnswerFor,
-    (format, ticket): (&dyn Format, &mut Ticket),
+    (format, ticket): (&dyn Format, &mut Leg),
 ) -> Result<Prepared, Fault> {
     let (mut losses, mut answer) = (Losses::default(), answer);
     let wrong = |error| body_fault(&error);
@@ -166,7 +168,7 @@ pub(super) fn request(
     format: &dyn Format,
     path: &str,
     body: Bytes,
-    ticket: &Ticket,
+    ticket: &Leg,
 ) -> Result<UpstreamRequest, Fault> {
     let deployment = &candidate.deployment;
     let base = (provider.normalise_base_url)(&deployment.base_url);

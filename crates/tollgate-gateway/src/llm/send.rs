@@ -10,6 +10,7 @@ use tollgate_core::fault::{Fault, FaultClass};
 use tollgate_core::usage::{Usage, UsageSource, estimate_tokens};
 use tollgate_llm::chat::Losses;
 use tollgate_llm::formats::{Format, RerankClient, classify};
+use tollgate_llm::framing::Framing;
 use tollgate_llm::providers::{Endpoint, Operation};
 
 use super::crossing::Crossing;
@@ -19,9 +20,9 @@ use super::{Answer, Call, Llm};
 use crate::attempt::Failed;
 use crate::explain::{explained, timed_out};
 use crate::gathered::Gathered;
+use crate::leg::Leg;
 use crate::relay::Stream;
 use crate::route::Candidate;
-use crate::settle::Ticket;
 use crate::upstream::{SendError, UpstreamBody, UpstreamResponse};
 
 /// The largest error body that is read.
@@ -32,12 +33,14 @@ pub(super) async fn send(
     llm: &Llm,
     call: &Call,
     candidate: &Candidate,
-    ticket: &mut Ticket,
+    ticket: &mut Leg,
 ) -> Result<Answer, Failed> {
     let deployment = &candidate.deployment;
     let provider = tollgate_llm::providers::find(deployment.provider)
         .ok_or_else(|| Fault::new(FaultClass::Internal, format!("no adapter for {}", deployment.id)))?;
-    let Some(format) = provider.format_for(llm.surface, deployment.format.as_deref()) else {
+    let Some(format) =
+        provider.format_for(llm.surface, deployment.format.as_deref(), &candidate.upstream_model)
+    else {
         return Err(cannot(llm, deployment).into());
     };
     let endpoint = Endpoint {
@@ -59,7 +62,10 @@ pub(super) async fn send(
     let prepared = prepare(llm, call, candidate, provider, format, ticket).await?;
     let mut request = request(llm, call, candidate, provider, format, &path, prepared.body.clone(), ticket)?;
     let gate = std::sync::Arc::clone(ticket.gate());
-    gate.credentials.authorize(&gate, deployment, &mut request).await?;
+    if deployment.cloud.is_some() {
+        // Boxed: most deployments have a plain key.
+        Box::pin(gate.credentials.authorize(&gate, deployment, &mut request)).await?;
+    }
     let total_deadline = ticket.arrived + deployment.timeouts.total;
     let first_deadline = (Instant::now() + deployment.timeouts.first_byte).min(total_deadline);
     let upstream = std::sync::Arc::clone(&ticket.gate().parts.upstream);
@@ -82,7 +88,7 @@ pub(super) async fn send(
     if !response.status.is_success() {
         return Err(refused(response, candidate, format, first_deadline).await.into());
     }
-    let exchange = Exchange { candidate, prepared: &prepared, total_deadline };
+    let exchange = Exchange { candidate, prepared: &prepared, framing: format.framing(), total_deadline };
     if call.peek.stream && !counts {
         exchange.stream(response, first_deadline, ticket).await
     } else {
@@ -97,7 +103,7 @@ fn cannot(llm: &Llm, deployment: &Deployment) -> Fault {
 }
 
 /// Counts tokens for an upstream that has no such operation: an estimate, and the answer says so.
-fn count_here(llm: &Llm, ticket: &mut Ticket) -> Result<Answer, Fault> {
+fn count_here(llm: &Llm, ticket: &mut Leg) -> Result<Answer, Fault> {
     let tokens = ticket.prompt_only().input_tokens;
     ticket.edited("count_tokens: estimated by the gate");
     let body = llm
@@ -112,7 +118,7 @@ fn count_here(llm: &Llm, ticket: &mut Ticket) -> Result<Answer, Fault> {
     })
 }
 
-fn first_byte_too_late(limit: Duration, ticket: &Ticket) -> Failed {
+fn first_byte_too_late(limit: Duration, ticket: &Leg) -> Failed {
     Failed {
         fault: timed_out("the upstream did not begin to answer", limit, "first_byte_ms"),
         billed: Some(ticket.prompt_only()),
@@ -163,6 +169,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 struct Exchange<'a> {
     candidate: &'a Candidate,
     prepared: &'a Prepared,
+    framing: Framing,
     total_deadline: Instant,
 }
 
@@ -171,16 +178,16 @@ impl Exchange<'_> {
         &self,
         response: UpstreamResponse,
         deadline: Instant,
-        ticket: &mut Ticket,
+        ticket: &mut Leg,
     ) -> Result<Answer, Failed> {
-        self.expect_type(&response, "text/event-stream")
+        self.expect_type(&response, self.framing.content_type())
             .map_err(|fault| Failed { fault, billed: Some(ticket.prompt_only()) })?;
         let answer = &self.prepared.answer;
         let stage = match self.prepared.crossing {
             Crossing::Same(surface) => Stage::same(surface.watcher(answer)),
             Crossing::Chat(client, upstream) => {
-                let model = &self.candidate.upstream_model;
-                Stage::translated(upstream.stream_reader(), client.stream_writer(answer), model)
+                let (reader, writer) = (upstream.stream_reader(), client.stream_writer(answer));
+                Stage::translated(reader, writer, self.names(ticket))
             }
             Crossing::Embeddings(..) | Crossing::Rerank(..) => {
                 let fault = Fault::new(FaultClass::Unsupported, "answers of this kind are not streamed");
@@ -188,7 +195,8 @@ impl Exchange<'_> {
             }
         };
         let headers = self.kept_headers(&response.headers);
-        let mut stream = Stream::new(response.body, stage, ticket.runtime.snapshot.limits.stream_event_bytes);
+        let event_limit = ticket.runtime.snapshot.limits.stream_event_bytes;
+        let mut stream = Stream::new(response.body, stage, self.framing, event_limit);
         let limit = self.candidate.deployment.timeouts.first_byte;
         match tokio::time::timeout_at(deadline, stream.first()).await {
             Err(_) => Err(first_byte_too_late(limit, ticket)),
@@ -205,7 +213,7 @@ impl Exchange<'_> {
         llm: &Llm,
         call: &Call,
         mut response: UpstreamResponse,
-        ticket: &mut Ticket,
+        ticket: &mut Leg,
     ) -> Result<Answer, Failed> {
         self.expect_type(&response, "application/json")
             .map_err(|fault| Failed { fault, billed: Some(ticket.prompt_only()) })?;
@@ -248,15 +256,9 @@ impl Exchange<'_> {
         call: &Call,
         body: &Bytes,
         text: &str,
-        ticket: &Ticket,
+        ticket: &Leg,
     ) -> Result<(Bytes, Option<Usage>), String> {
         let answer = &self.prepared.answer;
-        // Not every upstream says which model answers.
-        let model = |told: &mut String| {
-            if told.is_empty() {
-                told.push_str(&self.candidate.upstream_model);
-            }
-        };
         Ok(match self.prepared.crossing {
             Crossing::Same(surface) => {
                 let usage = surface.response_usage(text)?;
@@ -268,14 +270,16 @@ impl Exchange<'_> {
                 (body.clone(), billed.then(|| usage.unwrap_or_else(guess)))
             }
             Crossing::Chat(client, upstream) => {
-                let mut read = upstream.read_response(body)?;
-                model(&mut read.model);
+                let (id, model) = self.names(ticket);
+                let read = upstream.read_response(body)?.named(&id, &model);
                 let usage = read.usage.unwrap_or_else(|| estimate(ticket, text.len()));
                 (client.write_response(&read, answer).into(), Some(usage))
             }
             Crossing::Embeddings(client, upstream) => {
                 let mut read = upstream.read_response(body)?;
-                model(&mut read.model);
+                if read.model.is_empty() {
+                    read.model = self.names(ticket).1;
+                }
                 // The client's format has no word for "not counted", and a zero would be wrong.
                 let usage = *read.usage.get_or_insert_with(|| ticket.prompt_only());
                 (client.write_response(&read, answer).into(), Some(usage))
@@ -288,6 +292,11 @@ impl Exchange<'_> {
                 (client.write_response(&read, documents.as_deref()).into(), Some(usage))
             }
         })
+    }
+
+    /// What stands for the id and the model of an answer that says neither: the call's id, and what was asked for.
+    fn names(&self, ticket: &Leg) -> (String, String) {
+        (ticket.call_id.to_string(), self.candidate.upstream_model.to_string())
     }
 
     /// HTML from a proxy in between, or a stream where none was asked for, is no answer.
@@ -312,14 +321,14 @@ impl Exchange<'_> {
 
 /// What a reranking used whose answer does not say so: a search for every hundred documents, as Cohere counts, and
 /// the tokens of the request. The model's price says which of them is billed.
-fn rerank_estimate(client: &dyn RerankClient, call: &Call, ticket: &Ticket) -> Usage {
+fn rerank_estimate(client: &dyn RerankClient, call: &Call, ticket: &Leg) -> Usage {
     const DOCUMENTS: usize = 100;
     let request = client.read_request(call.text(), &mut Losses::default());
     let searches = request.map_or(1, |request| request.documents.len().div_ceil(DOCUMENTS));
     Usage { searches: searches as u64, ..ticket.prompt_only() }
 }
 
-fn estimate(ticket: &Ticket, answer_bytes: usize) -> Usage {
+fn estimate(ticket: &Leg, answer_bytes: usize) -> Usage {
     Usage { output_tokens: estimate_tokens(answer_bytes as u64), ..ticket.prompt_only() }
 }
 

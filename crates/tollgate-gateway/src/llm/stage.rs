@@ -33,8 +33,8 @@ pub enum Stage {
 /// What was learnt of a translated stream.
 #[derive(Debug, Default)]
 pub struct Seen {
-    /// The model that was asked, for upstreams that do not say which one answers.
-    model: String,
+    /// What stands for the id and the model where the upstream says neither.
+    names: (String, String),
     begun: bool,
     stopped: bool,
     usage: Option<Usage>,
@@ -69,10 +69,13 @@ impl Stage {
         Self::Same { watcher, begun: false }
     }
 
-    /// A stream that is translated. `model` answers it, unless the upstream says that another does.
-    pub fn translated(reader: Box<dyn StreamReader>, writer: Box<dyn StreamWriter>, model: &str) -> Self {
-        let seen = Seen { model: model.to_owned(), ..Seen::default() };
-        Self::Translated { reader, writer, seen }
+    /// A stream that is translated. `names` stand for the id and the model where the upstream says neither.
+    pub fn translated(
+        reader: Box<dyn StreamReader>,
+        writer: Box<dyn StreamWriter>,
+        names: (String, String),
+    ) -> Self {
+        Self::Translated { reader, writer, seen: Seen { names, ..Seen::default() } }
     }
 
     /// Whether the answer has begun: from here on another upstream cannot take over.
@@ -152,12 +155,8 @@ impl Stage {
 
 impl Seen {
     fn pass(&mut self, events: Vec<Event>, writer: &mut dyn StreamWriter, out: &mut Vec<u8>) -> Fed {
-        for mut event in events {
-            if let Event::Start { model, .. } = &mut event
-                && model.is_empty()
-            {
-                model.clone_from(&self.model);
-            }
+        for event in events {
+            let event = event.named(&self.names.0, &self.names.1);
             let last = match &event {
                 Event::Failed(error) => return Fed::Failed(error.clone()),
                 Event::Done if !self.begun => return Fed::Garbage("it ended before it began".to_owned()),

@@ -139,6 +139,31 @@ impl Tries {
         }
     }
 
+    /// A deployment of the same model that nobody has tried yet, to be asked beside the one that is under way.
+    pub fn beside(&mut self, now: Instant) -> Option<Candidate> {
+        let fresh = |candidate: &Candidate| {
+            let id = &candidate.deployment.id;
+            !self.tried.contains(id)
+                && !self.ruled_out.contains(id)
+                && candidate.health.resting(now).is_none()
+        };
+        if self.total >= self.runtime.snapshot.limits.attempts || !self.group.iter().any(fresh) {
+            return None;
+        }
+        let under_way = self.last.clone();
+        let picked = self.pick(now).ok().filter(|(candidate, pause)| {
+            pause.is_zero() && Some(&candidate.deployment.id) != under_way.as_ref()
+        });
+        picked.map(|(candidate, _)| candidate)
+    }
+
+    /// Takes into account that one of two attempts that were under way has failed, and the other goes on.
+    pub fn failed_beside(&mut self, deployment: Arc<str>, fault: &Fault) {
+        if !fault.retryable() {
+            self.ruled_out.push(deployment);
+        }
+    }
+
     fn enter(&mut self, found: &Found, now: Instant) {
         let candidates = self.runtime.candidates(found, &*self.gate.parts.catalog);
         let rules = self.runtime.snapshot.routing.rules_of(&found.model.name);

@@ -30,14 +30,9 @@ struct Line {
     price: Option<Price>,
 }
 
-/// Two names of one provider, each with a part of its models.
-const TWINS: [(&str, &str); 2] = [("cohere", "cohere_chat"), ("cohere_chat", "cohere")];
-
 impl Catalog for BuiltIn {
     fn facts(&self, provider: &str, model: &str) -> Option<ModelFacts> {
-        let listed = |provider: &str| find(MODELS, &format!("{provider}/{model}"));
-        let other = TWINS.iter().find(|(name, _)| *name == provider).map(|(_, other)| *other);
-        let line = listed(provider).or_else(|| other.and_then(listed))?;
+        let line = names(provider, model).find_map(|name| find(MODELS, &name))?;
         let line: Line = serde_json::from_str(line).ok()?;
         Some(ModelFacts {
             max_input_tokens: line.max_input_tokens,
@@ -48,6 +43,35 @@ impl Catalog for BuiltIn {
             price: line.price,
         })
     }
+}
+
+/// What a provider's models may be called in the catalog, which divides some providers up: the beginnings of names.
+const ELSEWHERE: &[(&str, &[&str])] = &[
+    ("bedrock", &["bedrock_converse/", "bedrock/"]),
+    ("bedrock_converse", &["bedrock_converse/", "bedrock/"]),
+    ("cohere", &["cohere/", "cohere_chat/"]),
+    ("cohere_chat", &["cohere_chat/", "cohere/"]),
+    (
+        "vertex_ai",
+        &[
+            "vertex_ai/",
+            "vertex_ai-language-models/",
+            "vertex_ai-language-models/vertex_ai/",
+            "vertex_ai-anthropic_models/vertex_ai/",
+        ],
+    ),
+];
+
+/// The names that `model` may have. Before a slash stands what does not change the model: a region, the kind of an
+/// ARN, a publisher.
+fn names(provider: &str, model: &str) -> impl Iterator<Item = String> {
+    let divided = ELSEWHERE.iter().find(|(known, _)| *known == provider).map(|(_, beginnings)| *beginnings);
+    let bare = model.rsplit('/').next().unwrap_or(model);
+    let beginnings = divided.unwrap_or_default();
+    let whole = beginnings.iter().map(|beginning| format!("{beginning}{model}")).collect::<Vec<_>>();
+    let bare = beginnings.iter().map(|beginning| format!("{beginning}{bare}")).collect::<Vec<_>>();
+    let plain = divided.is_none().then(|| format!("{provider}/{model}"));
+    plain.into_iter().chain(whole).chain(bare)
 }
 
 /// The JSON of the line that begins with `name` and a tab.
@@ -102,5 +126,21 @@ mod tests {
                 assert!(BuiltIn.facts(provider, model).is_some_and(|facts| facts.price.is_some()), "{model}");
             }
         }
+    }
+
+    #[test]
+    fn models_of_divided_providers_are_found_by_the_names_that_people_write() {
+        for (provider, model) in [
+            ("bedrock", "us.anthropic.claude-opus-4-6-v1"),
+            ("bedrock", "converse/us.anthropic.claude-opus-4-6-v1"),
+            ("bedrock", "arn:aws:bedrock:us-east-1:1:inference-profile/us.anthropic.claude-opus-4-6-v1"),
+            ("bedrock_converse", "amazon.nova-lite-v1:0"),
+            ("vertex_ai", "gemini-2.5-flash"),
+            ("vertex_ai", "google/gemini-2.5-flash"),
+            ("vertex_ai", "claude-opus-4-6"),
+        ] {
+            assert!(BuiltIn.facts(provider, model).is_some(), "{provider}/{model}");
+        }
+        assert!(BuiltIn.facts("bedrock", "nothing").is_none());
     }
 }

@@ -20,6 +20,22 @@ pub struct Response {
     pub usage: Option<Usage>,
 }
 
+impl Response {
+    /// The same, with what an upstream leaves out that says neither an id nor the model.
+    #[must_use]
+    pub fn named(mut self, id: &str, model: &str) -> Self {
+        name(&mut self.id, id);
+        name(&mut self.model, model);
+        self
+    }
+}
+
+fn name(said: &mut String, otherwise: &str) {
+    if said.is_empty() {
+        otherwise.clone_into(said);
+    }
+}
+
 /// One answer.
 #[derive(Debug, Default)]
 pub struct Choice {
@@ -232,6 +248,18 @@ pub enum Event {
     Done,
     /// The upstream failed in the middle.
     Failed(UpstreamError),
+}
+
+impl Event {
+    /// The same, with what an upstream leaves out that says neither an id nor the model.
+    #[must_use]
+    pub fn named(mut self, by_id: &str, by_model: &str) -> Self {
+        if let Self::Start { id, model, .. } = &mut self {
+            name(id, by_id);
+            name(model, by_model);
+        }
+        self
+    }
 }
 
 /// The whole answer that `events` are the pieces of.

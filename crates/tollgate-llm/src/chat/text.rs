@@ -48,6 +48,18 @@ impl<'a> Text<'a> {
         }
     }
 
+    /// Whether it says nothing but white space.
+    pub fn is_blank(&self) -> bool {
+        let raw = self.0.get();
+        let bare = raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default();
+        // Most texts begin with a letter: only one that begins otherwise is decoded.
+        match bare.bytes().next() {
+            None => true,
+            Some(b' ' | b'\\') => self.decoded().trim().is_empty(),
+            Some(_) => false,
+        }
+    }
+
     /// Whether it says nothing.
     pub fn is_empty(&self) -> bool {
         self.0.get().len() <= 2
@@ -91,6 +103,8 @@ mod tests {
         assert!(matches!(texts[1].decoded(), Cow::Borrowed("plain")));
         assert_eq!(texts[2].decoded(), "\\ud800");
         assert_eq!(joined(&[&texts[0], &texts[1]], "-").decoded(), "aä\n-plain");
+        let blank = |text| Text::new(text).is_blank();
+        assert!(blank("") && blank(" \n\t ") && !blank("\n x") && !blank("x"));
         assert!(serde_json::from_str::<Text<'_>>("5").is_err() && Text::new("").is_empty());
     }
 }

@@ -1,7 +1,9 @@
 //! Wire formats: one folder each, one line each in [`ALL`].
 
 pub mod anthropic_messages;
+pub mod bedrock_converse;
 mod body;
+mod claude;
 pub mod cohere_chat;
 pub mod cohere_embeddings;
 pub mod cohere_rerank;
@@ -22,6 +24,7 @@ use tollgate_core::fault::{Fault, FaultClass, UpstreamError};
 use tollgate_core::usage::Usage;
 
 use crate::chat::{Event, Losses, Request, Response, Spelling, Text};
+use crate::framing::Framing;
 use crate::json::{BodyError, Edit, Found};
 use crate::sse::SseEvent;
 use crate::{embeddings, rerank};
@@ -31,6 +34,7 @@ pub const ALL: &[&dyn Format] = &[
     &openai_chat::OpenAiChat,
     &openai_responses::OpenAiResponses,
     &anthropic_messages::AnthropicMessages,
+    &bedrock_converse::BedrockConverse,
     &gemini::Gemini,
     &cohere_chat::CohereChat,
     &openai_embeddings::OpenAiEmbeddings,
@@ -98,6 +102,10 @@ pub struct Target {
     pub no_sampling: bool,
     /// Whether the model decides by itself how long it thinks, and takes no budget for it.
     pub adaptive_thinking: bool,
+    /// Whether the address names the model: a format that puts it into the body leaves it out there.
+    pub model_in_address: bool,
+    /// What Anthropic's format must say as `anthropic_version` in the body, where it is not said in a header.
+    pub anthropic_version: Option<&'static str>,
 }
 
 /// What the writer of an answer must know of the request that it answers.
@@ -246,6 +254,11 @@ pub trait Format: Send + Sync + std::fmt::Debug {
 
     /// What an upstream's error body says.
     fn read_error(&self, status: StatusCode, body: &[u8]) -> UpstreamError;
+
+    /// How its streams are cut into events.
+    fn framing(&self) -> Framing {
+        Framing::Sse
+    }
 
     /// The upstream's own id for a request.
     fn request_id<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str>;
@@ -424,24 +437,27 @@ pub fn classify(error: &UpstreamError) -> FaultClass {
         401..=404 => FaultClass::UpstreamRefused,
         408 => FaultClass::Timeout,
         413 => FaultClass::TooLarge,
+        // Amazon answers so where the model itself failed, and not the request (RFC 4918 §11.4).
+        424 => FaultClass::UpstreamFailed,
         429 => FaultClass::RateLimited,
         503 | 529 => FaultClass::Overloaded,
         // Google answers so to a key that it does not know, and where it does not serve.
         400 if code == "API_KEY_INVALID" || kind == "FAILED_PRECONDITION" => FaultClass::UpstreamRefused,
+        // Amazon says so of a model that it does not serve, and calls it a wrong request.
+        400 if kind == "ResourceNotFoundException" => FaultClass::UpstreamRefused,
         400 | 405..=499 => match bad_request(code, &error.message.to_lowercase()) {
             Some(class) => class,
             None => FaultClass::Invalid,
         },
         // An error inside a stream has no status.
         0 => match (kind, code) {
-            ("overloaded_error" | "UNAVAILABLE", _) => FaultClass::Overloaded,
-            ("rate_limit_error" | "RESOURCE_EXHAUSTED", _) | (_, "rate_limit_exceeded") => {
-                FaultClass::RateLimited
-            }
-            ("invalid_request_error" | "INVALID_ARGUMENT", _) => {
+            ("overloaded_error" | "UNAVAILABLE" | "serviceUnavailableException", _) => FaultClass::Overloaded,
+            ("rate_limit_error" | "RESOURCE_EXHAUSTED" | "throttlingException", _)
+            | (_, "rate_limit_exceeded") => FaultClass::RateLimited,
+            ("invalid_request_error" | "INVALID_ARGUMENT" | "validationException", _) => {
                 bad_request(code, &error.message.to_lowercase()).unwrap_or(FaultClass::Invalid)
             }
-            ("timeout_error" | "DEADLINE_EXCEEDED", _) => FaultClass::Timeout,
+            ("timeout_error" | "DEADLINE_EXCEEDED" | "modelTimeoutException", _) => FaultClass::Timeout,
             _ => FaultClass::UpstreamFailed,
         },
         500..=599 => FaultClass::UpstreamFailed,
@@ -450,7 +466,7 @@ pub fn classify(error: &UpstreamError) -> FaultClass {
 }
 
 fn bad_request(code: &str, message: &str) -> Option<FaultClass> {
-    const CONTEXT: [&str; 8] = [
+    const CONTEXT: [&str; 9] = [
         "maximum context length",
         "prompt is too long",
         "context window",
@@ -459,6 +475,7 @@ fn bad_request(code: &str, message: &str) -> Option<FaultClass> {
         "too many tokens",
         "input is too long",
         "exceeds the maximum number of tokens",
+        "number of input tokens exceeds",
     ];
     if code == "context_length_exceeded" || CONTEXT.iter().any(|text| message.contains(text)) {
         return Some(FaultClass::ContextWindow);

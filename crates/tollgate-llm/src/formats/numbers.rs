@@ -3,7 +3,7 @@
 use serde::ser::{Serialize, Serializer};
 
 /// A number that is written without a fraction where it is whole, as most clients write it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Number(pub(crate) f64);
 
 impl Serialize for Number {

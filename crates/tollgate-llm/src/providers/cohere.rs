@@ -15,6 +15,7 @@ pub(super) const PROVIDER: Provider = Provider {
         key_variables: &["COHERE_API_KEY", "CO_API_KEY"],
         credential: CredentialKind::Key,
         key_optional: false,
+        image_urls: true,
         formats: &[cohere_chat::NAME, cohere_embeddings::NAME, cohere_rerank::NAME_V2],
     },
     path,
@@ -22,6 +23,8 @@ pub(super) const PROVIDER: Provider = Provider {
     normalise_base_url,
     legacy_max_tokens: false,
     built_in: false,
+    anthropic_version: None,
+    formats_for: None,
     tried: Tried::Script,
 };
 

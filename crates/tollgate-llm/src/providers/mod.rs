@@ -3,11 +3,13 @@
 
 mod anthropic;
 mod azure;
+mod bedrock;
 mod cohere;
 mod compatible;
 mod gemini;
 mod openai;
 mod simulator;
+mod vertex_ai;
 
 use std::borrow::Cow;
 
@@ -26,11 +28,14 @@ const OWN: &[&Provider] = &[
     &cohere::CHAT,
     &azure::PROVIDER,
     &azure::FOUNDRY,
+    &bedrock::PROVIDER,
+    &bedrock::CONVERSE,
+    &vertex_ai::PROVIDER,
     &simulator::PROVIDER,
 ];
 
 /// Providers that LiteLLM files name and that this version cannot speak to.
-const PLANNED: &[&str] = &["bedrock", "databricks", "replicate", "sagemaker", "vertex_ai", "watsonx"];
+const PLANNED: &[&str] = &["databricks", "replicate", "sagemaker", "watsonx"];
 
 /// Every provider.
 pub fn all() -> impl Iterator<Item = &'static Provider> {
@@ -84,6 +89,11 @@ pub struct Provider {
     pub normalise_base_url: fn(&str) -> &str,
     /// Whether it knows only `max_tokens`, as servers do that follow an older OpenAI.
     pub legacy_max_tokens: bool,
+    /// Which of its formats it speaks for a model, where that depends on the model.
+    pub formats_for: Option<fn(&str) -> &'static [&'static str]>,
+    /// What it wants to hear as `anthropic_version` in the body, where it speaks Anthropic's format. The address of a
+    /// chat then names the model, and the body does not.
+    pub anthropic_version: Option<&'static str>,
     /// Whether it is part of the gate and answers without a connection.
     pub built_in: bool,
     /// What it was tried against.
@@ -120,10 +130,19 @@ impl Tried {
 }
 
 impl Provider {
-    /// The format to speak to it for a client that speaks `surface`: what is configured, else the same, else the
-    /// first that is about the same kind of call; `None` when there is none.
-    pub fn format_for(&self, surface: &dyn Surface, configured: Option<&str>) -> Option<&'static dyn Format> {
-        let known = || self.facts.formats.iter().filter_map(|name| crate::formats::find(name));
+    /// The format to speak to it about `model` for a client that speaks `surface`: what is configured, else the same,
+    /// else the first that is about the same kind of call; `None` when there is none.
+    pub fn format_for(
+        &self,
+        surface: &dyn Surface,
+        configured: Option<&str>,
+        model: &str,
+    ) -> Option<&'static dyn Format> {
+        let formats = match (configured, self.formats_for) {
+            (None, Some(formats_for)) => formats_for(model),
+            _ => self.facts.formats,
+        };
+        let known = || formats.iter().filter_map(|name| crate::formats::find(name));
         let of_kind = |format: &&'static dyn Format| format.kind() == surface.kind();
         known()
             .filter(of_kind)

@@ -11,7 +11,7 @@ use crate::chat::Sealed;
 use crate::formats::{Peek, SameFormat, Target};
 use crate::json::{BodyError, Edit, Members, quoted, without_elements};
 
-const WANTED: &[&str] = &["model", "stream", "max_tokens"];
+const WANTED: &[&str] = &["model", "stream", "max_tokens", "anthropic_version"];
 
 pub(super) fn peek(body: &str) -> Result<Peek, BodyError> {
     let members = Members::find(body, WANTED)?;
@@ -24,11 +24,17 @@ pub(super) fn peek(body: &str) -> Result<Peek, BodyError> {
     })
 }
 
-/// `model` becomes the upstream's. Thoughts that another model sealed in an earlier turn are taken out: the provider
-/// refuses seals that are not its own. Usage is always part of the stream.
+/// `model` becomes the upstream's, or goes where the address names it. Thoughts that another model sealed in an earlier
+/// turn are taken out: the provider refuses seals that are not its own. Usage is always part of the stream.
 pub(super) fn edits(body: &str, members: &Members<'_>, target: &Target) -> Result<SameFormat, BodyError> {
     let mut same = SameFormat::default();
-    if members.read::<String>("model")?.as_deref() != Some(&*target.model) {
+    if let Some(version) = target.anthropic_version {
+        let replaced = members.replace("anthropic_version", quoted(version));
+        same.edits.push(replaced.unwrap_or_else(|| members.append("anthropic_version", &quoted(version))));
+    }
+    if target.model_in_address {
+        same.edits.extend(members.remove("model"));
+    } else if members.read::<String>("model")?.as_deref() != Some(&*target.model) {
         same.edits.extend(members.replace("model", quoted(&target.model)));
     }
     if Sealed::may_be_in(body) {

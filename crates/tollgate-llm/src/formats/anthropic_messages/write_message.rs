@@ -178,7 +178,7 @@ fn source<'r>(source: &'r Source<'_>) -> OutSource<'r> {
 }
 
 /// Arguments must be an object here.
-fn input(arguments: &str) -> Result<&RawValue, BodyError> {
+pub(in crate::formats) fn input(arguments: &str) -> Result<&RawValue, BodyError> {
     let text = if arguments.trim().is_empty() { "{}" } else { arguments };
     let raw: Option<&RawValue> = serde_json::from_str(text).ok();
     raw.filter(|raw| raw.get().starts_with('{'))

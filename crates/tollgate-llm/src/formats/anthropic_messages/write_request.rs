@@ -5,17 +5,15 @@ use serde_json::value::RawValue;
 
 use super::write_message::{OutCache, OutTurn, conversation};
 use crate::chat::{
-    Effort, Feature, Kept, Losses, OutputFormat, Request, Text, Tool, ToolChoice, Unsaid, note_unsaid,
+    Feature, Kept, Losses, OutputFormat, Request, Text, Tool, ToolChoice, Unsaid, note_unsaid,
 };
+use crate::formats::claude::{OutThinking, Sampling, thinking};
 use crate::formats::numbers::Number;
 use crate::formats::{SCHEMA_TOOL, Target};
 use crate::json::BodyError;
 
 /// The format demands `max_tokens`; this holds where neither client, configuration nor catalog says one.
 const DEFAULT_MAX_TOKENS: u64 = 4096;
-
-/// The format takes no smaller budget for thinking.
-const LEAST_BUDGET: u64 = 1024;
 
 /// What this format has no word for.
 const UNSAID: &[Unsaid] = &[
@@ -36,7 +34,10 @@ const UNSAID: &[Unsaid] = &[
 
 #[derive(Serialize)]
 struct Out<'r> {
-    model: &'r str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    anthropic_version: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<&'r str>,
     max_tokens: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     system: Option<super::write_message::OutContent<'r>>,
@@ -66,13 +67,6 @@ struct Out<'r> {
 #[derive(Serialize)]
 struct OutMetadata<'r> {
     user_id: &'r str,
-}
-
-#[derive(Clone, Copy, Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum OutThinking {
-    Adaptive,
-    Enabled { budget_tokens: u64 },
 }
 
 #[derive(Serialize)]
@@ -154,11 +148,12 @@ pub(super) fn write(
     }
     let forced = tool_choice.as_ref().is_some_and(|choice| matches!(choice.kind, "any" | "tool"));
     let max_tokens = request.max_output_tokens.or(target.max_output_tokens).unwrap_or(DEFAULT_MAX_TOKENS);
-    let (thinking, effort) = thinking(request, target, max_tokens, forced, losses);
+    let (thinking, effort) = thinking(request, target, Some(max_tokens), forced, losses);
     let format = schema.filter(|_| target.native_schema).map(|schema| OutFormat::JsonSchema { schema });
     let sampling = Sampling::of(request, target, thinking.is_some(), losses);
     let out = Out {
-        model: &target.model,
+        anthropic_version: target.anthropic_version,
+        model: (!target.model_in_address).then_some(&*target.model),
         max_tokens,
         system,
         messages,
@@ -174,77 +169,6 @@ pub(super) fn write(
         stream: request.stream,
     };
     Ok((crate::json::written(&out), schema_tool.is_some()))
-}
-
-/// Sampling parameters, as far as the model takes them.
-#[derive(Default)]
-struct Sampling {
-    temperature: Option<Number>,
-    top_p: Option<Number>,
-    top_k: Option<u64>,
-}
-
-impl Sampling {
-    fn of(request: &Request<'_>, target: &Target, thinks: bool, losses: &mut Losses) -> Self {
-        if target.no_sampling {
-            for feature in [Feature::Temperature, Feature::TopP, Feature::TopK] {
-                if feature.is_in(request) {
-                    losses.lose(feature, "the model takes no sampling parameters");
-                }
-            }
-            return Self::default();
-        }
-        if thinks && (request.temperature.is_some_and(|t| t != 1.0) || request.top_k.is_some()) {
-            losses.approximate(Feature::Temperature, "a model that thinks takes no temperature and no top_k");
-            return Self { top_p: request.top_p.filter(|p| *p >= 0.95).map(Number), ..Self::default() };
-        }
-        if request.temperature.is_some_and(|t| t > 1.0) {
-            losses.approximate(Feature::Temperature, "is at most 1 here and was lowered to it");
-        }
-        Self {
-            temperature: request.temperature.map(|t| Number(t.min(1.0))),
-            top_p: request.top_p.map(Number),
-            top_k: request.top_k,
-        }
-    }
-}
-
-/// How the model is to think, and with which effort.
-fn thinking(
-    request: &Request<'_>,
-    target: &Target,
-    max_tokens: u64,
-    forced: bool,
-    losses: &mut Losses,
-) -> (Option<OutThinking>, Option<&'static str>) {
-    let wanted = request.reasoning;
-    if wanted.effort == Some(Effort::None) || (wanted.effort.is_none() && wanted.budget_tokens.is_none()) {
-        return (None, None);
-    }
-    let feature = if wanted.effort.is_some() { Feature::ReasoningEffort } else { Feature::ReasoningBudget };
-    if forced {
-        losses.approximate(feature, "a model that is made to call a tool does not think first");
-        return (None, None);
-    }
-    if target.adaptive_thinking {
-        let effort = wanted.effort.unwrap_or_else(|| Effort::of_budget(wanted.budget_tokens.unwrap_or(0)));
-        if wanted.effort.is_none() {
-            losses.approximate(feature, "the model has words for it, not tokens");
-        }
-        let effort = if effort == Effort::Minimal { Effort::Low } else { effort };
-        return (Some(OutThinking::Adaptive), Some(effort.name()));
-    }
-    if wanted.budget_tokens.is_none() {
-        losses.approximate(feature, "the model counts tokens for it and has no words");
-    }
-    let budget = wanted.budget_tokens.or(wanted.effort.map(Effort::budget)).unwrap_or(LEAST_BUDGET);
-    // The budget is a part of `max_tokens`; a quarter of that is left for the answer.
-    let budget = budget.max(LEAST_BUDGET).min(max_tokens - max_tokens / 4);
-    if budget < LEAST_BUDGET {
-        losses.approximate(feature, "the answer is too short for the model to think first");
-        return (None, None);
-    }
-    (Some(OutThinking::Enabled { budget_tokens: budget }), None)
 }
 
 fn tool<'r>(tool: &'r Tool<'_>) -> OutTool<'r> {
