@@ -278,7 +278,7 @@ impl Exchange<'_> {
     }
 
     /// What stands for the id and the model of an answer that says neither: the call's id, and what was asked for.
-    fn names(&self, ticket: &Ticket) -> (String, String) {
+    fn names(&self, ticket: &Leg) -> (String, String) {
         (ticket.call_id.to_string(), self.candidate.upstream_model.to_string())
     }
 
