@@ -43,6 +43,7 @@ unit: tools ## Unit, golden and in-process tests
 
 clients: tools ## Real SDKs and raw sockets against the running binary
 	cargo build --quiet -p tollgate
+	cargo build --quiet -p tollgate-sdk --examples
 	cd clients && TOLLGATE_BIN=$(DEBUG) uv run --frozen pytest
 
 docs: tools ## Every command in README.md and docs/

@@ -26,13 +26,20 @@ models:
   gemini: [{ provider: gemini, model: gemini-2.5-flash, base_url: "${AIMOCK}", api_key: mock }]
   responses: [{ provider: openai, model: gpt-5, format: openai_responses, base_url: "${AIMOCK}/v1", api_key: mock }]
   azure: [{ provider: azure, model: gpt-4o, base_url: "${AIMOCK}", api_key: mock }]
+  bedrock:
+    - provider: bedrock
+      model: anthropic.claude-sonnet-4-20250514-v1:0
+      base_url: "${AIMOCK}"
+      aws: { region: us-east-1, access_key_id: AKIDEXAMPLE, secret_access_key: mock }
+  vertex:
+    - { provider: vertex_ai, model: gemini-2.5-flash, base_url: "${AIMOCK}/v1/projects/p/locations/l", api_key: mock }
   compatible: [{ provider: openai_compatible, model: local, base_url: "${AIMOCK}/v1" }]
 routing: { retries: 0 }
 """
 
 
 # Every model of `MODELS`.
-ALL = sorted(line.split(":")[0].strip() for line in MODELS.splitlines() if line.startswith("  "))
+ALL = sorted(line.split(":")[0].strip() for line in MODELS.splitlines() if line.startswith("  ") and line[2].isalpha())
 
 
 def binary() -> str:

@@ -98,7 +98,7 @@ impl Client {
         let upstream = format.chat_upstream().ok_or_else(|| place.unable("chat"))?;
         let body = translated(chat, &place, format, true)?;
         let response = self.send(&place, format, Operation::Chat, true, body).await?;
-        Ok(Stream::new(response.into_body(), upstream.stream_reader()))
+        Ok(Stream::new(response.into_body(), upstream.framing(), upstream.stream_reader()))
     }
 
     /// Turns each of `texts` into a vector.
@@ -187,7 +187,7 @@ impl Client {
 impl Place {
     fn format(&self, surface: &dyn Surface) -> Result<&'static dyn Format, Error> {
         let kind = format!("{:?}", surface.kind()).to_lowercase();
-        self.provider.format_for(surface, None).ok_or_else(|| self.unable(&kind))
+        self.provider.format_for(surface, None, &self.model).ok_or_else(|| self.unable(&kind))
     }
 
     fn unable(&self, what: &str) -> Error {
@@ -205,6 +205,8 @@ impl Place {
             native_schema: facts.native_schema,
             no_sampling: facts.no_sampling,
             adaptive_thinking: facts.adaptive_thinking,
+            model_in_address: self.provider.anthropic_version.is_some(),
+            anthropic_version: self.provider.anthropic_version,
         }
     }
 

@@ -6,7 +6,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tollgate_llm::chat::Event;
 use tollgate_llm::formats::StreamReader;
-use tollgate_llm::sse::SseReader;
+use tollgate_llm::framing::{EventReader, Framing};
 
 use crate::Error;
 
@@ -16,7 +16,7 @@ const LARGEST: usize = 8 << 20;
 /// An answer that comes piece by piece. Dropping it cancels the rest.
 pub struct Stream {
     body: Incoming,
-    events: SseReader,
+    events: EventReader,
     reader: Box<dyn StreamReader>,
     ready: VecDeque<Event>,
     stopped: bool,
@@ -30,8 +30,8 @@ impl std::fmt::Debug for Stream {
 }
 
 impl Stream {
-    pub(crate) fn new(body: Incoming, reader: Box<dyn StreamReader>) -> Self {
-        let events = SseReader::new(LARGEST);
+    pub(crate) fn new(body: Incoming, framing: Framing, reader: Box<dyn StreamReader>) -> Self {
+        let events = EventReader::new(framing, LARGEST);
         Self { body, events, reader, ready: VecDeque::new(), stopped: false, ended: false }
     }
 
@@ -80,10 +80,8 @@ impl Stream {
                 if let Some(data) = frame.data_ref() {
                     self.events.push(data);
                 }
-                while let Some(event) = self
-                    .events
-                    .next_event()
-                    .map_err(|_| Error::BadAnswer("an event is too large".to_owned()))?
+                while let Some(event) =
+                    self.events.next_event().map_err(|why| Error::BadAnswer(format!("{why:?}")))?
                 {
                     self.ready.extend(self.reader.read(&event).map_err(Error::BadAnswer)?);
                 }

@@ -26,7 +26,8 @@ pub(super) fn read(status: u16, body: &[u8]) -> UpstreamError {
     let Ok(written) = serde_json::from_slice::<Written>(body) else {
         return UpstreamError { format: NAME, status, message: excerpt(body), ..UpstreamError::default() };
     };
-    let message = written.message.or(written.original_message).unwrap_or_default();
+    // A body of another shape, from whoever is in between, is shown as it is.
+    let message = written.message.or(written.original_message).unwrap_or_else(|| excerpt(body));
     // A type may be written with the namespace that it is of, as `com.amazon.coral.service#ThrottlingException`.
     let kind = written.kind.map(|kind| kind.rsplit('#').next().unwrap_or_default().to_owned());
     let unknown_model = NO_SUCH_MODEL.iter().any(|text| message.contains(text));
