@@ -161,7 +161,7 @@ def test_anthropic_tools(ant, model, stream):
     calls = [b for b in answer.content if b.type == "tool_use"]
     assert [(c.name, c.input) for c in calls] == [("get_weather", {"city": "Paris"}), ("get_time", {"city": "Paris"})]
     assert answer.stop_reason == "tool_use"
-    messages.append({"role": "assistant", "content": [b.model_dump(include={"type", "text", "id", "name", "input"}, exclude_none=True) for b in answer.content]})
+    messages.append({"role": "assistant", "content": [b.model_dump(exclude_none=True) for b in answer.content]})
     results = [{"type": "tool_result", "tool_use_id": c.id, "content": "18 at noon"} for c in calls]
     messages.append({"role": "user", "content": results})
     last = ant.messages.create(messages=messages, **ask)

@@ -33,6 +33,7 @@ models:
       aws: { region: us-east-1, access_key_id: AKIDEXAMPLE, secret_access_key: mock }
   vertex:
     - { provider: vertex_ai, model: gemini-2.5-flash, base_url: "${AIMOCK}/v1/projects/p/locations/l", api_key: mock }
+  cohere: [{ provider: cohere, model: command-a-03-2025, base_url: "${AIMOCK}", api_key: mock }]
   compatible: [{ provider: openai_compatible, model: local, base_url: "${AIMOCK}/v1" }]
 routing: { retries: 0 }
 """
