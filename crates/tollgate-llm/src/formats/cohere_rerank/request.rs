@@ -61,7 +61,7 @@ pub(super) fn read<'a>(body: &'a str, losses: &mut Losses) -> Result<Request<'a>
         losses.lose("rank_fields", "the upstream ranks by the text alone");
     }
     if written.max_chunks_per_doc.is_some() {
-        losses.approximate("max_chunks_per_doc", "the upstream bounds documents by tokens, not by chunks");
+        losses.lose("max_chunks_per_doc", "the upstream bounds documents by tokens, not by chunks");
     }
     let documents = written.documents.ok_or_else(required("documents"))?;
     if documents.iter().any(|document| document.more) {
