@@ -3,6 +3,7 @@
 mod check;
 mod convert;
 mod demo;
+mod health;
 mod serve;
 
 use std::io::Write;
@@ -30,6 +31,8 @@ enum Command {
     Convert(convert::Arguments),
     /// Serve a built-in simulator, send calls through it and show what became of them
     Demo(demo::Arguments),
+    /// Ask a gate on this machine whether it is ready; status 0 when it is
+    Health(health::Arguments),
 }
 
 impl Cli {
@@ -41,6 +44,7 @@ impl Cli {
             Some(Command::Check(arguments)) => arguments.run(),
             Some(Command::Convert(arguments)) => arguments.run(),
             Some(Command::Demo(arguments)) => arguments.run().await,
+            Some(Command::Health(arguments)) => arguments.run().await,
         }
     }
 }

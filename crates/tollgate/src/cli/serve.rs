@@ -18,9 +18,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "PROVIDER/MODEL")]
     model: Vec<String>,
     /// Address to listen on; the default, 127.0.0.1, is reached from this machine only
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", env = "TOLLGATE_HOST")]
     host: Option<String>,
     /// Port to listen on, default 4000
+    // No TOLLGATE_PORT: Kubernetes puts an address of that name into pods beside a service named `tollgate`.
     #[arg(long)]
     port: Option<u16>,
     /// Where records are kept; default $XDG_DATA_HOME/tollgate or ~/.local/share/tollgate
