@@ -3,6 +3,7 @@
 A fenced block marked `sh` is run by bash; a block marked `text` right after it is what it prints, where `…` stands
 for anything. A block marked `yaml` whose first line is a comment naming a file is written to that file. Each page has
 a folder of its own and a bash of its own; ports, the keys of providers and their addresses are put in its environment.
+A block marked `console` needs what is not there, such as images from a registry: it is not run, and its page says so.
 """
 
 import os
