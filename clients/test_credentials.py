@@ -1,5 +1,6 @@
 """Credentials that are more than a key: tokens and signatures, from stand-ins for the clouds' own endpoints."""
 
+import concurrent.futures
 import http.server
 import json
 import re
@@ -18,11 +19,19 @@ class Cloud:
     """Token endpoints and metadata services of three clouds. Counts what it is asked."""
 
     def __init__(self):
-        self.asked, self.lifetime, cloud = [], 3600, self
+        self.asked, self.lifetime, self.hangs, cloud = [], 3600, False, self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_any(self):
                 body = self.rfile.read(int(self.headers.get("content-length") or 0)).decode()
+                if cloud.hangs:
+                    time.sleep(30)
+                if self.path.startswith("/model/"):
+                    echo = json.dumps({"message": f"bad header: {self.headers['x-amz-security-token']}"})
+                    self.send_response(400)
+                    self.send_header("content-type", "application/json")
+                    self.end_headers()
+                    return self.wfile.write(echo.encode())
                 cloud.asked.append((self.command, self.path, dict(self.headers.items()), urllib.parse.parse_qs(body)))
                 answer = cloud.answer(self.command, self.path, self.headers)
                 self.send_response(200 if answer else 403)
@@ -71,13 +80,15 @@ def cloud():
 def ask(cloud, aimock):
     gates = []
 
-    def ask(deployment: str, env: dict[str, str], times: int = 1, egress: str = "egress: { private_addresses: true }"):
+    def ask(deployment: str, env: dict[str, str], times: int = 1, egress: str = "egress: { private_addresses: true }", at_once: bool = False):
         config = f"models: {{ m: [{deployment}] }}\nrouting: {{ retries: 0 }}\n{egress}\n"
         gate = world.Gate(config=config, env={"AIMOCK": aimock.url, **env})
         gates.append(gate)
-        answers = [world.post(f"{gate.url}/v1/chat/completions", CHAT) for _ in range(times)]
+        with concurrent.futures.ThreadPoolExecutor(times if at_once else 1) as pool:
+            answers = list(pool.map(lambda _: world.post(f"{gate.url}/v1/chat/completions", CHAT), range(times)))
         # Whatever happened: no token and no key in what the gate wrote.
         written = gate.log.read_text() + (gate.folder / "data" / "records.jsonl").read_text()
+        written += "".join(body.decode() for _, _, body in answers)
         assert not re.search(r"(tok|key|session|container|client)-secret|PRIVATE KEY", written), written
         return gate, answers
 
@@ -155,3 +166,16 @@ def test_requests_to_bedrock_are_signed(ask, cloud, aimock, tmp_path, source):
     assert len(cloud.asked) == {"instance": 3, "container": 1, "web identity": 1, "keys": 0}[source], cloud.asked
     headers = sent_to(aimock, "/converse")
     assert headers["x-amz-security-token"] != "" and "x-amz-date" in headers
+
+
+def test_what_was_fetched_is_not_shown_when_an_upstream_echoes_it(ask, cloud):
+    _, answers = ask(BEDROCK.replace("${AIMOCK}", cloud.url), {"AWS_EC2_METADATA_SERVICE_ENDPOINT": cloud.url})
+    assert answers[0][0] == 400 and b"bad header: [secret]" in answers[0][2], answers
+
+
+def test_calls_that_wait_for_a_token_wait_no_longer_than_a_call_may(ask, cloud):
+    cloud.hangs = True
+    env = {"AWS_EC2_METADATA_SERVICE_ENDPOINT": cloud.url}
+    begun = time.monotonic()
+    _, answers = ask(BEDROCK, env, times=4, egress="timeouts: { total_ms: 2000 }", at_once=True)
+    assert time.monotonic() - begun < 6 and [status for status, _, _ in answers] == [504] * 4, answers

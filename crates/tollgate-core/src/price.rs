@@ -109,13 +109,20 @@ impl Price {
         let rates = self.rates_for(usage.input_tokens);
         let write_1h = usage.cache_write_1h_tokens.min(usage.cache_write_tokens);
         let write = usage.cache_write_tokens - write_1h;
+        // What came from the cache is not charged again as the sound or the picture that it is.
+        let fresh = usage
+            .input_tokens
+            .saturating_sub(usage.cache_read_tokens)
+            .saturating_sub(usage.cache_write_tokens);
+        let input_audio = usage.input_audio_tokens.min(fresh);
+        let input_image = usage.input_image_tokens.min(fresh - input_audio);
         // An upstream that reports more of a part than of the whole must not make the rest negative.
         let plain_input = usage
             .input_tokens
             .saturating_sub(usage.cache_read_tokens)
             .saturating_sub(usage.cache_write_tokens)
-            .saturating_sub(usage.input_audio_tokens)
-            .saturating_sub(usage.input_image_tokens);
+            .saturating_sub(input_audio)
+            .saturating_sub(input_image);
         let plain_output = usage
             .output_tokens
             .saturating_sub(usage.reasoning_tokens)
@@ -125,7 +132,11 @@ impl Price {
         // What is billed by the piece and has no price for a piece is not free.
         let unpriced =
             (usage.images > 0 && rates.image.is_none()) || (usage.searches > 0 && rates.search.is_none());
-        if unpriced && tokens == 0 {
+        // What is billed by the piece only, and of which nobody has counted the pieces, is not free either.
+        let by_piece = rates.image.is_some() || rates.search.is_some();
+        let uncounted =
+            by_piece && rates.input == 0 && rates.output == 0 && usage.images == 0 && usage.searches == 0;
+        if (unpriced && tokens == 0) || uncounted {
             return Cost::Unknown;
         }
         let cache_write = rates.cache_write.unwrap_or(rates.input);
@@ -134,11 +145,11 @@ impl Price {
             (usage.cache_read_tokens, rates.cache_read.unwrap_or(rates.input)),
             (write, cache_write),
             (write_1h, rates.cache_write_1h.unwrap_or(cache_write)),
-            (usage.input_audio_tokens, rates.input_audio.unwrap_or(rates.input)),
+            (input_audio, rates.input_audio.unwrap_or(rates.input)),
             (plain_output, rates.output),
             (usage.reasoning_tokens, rates.reasoning.unwrap_or(rates.output)),
             (usage.output_audio_tokens, rates.output_audio.unwrap_or(rates.output)),
-            (usage.input_image_tokens, rates.input_image.unwrap_or(rates.input)),
+            (input_image, rates.input_image.unwrap_or(rates.input)),
             (usage.output_image_tokens, rates.output_image.unwrap_or(rates.output)),
             (usage.images, rates.image.unwrap_or(0)),
             (usage.searches, rates.search.unwrap_or(0)),

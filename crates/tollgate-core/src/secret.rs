@@ -30,15 +30,30 @@ impl Secret {
         ours.ct_eq(&theirs).into()
     }
 
-    /// `text` with every occurrence of this secret blanked out: upstreams echo what they were sent.
+    /// `text` with every occurrence of this secret blanked out, also where it is cut off: upstreams echo what they were
+    /// sent, and what they echo is cut to what a person reads.
     pub fn scrub(&self, text: String) -> String {
         // Shorter values would blank out ordinary words.
         const SHORTEST: usize = 6;
-        if self.0.len() >= SHORTEST && text.contains(&*self.0) {
-            text.replace(&*self.0, "[secret]")
-        } else {
-            text
+        const SHORTEST_PIECE: usize = 10;
+        if self.0.len() < SHORTEST {
+            return text;
         }
+        let piece = self.0.floor_char_boundary(SHORTEST_PIECE);
+        let beginning = &self.0[..piece];
+        if !text.contains(beginning) {
+            return text;
+        }
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text.as_str();
+        while let Some(at) = rest.find(beginning) {
+            out.push_str(&rest[..at]);
+            out.push_str("[secret]");
+            let same = rest[at..].bytes().zip(self.0.bytes()).take_while(|(a, b)| a == b).count();
+            // Both are text up to there, so a character that differs begins there in both or nowhere.
+            rest = &rest[rest.floor_char_boundary(at + same).max(at + piece)..];
+        }
+        out + rest
     }
 }
 
@@ -60,5 +75,7 @@ mod tests {
         assert!(!secret.matches(b"sk-very-secre"));
         assert!(!secret.matches(b""));
         assert_eq!(secret.scrub("you sent sk-very-secret!".into()), "you sent [secret]!");
+        assert_eq!(secret.scrub("cut: sk-very-sec\"".into()), "cut: [secret]\"", "also where it is cut off");
+        assert_eq!(secret.scrub("sk-very is no secret".into()), "sk-very is no secret");
     }
 }

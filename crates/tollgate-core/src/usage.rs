@@ -55,6 +55,11 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// Whether anything was counted: some servers report zeros where they do not count.
+    pub fn says_something(&self) -> bool {
+        self.input_tokens != 0 || self.output_tokens != 0 || self.images != 0 || self.searches != 0
+    }
+
     /// This and `more` together.
     #[must_use]
     pub fn and(self, more: &Self) -> Self {

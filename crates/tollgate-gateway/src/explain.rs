@@ -7,10 +7,13 @@ use tollgate_core::config::snapshot::{Cloud, Deployment};
 use tollgate_core::fault::{Fault, FaultClass, UpstreamError};
 use tollgate_core::secret::Secret;
 
+use crate::route::Candidate;
+
 /// `fault` with the deployment's name before its message, and every secret of the deployment blanked out.
-pub(crate) fn explained(mut fault: Fault, deployment: &Deployment) -> Fault {
-    let secrets = secrets(deployment);
-    fault.message = scrub(&secrets, format!("{}: {}", deployment.id, fault.message));
+pub(crate) fn explained(mut fault: Fault, candidate: &Candidate) -> Fault {
+    let mut secrets = secrets(&candidate.deployment);
+    secrets.extend(candidate.health.fetched());
+    fault.message = scrub(&secrets, format!("{}: {}", candidate.deployment.id, fault.message));
     fault.upstream = fault.upstream.map(|upstream| Box::new(scrubbed(*upstream, &secrets)));
     fault
 }

@@ -60,6 +60,9 @@ fn local_only(inbound: &Inbound) -> Result<(), Fault> {
     if inbound.head.headers.get_all("host").iter().count() > 1 || !is_local(host) {
         return refuse("without a master key the `Host` must be this machine's");
     }
+    if inbound.header("sec-fetch-site").is_some_and(|site| !matches!(site, "same-origin" | "none")) {
+        return refuse("without a master key no web page is served");
+    }
     match inbound.header("origin") {
         None if inbound.head.headers.contains_key("origin") => refuse("the `Origin` is not readable"),
         None => Ok(()),
@@ -94,6 +97,20 @@ mod tests {
             arrived: tokio::time::Instant::now(),
             peer: None,
         })
+    }
+
+    /// Promise 5.
+    #[test]
+    fn a_page_that_hides_its_origin_gives_itself_away() {
+        for (site, served) in
+            [("cross-site", false), ("same-site", false), ("same-origin", true), ("none", true)]
+        {
+            let request = http::Request::builder().uri("/v1/models").header("host", "127.0.0.1");
+            let (head, ()) = request.header("sec-fetch-site", site).body(()).unwrap().into_parts();
+            let body = ClientBody::Memory("".into());
+            let inbound = Inbound { head, body, arrived: tokio::time::Instant::now(), peer: None };
+            assert_eq!(local_only(&inbound).is_ok(), served, "{site}");
+        }
     }
 
     /// Promise 5.

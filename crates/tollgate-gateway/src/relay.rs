@@ -225,7 +225,7 @@ impl Relay {
         match self.stream.ended.take() {
             Some(End::Failed(fault)) => {
                 let fault = match self.ticket.candidate() {
-                    Some(candidate) => explained(fault, &candidate.deployment),
+                    Some(candidate) => explained(fault, candidate),
                     None => fault,
                 };
                 self.ticket.attempt_failed(&fault, Some(usage));

@@ -297,3 +297,55 @@ async fn a_wrong_member_of_a_translated_body_is_named() {
         assert!(got.text().contains(says), "{}", got.text());
     }
 }
+
+/// An id that carries a seal, inside of something that is itself replaced or removed: two edits of one place.
+#[tokio::test]
+async fn edits_of_one_place_do_not_break_the_gate() {
+    let yaml = "models:\n  m: [{ provider: anthropic, model: up }]\n  r: [{ provider: openai, model: up, format: openai_responses }]\n  g: [{ provider: gemini, model: up, api_key: k }]\n";
+    let sealed = "dG9sbGdhdGU6Z2VtaW5pOmFiYw==";
+    let cases = [
+        ("/v1beta/models/g:generateContent", json!({ "model": "a__seal_Z2VtaW5pOng", "contents": [] })),
+        (
+            "/v1/responses",
+            json!({ "model": "r", "input": [{ "type": "reasoning", "id": "c1__seal_Z2VtaW5pOng", "encrypted_content": sealed }] }),
+        ),
+        (
+            "/v1/messages",
+            json!({ "model": "m", "max_tokens": 9, "messages": [{ "role": "user", "content": [{ "type": "thinking", "id": "c1__seal_Z2VtaW5pOng", "thinking": "", "signature": sealed }] }] }),
+        ),
+    ];
+    for (path, body) in cases {
+        let gate = TestGate::new(yaml);
+        let got = gate.post(path, &body).await;
+        assert_ne!(got.status, 500, "{path}: {}", got.text());
+        assert!(!gate.upstream.requests().is_empty(), "{path}: it was sent");
+        let sent = String::from_utf8_lossy(&gate.upstream.requests()[0].body).into_owned();
+        assert!(serde_json::from_str::<serde_json::Value>(&sent).is_ok(), "{sent}");
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_is_cut_off_is_not_shown() {
+    let gate = TestGate::new("models: { m: [{ provider: openai }] }\n");
+    let text = format!("{}sk-openai-secret", "x".repeat(190));
+    gate.upstream.on("openai", Reply::raw(400, "text/plain", text));
+    let got = gate.chat("m", "x").await;
+    assert!(!got.text().contains("sk-openai-s"), "{}", got.text());
+    assert!(!gate.closed().to_string().contains("sk-openai-s"));
+}
+
+#[tokio::test]
+async fn a_models_name_leads_nowhere_else() {
+    let gate = TestGate::new(
+        "models: { 'azure/*': [{ provider: azure, model: '*', base_url: 'http://a', api_key: k }] }\n",
+    );
+    for name in ["azure/..", "azure/.", "azure/x/../y"] {
+        assert_eq!(gate.chat(name, "x").await.status, 400, "{name}");
+    }
+    gate.chat("azure/a b?c#d/e%2f\r\n", "x").await;
+    let uri = gate.upstream.requests()[0].uri.to_string();
+    assert!(
+        uri.starts_with("http://a/openai/deployments/a%20b%3Fc%23d%2Fe%252f%0D%0A/chat/completions?"),
+        "{uri}"
+    );
+}

@@ -243,13 +243,16 @@ pub struct Edit {
     pub with: String,
 }
 
-/// `text` with `edits` made. Their spans do not overlap.
+/// `text` with `edits` made. Of two that overlap the one that begins first is made.
 pub fn splice(text: &str, mut edits: Vec<Edit>) -> Vec<u8> {
     edits.sort_by_key(|e| e.span.start);
     let grown: usize = edits.iter().map(|e| e.with.len()).sum();
     let mut out = Vec::with_capacity(text.len() + grown);
     let mut at = 0;
     for edit in edits {
+        if edit.span.start < at {
+            continue;
+        }
         out.extend_from_slice(&text.as_bytes()[at..edit.span.start]);
         out.extend_from_slice(edit.with.as_bytes());
         at = edit.span.end;
@@ -341,11 +344,17 @@ pub fn without_base64(text: &str) -> (usize, usize) {
         return (text.len(), 0);
     }
     let (mut rest, mut count) = (text.len(), 0);
-    // Base64 holds no quote, so the texts between quotes are looked at; the last part of a data URL counts.
-    for string in text.split('"').filter(|string| string.len() >= LONG) {
-        let run = string.rsplit(',').next().unwrap_or_default();
-        let base64 = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=' | b'-' | b'_');
-        if run.len() >= LONG && run.bytes().all(base64) {
+    let (bytes, mut start) = (text.as_bytes(), 0);
+    // Base64 holds no quote, so only long stretches between quotes are looked at; of a data URL the last part counts.
+    for quote in memchr::memchr_iter(b'"', bytes).chain([bytes.len()]) {
+        let stretch = &bytes[start..quote];
+        start = quote + 1;
+        if stretch.len() < LONG {
+            continue;
+        }
+        let run = &stretch[memchr::memrchr(b',', stretch).map_or(0, |comma| comma + 1)..];
+        let base64 = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=' | b'-' | b'_');
+        if run.len() >= LONG && run.iter().all(base64) {
             rest -= run.len();
             count += 1;
         }

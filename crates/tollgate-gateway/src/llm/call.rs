@@ -1,6 +1,7 @@
 //! Phase 2: from a request's bytes to what the gate must know of it.
 
 use bytes::Bytes;
+use bytestring::ByteString;
 use http::header;
 use tollgate_core::fault::{Fault, FaultClass};
 use tollgate_llm::formats::Peek;
@@ -17,8 +18,10 @@ use crate::settle::Ticket;
 pub struct Call {
     /// Method, address and headers.
     pub head: http::request::Parts,
-    /// The body as it came, known to be UTF-8.
+    /// The body as it came.
     pub body: Bytes,
+    /// The same as text; empty where it is a form.
+    text: ByteString,
     /// Set where the body is a form and not JSON.
     pub form: Option<Form>,
     /// What was read of it.
@@ -30,7 +33,7 @@ pub struct Call {
 impl Call {
     /// The body as text.
     pub fn text(&self) -> &str {
-        std::str::from_utf8(&self.body).unwrap_or_default()
+        &self.text
     }
 }
 
@@ -40,18 +43,14 @@ pub(super) async fn parse(llm: &Llm, inbound: Inbound, ticket: &mut Ticket) -> R
     let content_type = inbound.header(header::CONTENT_TYPE.as_str()).unwrap_or_default().to_owned();
     let Inbound { head, body, .. } = inbound;
     let body = body.read(&ticket.runtime.snapshot).await?;
-    let mut form = None;
-    let fields;
-    let text = match boundary {
+    let (form, text) = match boundary {
         Some(boundary) => {
-            let (read, options) = form::read(&content_type, &boundary, &body)?;
-            form = Some(read);
-            fields = options;
-            &fields
+            let (form, fields) = form::read(&content_type, &boundary, &body)?;
+            (Some(form), ByteString::from(fields))
         }
-        None => json_text(&body)?,
+        None => (None, json_text(&body)?),
     };
-    let peek = llm.surface.peek(text, &llm.address.facts()).map_err(|error| body_fault(&error))?;
+    let peek = llm.surface.peek(&text, &llm.address.facts()).map_err(|error| body_fault(&error))?;
     // A name goes into headers and records: bounded, whatever the configuration.
     const LONGEST_NAME: usize = 512;
     if peek.model.len() > LONGEST_NAME {
@@ -61,11 +60,16 @@ pub(super) async fn parse(llm: &Llm, inbound: Inbound, ticket: &mut Ticket) -> R
         )
         .param("model"));
     }
-    ticket.parsed(&peek.model, peek.stream, body.len(), prompt_bytes(text));
+    // Some providers have it in their address, where these would lead elsewhere.
+    if peek.model.split('/').any(|segment| matches!(segment, "." | "..")) {
+        return Err(Fault::new(FaultClass::Invalid, "the model's name is no name").param("model"));
+    }
+    ticket.parsed(&peek.model, peek.stream, body.len(), prompt_bytes(&text));
     if llm.operation == Operation::CountTokens {
         ticket.free();
     }
-    Ok(Call { head, body, form, peek, inlined: tokio::sync::OnceCell::new() })
+    let text = if form.is_some() { ByteString::new() } else { text };
+    Ok(Call { head, body, text, form, peek, inlined: tokio::sync::OnceCell::new() })
 }
 
 /// The bytes of a request that an estimate of its tokens counts: pictures and documents are not billed by the
@@ -78,8 +82,8 @@ fn prompt_bytes(text: &str) -> u64 {
 }
 
 /// A JSON body as text.
-fn json_text(body: &[u8]) -> Result<&str, Fault> {
-    let text = std::str::from_utf8(body).map_err(|e| {
+fn json_text(body: &Bytes) -> Result<ByteString, Fault> {
+    let text = ByteString::try_from(body.clone()).map_err(|e| {
         Fault::new(FaultClass::Invalid, format!("the body is not UTF-8 from byte {} on", e.valid_up_to()))
     })?;
     if text.trim_start().is_empty() {
@@ -89,7 +93,8 @@ fn json_text(body: &[u8]) -> Result<&str, Fault> {
 }
 
 /// Bodies are JSON, not compressed; a form, whose boundary this returns, only where pictures are sent. A web page
-/// can send other types without asking (CORS "simple requests"), so this is also a part of promise 5.
+/// can send other types without asking (CORS "simple requests"), forms among them, so this is also a part of promise 5;
+/// against forms it is `Origin` and `Sec-Fetch-Site` that help.
 fn check_encoding(llm: &Llm, inbound: &Inbound) -> Result<Option<String>, Fault> {
     if !matches!(inbound.header(header::CONTENT_ENCODING.as_str()), None | Some("identity")) {
         return Err(Fault::new(FaultClass::MediaType, "a compressed request body is not read"));

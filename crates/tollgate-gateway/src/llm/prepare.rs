@@ -155,6 +155,9 @@ fn translated(
     for loss in losses.iter() {
         ticket.edited(format!("{}: {}", loss.member, loss.why));
     }
+    if losses.more() > 0 {
+        ticket.edited(format!("and {} more", losses.more()));
+    }
     Ok(Prepared { body: body.into(), crossing, answer })
 }
 

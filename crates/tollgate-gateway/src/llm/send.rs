@@ -62,11 +62,17 @@ pub(super) async fn send(
     let prepared = prepare(llm, call, candidate, provider, format, ticket).await?;
     let mut request = request(llm, call, candidate, provider, format, &path, prepared.body.clone(), ticket)?;
     let gate = std::sync::Arc::clone(ticket.gate());
+    let total_deadline = ticket.arrived + deployment.timeouts.total;
     if deployment.cloud.is_some() {
         // Boxed: most deployments have a plain key.
-        Box::pin(gate.credentials.authorize(&gate, deployment, &mut request)).await?;
+        let authorized = Box::pin(gate.credentials.authorize(&gate, candidate, &mut request));
+        match tokio::time::timeout_at(total_deadline, authorized).await {
+            Ok(authorized) => authorized?,
+            Err(_) => {
+                return Err(timed_out("the call did not end", deployment.timeouts.total, "total_ms").into());
+            }
+        }
     }
-    let total_deadline = ticket.arrived + deployment.timeouts.total;
     let first_deadline = (Instant::now() + deployment.timeouts.first_byte).min(total_deadline);
     let upstream = std::sync::Arc::clone(&ticket.gate().parts.upstream);
     ticket.sent();
@@ -75,11 +81,11 @@ pub(super) async fn send(
         Err(_) => return Err(first_byte_too_late(deployment.timeouts.first_byte, ticket)),
         Ok(Err(SendError::Connect(why))) => {
             let fault = Fault::new(FaultClass::Connect, format!("no connection: {why}"));
-            return Err(explained(fault, deployment).into());
+            return Err(explained(fault, candidate).into());
         }
         Ok(Err(SendError::Broken(why))) => {
             let fault =
-                explained(Fault::new(FaultClass::Cut, format!("the connection broke: {why}")), deployment);
+                explained(Fault::new(FaultClass::Cut, format!("the connection broke: {why}")), candidate);
             return Err(Failed { fault, billed: Some(ticket.prompt_only()) });
         }
         Ok(Ok(response)) => response,
@@ -152,7 +158,7 @@ async fn refused(
     };
     let upstream = (class != FaultClass::UpstreamRefused).then(|| Box::new(error));
     let fault = Fault { retry_after: retry_after(&response.headers), upstream, ..Fault::new(class, message) };
-    explained(fault, &candidate.deployment)
+    explained(fault, candidate)
 }
 
 /// `Retry-After` in seconds (RFC 9110 §10.2.3), or OpenAI's `retry-after-ms`. A date is not read: it would need
@@ -201,7 +207,7 @@ impl Exchange<'_> {
         match tokio::time::timeout_at(deadline, stream.first()).await {
             Err(_) => Err(first_byte_too_late(limit, ticket)),
             Ok(Err(fault)) => Err(Failed {
-                fault: explained(fault, &self.candidate.deployment),
+                fault: explained(fault, self.candidate),
                 billed: Some(stream.usage(ticket.prompt_only())),
             }),
             Ok(Ok(())) => Ok(Answer::Stream { headers, stream: Box::new(stream), answer: answer.clone() }),
@@ -234,14 +240,14 @@ impl Exchange<'_> {
             }
             Ok(Err(why)) => {
                 let fault = Fault::new(FaultClass::Cut, format!("the upstream's answer broke off: {why}"));
-                return Err(Failed { fault: explained(fault, &self.candidate.deployment), billed: billed() });
+                return Err(Failed { fault: explained(fault, self.candidate), billed: billed() });
             }
             Ok(Ok(body)) => body,
         };
         let garbage = |why: &str| {
             let fault =
                 Fault::new(FaultClass::BadUpstream, format!("the upstream's answer cannot be read: {why}"));
-            Failed { fault: explained(fault, &self.candidate.deployment), billed: billed() }
+            Failed { fault: explained(fault, self.candidate), billed: billed() }
         };
         let text = std::str::from_utf8(&body).map_err(|_| garbage("it is not UTF-8"))?;
         let headers = self.kept_headers(&response.headers);
@@ -272,7 +278,8 @@ impl Exchange<'_> {
             Crossing::Chat(client, upstream) => {
                 let (id, model) = self.names(ticket);
                 let read = upstream.read_response(body)?.named(&id, &model);
-                let usage = read.usage.unwrap_or_else(|| estimate(ticket, text.len()));
+                let usage =
+                    read.usage.filter(Usage::says_something).unwrap_or_else(|| estimate(ticket, text.len()));
                 (client.write_response(&read, answer).into(), Some(usage))
             }
             Crossing::Embeddings(client, upstream) => {
@@ -286,7 +293,10 @@ impl Exchange<'_> {
             }
             Crossing::Rerank(client, upstream) => {
                 let read = upstream.read_response(body)?;
-                let usage = read.usage.unwrap_or_else(|| rerank_estimate(client, call, ticket));
+                let usage = read
+                    .usage
+                    .filter(Usage::says_something)
+                    .unwrap_or_else(|| rerank_estimate(client, call, ticket));
                 let request = client.read_request(call.text(), &mut Losses::default());
                 let documents = request.ok().filter(|_| answer.documents).map(|request| request.documents);
                 (client.write_response(&read, documents.as_deref()).into(), Some(usage))
@@ -309,7 +319,7 @@ impl Exchange<'_> {
         }
         let shown: String = essence.chars().take(60).collect();
         let message = format!("the upstream sent {shown:?} where {expected} was expected");
-        Err(explained(Fault::new(FaultClass::BadUpstream, message), &self.candidate.deployment))
+        Err(explained(Fault::new(FaultClass::BadUpstream, message), self.candidate))
     }
 
     fn kept_headers(&self, upstream: &HeaderMap) -> HeaderMap {

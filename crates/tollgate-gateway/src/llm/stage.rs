@@ -7,6 +7,9 @@ use tollgate_llm::chat::Event;
 use tollgate_llm::formats::{StreamReader, StreamWriter, Watch, Watcher};
 use tollgate_llm::sse::SseEvent;
 
+/// What a picture counts in an estimate, as bytes of text.
+const IMAGE_BYTES: u64 = 6_000;
+
 /// What a translation may hold back of a stream whose parts are interleaved.
 const MOST_HELD: usize = 8 << 20;
 
@@ -142,6 +145,7 @@ impl Stage {
             Self::Same { watcher, .. } => watcher.usage(),
             Self::Translated { seen, .. } => seen.usage,
         }
+        .filter(Usage::says_something)
     }
 
     /// Bytes of content so far.
@@ -187,6 +191,7 @@ impl Seen {
             | Event::ToolArguments { fragment: text, .. } => {
                 self.content_bytes += text.len() as u64;
             }
+            Event::Image { .. } => self.content_bytes += IMAGE_BYTES,
             Event::Usage(usage) | Event::Start { usage: Some(usage), .. } => self.usage = Some(*usage),
             Event::Stop(_) => self.stopped = true,
             _ => {}

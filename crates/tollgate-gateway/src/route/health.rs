@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 use tollgate_core::config::snapshot::{Deployment, ModelRules};
 use tollgate_core::fault::{Fault, FaultClass};
+use tollgate_core::secret::Secret;
 
 const MINUTE: Duration = Duration::from_mins(1);
 
@@ -21,6 +22,8 @@ pub struct Health {
     state: Mutex<State>,
     /// Calls in flight.
     busy: AtomicU64,
+    /// Tokens and keys that were fetched for it, the last few: upstreams echo what they were sent.
+    fetched: Mutex<Vec<Secret>>,
 }
 
 #[derive(Debug, Default)]
@@ -78,6 +81,25 @@ impl Health {
     /// Until when the deployment rests, when it does.
     pub fn resting(&self, now: Instant) -> Option<Instant> {
         self.state.lock().resting_until.filter(|until| *until > now)
+    }
+
+    /// Remembers credentials that were fetched for the deployment.
+    pub fn remember<'a>(&self, secrets: impl IntoIterator<Item = &'a Secret>) {
+        const MOST: usize = 8;
+        let mut fetched = self.fetched.lock();
+        for secret in secrets {
+            if !fetched.contains(secret) {
+                if fetched.len() >= MOST {
+                    fetched.remove(0);
+                }
+                fetched.push(secret.clone());
+            }
+        }
+    }
+
+    /// Credentials that were fetched for the deployment of late.
+    pub fn fetched(&self) -> Vec<Secret> {
+        self.fetched.lock().clone()
     }
 
     /// Calls in flight.

@@ -103,6 +103,8 @@ fn wrong_method(gate: &Gate, allowed: &'static str, surface: &dyn Surface) -> Re
 
 fn no_such_path(gate: &Gate, inbound: &Inbound, path: &str) -> Response<AnswerBody> {
     let surface = models::surface(inbound);
+    // Not what may be a query that was encoded: it may hold a key.
+    let path = path.split("%3F").next().unwrap_or_default().split("%3f").next().unwrap_or_default();
     let shown: String = path.chars().take(100).collect();
     let known: Vec<&str> =
         CALLS.iter().map(|(path, ..)| *path).chain(["/models", "/models/MODEL:generateContent"]).collect();

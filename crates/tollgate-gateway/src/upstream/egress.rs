@@ -114,7 +114,7 @@ async fn fetch(rules: Rules<'_>, url: &str) -> Result<Fetched, String> {
         }
         let location = response.headers().get(header::LOCATION).and_then(|l| l.to_str().ok());
         let next = location.and_then(|location| follow(&uri, location)).ok_or("it redirects to nowhere")?;
-        if next.host() != uri.host() || next.scheme() != uri.scheme() {
+        if next.host() != uri.host() || next.scheme() != uri.scheme() || next.port_u16() != uri.port_u16() {
             return Err("it redirects to another host".to_owned());
         }
         uri = next;

@@ -55,17 +55,21 @@ impl From<&str> for Member {
     }
 }
 
+/// So many are kept.
+const MOST: usize = 100;
+
 /// What a translation could not keep.
 #[derive(Debug, Default)]
 pub struct Losses {
     spelling: Spelling,
     all: Vec<Loss>,
+    more: usize,
 }
 
 impl Losses {
     /// None yet, for a client that spells features so.
     pub fn new(spelling: Spelling) -> Self {
-        Self { spelling, all: Vec::new() }
+        Self { spelling, all: Vec::new(), more: 0 }
     }
 
     /// Notes a member without which the answer would differ.
@@ -92,8 +96,12 @@ impl Losses {
             }
         };
         let loss = Loss { member, why, kept };
-        // A feature that is used a hundred times is one loss.
-        if !self.all.contains(&loss) {
+        // A feature that is used a hundred times is one loss, and so many are more than anybody reads. What must not be
+        // dropped silently is never left out of the list for that.
+        let full = self.all.len() >= MOST && (kept != Kept::Not || self.first_harmful().is_some());
+        if full {
+            self.more += 1;
+        } else if !self.all.contains(&loss) {
             self.all.push(loss);
         }
     }
@@ -103,7 +111,12 @@ impl Losses {
         self.all.iter().find(|loss| loss.kept == Kept::Not)
     }
 
-    /// All, in the order found.
+    /// How many there were beyond those that are kept.
+    pub fn more(&self) -> usize {
+        self.more
+    }
+
+    /// All, in the order found; of very many the first.
     pub fn iter(&self) -> impl Iterator<Item = &Loss> {
         self.all.iter()
     }

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use tollgate_core::config::snapshot::{AwsKeys, AwsSource};
 use tollgate_core::secret::Secret;
 
-use super::{Fetched, post};
+use super::{Fetched, LONGEST_KEPT, post};
 use crate::gate::Gate;
 use crate::upstream::{UpstreamRequest, egress};
 
@@ -185,7 +185,8 @@ impl Temporary {
             Some(Expiration::Seconds(until)) => *until as i64,
             None => now.as_second() + 3600,
         };
-        Duration::from_secs(u64::try_from(until - now.as_second()).unwrap_or(0))
+        let left = u64::try_from(until.saturating_sub(now.as_second())).unwrap_or(0);
+        Duration::from_secs(left).min(LONGEST_KEPT)
     }
 
     fn into_keys(self) -> AwsKeys {

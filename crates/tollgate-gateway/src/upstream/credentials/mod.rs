@@ -14,12 +14,13 @@ use std::time::Duration;
 use http::{HeaderValue, header};
 use parking_lot::Mutex;
 use tokio::time::Instant;
-use tollgate_core::config::snapshot::{AwsKeys, AwsSource, Cloud, Deployment, EntraSource};
+use tollgate_core::config::snapshot::{AwsKeys, AwsSource, Cloud, EntraSource};
 use tollgate_core::fault::{Fault, FaultClass};
 use tollgate_core::secret::Secret;
 
 use super::UpstreamRequest;
 use crate::gate::Gate;
+use crate::route::Candidate;
 
 /// A token is renewed when it is good for less than this.
 const MARGIN: Duration = Duration::from_mins(5);
@@ -42,20 +43,47 @@ struct Kept {
     good_until: Instant,
 }
 
-type Slot = Arc<tokio::sync::Mutex<Option<Kept>>>;
+/// No credential is kept for longer, whatever its lifetime is said to be.
+const LONGEST_KEPT: Duration = Duration::from_hours(24);
+
+/// After a failure nobody asks again for so long: calls that wait get its reason instead of a time-out each.
+const REMEMBERED: Duration = Duration::from_secs(5);
+
+/// One credential's token.
+#[derive(Debug, Default)]
+struct Slot {
+    kept: Mutex<Option<Kept>>,
+    failed: Mutex<Option<(Instant, String)>>,
+    /// Held by whoever fetches.
+    fetching: tokio::sync::Mutex<()>,
+}
+
+impl Slot {
+    /// What is kept, if it is good for longer than `margin`.
+    fn good_for(&self, margin: Duration) -> Option<Fetched> {
+        let kept = self.kept.lock();
+        kept.as_ref().filter(|kept| kept.good_until > Instant::now() + margin).map(|kept| kept.what.clone())
+    }
+
+    fn recent_failure(&self) -> Option<String> {
+        let failed = self.failed.lock();
+        failed.as_ref().filter(|(at, _)| at.elapsed() < REMEMBERED).map(|(_, why)| why.clone())
+    }
+}
 
 /// The tokens of this gate.
 #[derive(Debug, Default)]
-pub struct Credentials(Mutex<HashMap<Cloud, Slot>>);
+pub struct Credentials(Mutex<HashMap<Cloud, Arc<Slot>>>);
 
 impl Credentials {
     /// Puts the deployment's credential into `request`, where it is more than a key.
     pub(crate) async fn authorize(
         &self,
         gate: &Gate,
-        deployment: &Deployment,
+        candidate: &Candidate,
         request: &mut UpstreamRequest,
     ) -> Result<(), Fault> {
+        let deployment = &candidate.deployment;
         let Some(cloud) = &deployment.cloud else { return Ok(()) };
         let refused = |why: String| {
             let message = format!("{}: no credential for the upstream: {why}", deployment.id);
@@ -70,11 +98,17 @@ impl Credentials {
                         Fetched::Token(_) => return Err(refused("a token where keys are needed".to_owned())),
                     },
                 };
+                candidate
+                    .health
+                    .remember(keys.session_token.as_ref().into_iter().chain([&keys.secret_access_key]));
                 aws::sign(&keys, region, gate.parts.clock.now(), request).map_err(refused)
             }
             Cloud::Entra(EntraSource::Token(token)) => bearer(token, request).map_err(refused),
             Cloud::Google(_) | Cloud::Entra(_) => match self.fetched(gate, cloud).await.map_err(refused)? {
-                Fetched::Token(token) => bearer(&token, request).map_err(refused),
+                Fetched::Token(token) => {
+                    candidate.health.remember([&token]);
+                    bearer(&token, request).map_err(refused)
+                }
                 Fetched::Keys(_) => Err(refused("keys where a token is needed".to_owned())),
             },
         }
@@ -88,24 +122,35 @@ impl Credentials {
             }
             Arc::clone(slots.entry(cloud.clone()).or_default())
         };
-        let mut kept = slot.lock().await;
-        let now = Instant::now();
-        if let Some(kept) = kept.as_ref().filter(|kept| kept.good_until > now + MARGIN) {
-            return Ok(kept.what.clone());
+        if let Some(what) = slot.good_for(MARGIN) {
+            return Ok(what);
         }
-        match fetch(gate, cloud).await {
+        // The old one will do while somebody fetches the next one.
+        let _fetching = match (slot.fetching.try_lock(), slot.good_for(Duration::ZERO)) {
+            (Ok(guard), _) => guard,
+            (Err(_), Some(what)) => return Ok(what),
+            (Err(_), None) => slot.fetching.lock().await,
+        };
+        if let Some(what) = slot.good_for(MARGIN) {
+            return Ok(what);
+        }
+        let fetched = match slot.recent_failure() {
+            Some(why) => Err(why),
+            None => fetch(gate, cloud).await,
+        };
+        match fetched {
             Ok((what, lifetime)) => {
-                *kept = Some(Kept { what: what.clone(), good_until: now + lifetime });
+                let good_until = Instant::now() + lifetime;
+                *slot.kept.lock() = Some(Kept { what: what.clone(), good_until });
                 Ok(what)
             }
-            // The old one is still good: whoever gives out tokens may come back before it is not.
-            Err(why) => match kept.as_ref().filter(|kept| kept.good_until > now) {
-                Some(kept) => {
-                    tracing::warn!(why, "a token cannot be renewed");
-                    Ok(kept.what.clone())
+            Err(why) => {
+                if slot.recent_failure().is_none() {
+                    *slot.failed.lock() = Some((Instant::now(), why.clone()));
                 }
-                None => Err(why),
-            },
+                // Whoever gives out tokens may come back before the old one is no longer good.
+                slot.good_for(Duration::ZERO).ok_or(why)
+            }
         }
     }
 }
@@ -133,16 +178,25 @@ fn read_token(body: &[u8]) -> Result<(Fetched, Duration), String> {
     #[derive(serde::Deserialize)]
     struct Answer {
         access_token: String,
-        #[serde(default = "an_hour")]
-        expires_in: u64,
+        expires_in: Option<Seconds>,
     }
-    fn an_hour() -> u64 {
-        3600
+    /// Some write the number as a text.
+    #[derive(serde::Deserialize)]
+    #[serde(untagged)]
+    enum Seconds {
+        Number(u64),
+        Text(String),
     }
     // The text is not repeated: it holds a token.
     let answer: Answer =
         serde_json::from_slice(body).map_err(|_| "the token endpoint's answer holds no token".to_owned())?;
-    Ok((Fetched::Token(Secret::new(answer.access_token)), Duration::from_secs(answer.expires_in)))
+    let seconds = match answer.expires_in {
+        Some(Seconds::Number(seconds)) => Some(seconds),
+        Some(Seconds::Text(text)) => text.trim().parse().ok(),
+        None => None,
+    };
+    let lifetime = Duration::from_secs(seconds.unwrap_or(3600)).min(LONGEST_KEPT);
+    Ok((Fetched::Token(Secret::new(answer.access_token)), lifetime))
 }
 
 /// `pairs` as a form's body (WHATWG URL, `application/x-www-form-urlencoded`).

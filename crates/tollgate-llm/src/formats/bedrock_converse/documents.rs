@@ -1,6 +1,8 @@
 //! Pictures and documents: their formats have words of their own, and documents have names that are kept to a few
 //! characters and told apart by.
 
+use std::collections::{HashMap, HashSet};
+
 /// What a picture of `media_type` is called.
 pub(super) fn image_format(media_type: &str) -> Option<&'static str> {
     const KNOWN: [(&str, &str); 5] = [
@@ -39,7 +41,11 @@ const LONGEST: usize = 200;
 
 /// Names given to the documents of a request so far.
 #[derive(Debug, Default)]
-pub(super) struct Names(Vec<String>);
+pub(super) struct Names {
+    given: HashSet<String>,
+    /// How often each name was wanted.
+    wanted: HashMap<String, u32>,
+}
 
 impl Names {
     /// A name that the service takes and that no other document has. The same request always gets the same names, so
@@ -53,14 +59,14 @@ impl Names {
         if clean.is_empty() {
             "Document".clone_into(&mut clean);
         }
-        let mut name = clean.clone();
-        let mut number = 1;
-        while self.0.contains(&name) {
-            number += 1;
-            name = format!("{clean} ({number})");
+        let number = self.wanted.entry(clean.clone()).or_insert(0);
+        loop {
+            *number += 1;
+            let name = if *number == 1 { clean.clone() } else { format!("{clean} ({number})") };
+            if self.given.insert(name.clone()) {
+                return name;
+            }
         }
-        self.0.push(name.clone());
-        name
     }
 }
 

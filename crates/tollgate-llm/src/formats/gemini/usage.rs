@@ -34,9 +34,9 @@ struct Modality {
     token_count: u64,
 }
 
-fn audio(details: Option<&Vec<Modality>>) -> u64 {
-    let audio = details.into_iter().flatten().filter(|detail| detail.modality == "AUDIO");
-    audio.map(|detail| detail.token_count).fold(0, u64::saturating_add)
+fn of(modality: &str, details: Option<&Vec<Modality>>) -> u64 {
+    let of = details.into_iter().flatten().filter(|detail| detail.modality == modality);
+    of.map(|detail| detail.token_count).fold(0, u64::saturating_add)
 }
 
 /// Here thoughts, and the results of the provider's own tools, are counted beside answer and prompt; a [`Usage`]
@@ -45,13 +45,18 @@ impl From<&WireUsage> for Usage {
     fn from(wire: &WireUsage) -> Self {
         let thoughts = wire.thoughts_token_count.unwrap_or(0);
         let tools = wire.tool_use_prompt_token_count.unwrap_or(0);
+        // Where the answer is not told, it is what the total leaves.
+        let input = wire.prompt_token_count.unwrap_or(0).saturating_add(tools);
+        let rest = wire.total_token_count.map_or(thoughts, |total| total.saturating_sub(input).max(thoughts));
         Self {
             input_tokens: wire.prompt_token_count.unwrap_or(0).saturating_add(tools),
-            output_tokens: wire.candidates_token_count.unwrap_or(0).saturating_add(thoughts),
+            output_tokens: wire.candidates_token_count.map_or(rest, |answer| answer.saturating_add(thoughts)),
             cache_read_tokens: wire.cached_content_token_count.unwrap_or(0),
             reasoning_tokens: thoughts,
-            input_audio_tokens: audio(wire.prompt_tokens_details.as_ref()),
-            output_audio_tokens: audio(wire.candidates_tokens_details.as_ref()),
+            input_audio_tokens: of("AUDIO", wire.prompt_tokens_details.as_ref()),
+            output_audio_tokens: of("AUDIO", wire.candidates_tokens_details.as_ref()),
+            input_image_tokens: of("IMAGE", wire.prompt_tokens_details.as_ref()),
+            output_image_tokens: of("IMAGE", wire.candidates_tokens_details.as_ref()),
             source: UsageSource::Reported,
             ..Self::default()
         }

@@ -8,7 +8,7 @@ use super::error;
 use super::framing::Framing;
 use super::usage::WireUsage;
 use crate::formats::{Watch, Watcher};
-use crate::json::Members;
+use crate::json::{Members, without_base64};
 use crate::sse::SseEvent;
 
 pub(super) struct ChunkWatcher {
@@ -46,7 +46,12 @@ impl ChunkWatcher {
         for candidate in candidates.into_iter().flatten() {
             // `{"parts": [{"text": ""}],"role": "model"}` is frame, the rest content.
             const FRAME: usize = 41;
-            let content = candidate.content.map_or(0, |content| content.get().len());
+            // A picture is not billed by the length of its base64.
+            const PICTURE: usize = 6_000;
+            let content = candidate.content.map_or(0, |content| {
+                let (rest, pictures) = without_base64(content.get());
+                rest + pictures * PICTURE
+            });
             self.content_bytes += content.saturating_sub(FRAME) as u64;
             self.stopped |= candidate.finish_reason.is_some();
         }

@@ -47,8 +47,8 @@ pub(super) fn of(body: &str) -> Result<Option<Usage>, String> {
     let pictures: Option<Vec<IgnoredAny>> = members.read("data").map_err(|e| e.to_string())?;
     let pictures = pictures.ok_or("it has no `data`")?;
     let usage: Option<WireUsage> = members.read("usage").map_err(|e| e.to_string())?;
-    Ok(Some(match usage {
-        Some(usage) => Usage::from(&usage),
+    Ok(Some(match usage.as_ref().map(Usage::from).filter(Usage::says_something) {
+        Some(usage) => usage,
         None => Usage { images: pictures.len() as u64, source: UsageSource::Reported, ..Usage::default() },
     }))
 }
