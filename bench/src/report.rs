@@ -73,7 +73,7 @@ pub(crate) fn write(path: &Path, facts: &Facts, rows: &[Row], seconds: u32) -> R
         }
         line(&mut text, row)?;
     }
-    longest(&mut text, rows)?;
+    translation(&mut text, rows)?;
     std::fs::write(path, text)?;
     Ok(())
 }
@@ -101,8 +101,17 @@ fn line(text: &mut String, row: &Row) -> Result<()> {
     Ok(())
 }
 
-/// What a kilobyte of prompt costs more where it is translated.
-fn longest(text: &mut String, rows: &[Row]) -> Result<()> {
+/// What a translation costs, by the call and by the kilobyte of prompt.
+fn translation(text: &mut String, rows: &[Row]) -> Result<()> {
+    writeln!(text, "\nA call that is translated, CPU ÷ that of one that is not:\n")?;
+    for row in rows.iter().filter(|r| r.target == TRANSLATED) {
+        let same = rows
+            .iter()
+            .find(|r| r.target == SAME && r.workload == row.workload && r.connections == row.connections);
+        if let (Some(translated), Some(same)) = (row.cpu_us, same.and_then(|r| r.cpu_us)) {
+            writeln!(text, "- {}, {} connections: {:.2}", row.workload, row.connections, translated / same)?;
+        }
+    }
     writeln!(text, "\nA long prompt that is translated, over one that is not:\n")?;
     let of = |connections: u32, target: &str| {
         let row = |r: &&Row| r.workload == LONGEST && r.connections == connections && r.target == target;
