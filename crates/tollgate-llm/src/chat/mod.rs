@@ -16,5 +16,5 @@ pub use request::{
 pub use response::{
     Choice, Citation, Event, Likely, Response, Said, StopReason, TokenLogprob, ToolCall, collect,
 };
-pub use sealed::{Sealed, bare_ids, id_with, split_id};
+pub use sealed::{Sealed, bare_id, bare_ids, id_with, split_id};
 pub use text::{Json, Text, joined};

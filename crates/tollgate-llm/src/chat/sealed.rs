@@ -1,6 +1,8 @@
 //! What a model sealed for itself: the signature of its thinking, or thinking that it shows to nobody. Only the
 //! format that sealed it can open it, so on its way through a client of another format the seal carries its origin.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
@@ -76,6 +78,14 @@ pub fn split_id(id: &str) -> (&str, Option<Sealed>) {
     let plain = URL_SAFE_NO_PAD.decode(wrapped).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     let seal = plain.as_deref().and_then(|plain| plain.split_once(':'));
     (bare, seal.map(|(origin, data)| Sealed::by(origin, data)))
+}
+
+/// A call's id without the seal that it carries.
+pub fn bare_id(id: Cow<'_, str>) -> Cow<'_, str> {
+    match id {
+        Cow::Borrowed(id) => Cow::Borrowed(split_id(id).0),
+        Cow::Owned(id) => Cow::Owned(split_id(&id).0.to_owned()),
+    }
 }
 
 /// Edits that take the seals out of the ids in `body`, for an upstream of the client's own format: it knows nothing of

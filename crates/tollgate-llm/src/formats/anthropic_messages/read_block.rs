@@ -7,7 +7,7 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::NAME;
-use crate::chat::{CacheMark, Losses, Part, Sealed, Source, Text, split_id};
+use crate::chat::{CacheMark, Losses, Part, Sealed, Source, Text, bare_id, split_id};
 use crate::formats::content::Content;
 use crate::formats::{body, note_unknown};
 use crate::json::BodyError;
@@ -103,14 +103,14 @@ fn part_of<'a>(block: Block<'a>, at: &str, losses: &mut Losses) -> Result<Option
             let id = block.id.ok_or_else(|| required("id"))?;
             let seal = split_id(&id).1;
             Part::ToolCall {
-                id: bare(id),
+                id: bare_id(id),
                 name: block.name.ok_or_else(|| required("name"))?,
                 arguments: block.input.map_or(Cow::Borrowed("{}"), |input| Cow::Borrowed(input.get())),
                 seal,
             }
         }
         "tool_result" => Part::ToolResult {
-            id: bare(block.tool_use_id.ok_or_else(|| required("tool_use_id"))?),
+            id: bare_id(block.tool_use_id.ok_or_else(|| required("tool_use_id"))?),
             parts: match block.content {
                 None => Vec::new(),
                 Some(content) => parts_of(content, &format!("{at}.content"), losses)?,
@@ -129,14 +129,6 @@ fn part_of<'a>(block: Block<'a>, at: &str, losses: &mut Losses) -> Result<Option
             return Ok(None);
         }
     }))
-}
-
-/// A call's id without the seal that it carries.
-fn bare(id: Cow<'_, str>) -> Cow<'_, str> {
-    match id {
-        Cow::Borrowed(id) => Cow::Borrowed(split_id(id).0),
-        Cow::Owned(id) => Cow::Owned(split_id(&id).0.to_owned()),
-    }
 }
 
 fn media<'a>(

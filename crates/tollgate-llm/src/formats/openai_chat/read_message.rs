@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::thinking::WrittenBlock;
-use crate::chat::{CacheMark, Losses, Message, Part, Role, Source, Text, split_id};
+use crate::chat::{CacheMark, Losses, Message, Part, Role, Source, Text, bare_id, split_id};
 use crate::formats::content::Content;
 use crate::formats::{body, note_unknown};
 use crate::json::BodyError;
@@ -162,14 +162,6 @@ fn assistant<'a>(
         });
     }
     parts
-}
-
-/// A call's id without the seal that it carries.
-fn bare_id(id: Cow<'_, str>) -> Cow<'_, str> {
-    match id {
-        Cow::Borrowed(id) => Cow::Borrowed(split_id(id).0),
-        Cow::Owned(id) => Cow::Owned(split_id(&id).0.to_owned()),
-    }
 }
 
 fn content<'a>(
