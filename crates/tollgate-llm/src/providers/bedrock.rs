@@ -25,7 +25,7 @@ pub(super) const PROVIDER: Provider = Provider {
     formats_for: None,
     anthropic_version: None,
     built_in: false,
-    tried: Tried::Script,
+    tried: Tried::Mock,
 };
 
 /// The same by the name that LiteLLM files have for it.

@@ -25,7 +25,7 @@ pub(super) const PROVIDER: Provider = Provider {
     built_in: false,
     anthropic_version: None,
     formats_for: None,
-    tried: Tried::Script,
+    tried: Tried::Mock,
 };
 
 /// The same under the name that LiteLLM files have for its chats.

@@ -103,15 +103,16 @@ pub struct Provider {
 /// What a provider was tried against. The services themselves never were.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tried {
-    /// An independent mock of the service, by real SDKs.
+    /// Chats by real SDKs at an independent mock of the service; whatever else it answers, such as embeddings, at
+    /// scripted answers, made after its published schema.
     Mock,
     /// The same, and streams that were recorded at the service.
     Recordings,
+    /// Chats with Gemini at the mock; those with Claude at scripted answers.
+    GeminiAtMock,
     /// Only what `openai_compatible` was: its address and its variables were compared with what another published
     /// client of the service has.
     Row,
-    /// Scripted answers, made after the service's published schema.
-    Script,
     /// It is part of the gate.
     Itself,
 }
@@ -120,10 +121,10 @@ impl Tried {
     /// For a reader of the documentation.
     pub const fn text(self) -> &'static str {
         match self {
-            Self::Mock => "an independent mock, by real SDKs",
+            Self::Mock => "chats: an independent mock, by real SDKs; all else: scripted answers",
             Self::Recordings => "an independent mock, by real SDKs; recorded streams",
+            Self::GeminiAtMock => "Gemini: an independent mock, by real SDKs; Claude: scripted answers",
             Self::Row => "as `openai_compatible`; address and variables as other clients have them",
-            Self::Script => "scripted answers, made after its published schema",
             Self::Itself => "itself: it is part of the gate",
         }
     }

@@ -28,7 +28,7 @@ pub(super) const PROVIDER: Provider = Provider {
     formats_for: Some(formats_for),
     anthropic_version: Some("vertex-2023-10-16"),
     built_in: false,
-    tried: Tried::Script,
+    tried: Tried::GeminiAtMock,
 };
 
 fn formats_for(model: &str) -> &'static [&'static str] {
