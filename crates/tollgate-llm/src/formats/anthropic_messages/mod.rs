@@ -19,8 +19,6 @@ use http::{HeaderMap, StatusCode};
 use tollgate_core::fault::UpstreamError;
 use tollgate_core::usage::Usage;
 
-pub(super) use write_message::input;
-
 use super::{
     Address, AnswerFor, ChatClient, ChatUpstream, Format, Kind, Peek, SameFormat, Shown, StreamReader,
     StreamWriter, Surface, Target, Watcher,

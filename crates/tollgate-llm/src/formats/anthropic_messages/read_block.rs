@@ -7,7 +7,7 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::NAME;
-use crate::chat::{CacheMark, Losses, Part, Sealed, Source, Text, bare_id, split_id};
+use crate::chat::{CacheMark, Losses, NO_ARGUMENTS, Part, Sealed, Source, Text, bare_id, split_id};
 use crate::formats::content::Content;
 use crate::formats::{body, note_unknown};
 use crate::json::BodyError;
@@ -105,7 +105,9 @@ fn part_of<'a>(block: Block<'a>, at: &str, losses: &mut Losses) -> Result<Option
             Part::ToolCall {
                 id: bare_id(id),
                 name: block.name.ok_or_else(|| required("name"))?,
-                arguments: block.input.map_or(Cow::Borrowed("{}"), |input| Cow::Borrowed(input.get())),
+                arguments: block
+                    .input
+                    .map_or(Cow::Borrowed(NO_ARGUMENTS), |input| Cow::Borrowed(input.get())),
                 seal,
             }
         }

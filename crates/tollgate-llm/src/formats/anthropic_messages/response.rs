@@ -8,7 +8,9 @@ use tollgate_core::usage::Usage;
 
 use super::usage::WireUsage;
 use super::{NAME, citations};
-use crate::chat::{Choice, Response, Said, Sealed, StopReason, ToolCall, id_with};
+use crate::chat::{
+    Choice, NO_ARGUMENTS, Response, Said, Sealed, StopReason, ToolCall, arguments_kept, id_with,
+};
 use crate::formats::{AnswerFor, SCHEMA_TOOL};
 use crate::json::Members;
 
@@ -75,7 +77,7 @@ fn said(block: Block) -> Option<Said> {
         "tool_use" => Said::ToolCall(ToolCall {
             id: block.id.unwrap_or_default(),
             name: block.name?,
-            arguments: block.input.map_or_else(|| "{}".to_owned(), |input| input.get().to_owned()),
+            arguments: block.input.map_or_else(|| NO_ARGUMENTS.to_owned(), |input| input.get().to_owned()),
             seal: None,
         }),
         _ => return None,
@@ -171,25 +173,12 @@ fn content<'r>(choice: &'r Choice, stands_in: impl Fn(&ToolCall) -> bool) -> Vec
         Said::ToolCall(call) => Some(OutBlock::ToolUse {
             id: id_with(&call.id, call.seal.as_ref()),
             name: &call.name,
-            input: input(&call.arguments),
+            input: arguments_kept(&call.arguments),
         }),
         // The format has no pictures in answers.
         _ => None,
     };
     choice.said.iter().filter_map(block).collect()
-}
-
-/// Arguments must be an object here. A text that is none (an answer that was cut off) is kept whole in one.
-pub(super) fn input(arguments: &str) -> Cow<'_, RawValue> {
-    let text = if arguments.trim().is_empty() { "{}" } else { arguments };
-    match serde_json::from_str::<&RawValue>(text) {
-        Ok(raw) if raw.get().starts_with('{') => Cow::Borrowed(raw),
-        _ => {
-            let kept = serde_json::json!({ "invalid_json": arguments });
-            let raw = serde_json::value::to_raw_value(&kept);
-            raw.map_or(Cow::Borrowed(RawValue::NULL), Cow::Owned)
-        }
-    }
 }
 
 pub(super) fn stop_reason(name: Option<&str>, stop_sequence: Option<String>) -> StopReason {

@@ -6,7 +6,7 @@ use tollgate_core::usage::Usage;
 use super::response::{Block, StopDetails, stop_reason};
 use super::usage::WireUsage;
 use super::{NAME, citations, error};
-use crate::chat::{Event, Sealed, StopReason};
+use crate::chat::{Event, NO_ARGUMENTS, Sealed, StopReason};
 use crate::formats::StreamReader;
 use crate::sse::SseEvent;
 
@@ -111,7 +111,7 @@ impl EventReader {
     /// A call without arguments tells none; elsewhere they must be an object all the same.
     fn block_stop(&mut self, index: usize) -> Option<Event> {
         let call = self.open.take_if(|call| call.block == index).filter(|call| !call.any_arguments)?;
-        Some(Event::ToolArguments { index: call.index, fragment: "{}".to_owned() })
+        Some(Event::ToolArguments { index: call.index, fragment: NO_ARGUMENTS.to_owned() })
     }
 
     fn message_delta(&mut self, delta: Delta, usage: Option<WireUsage>) -> Vec<Event> {

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::NAME;
-use crate::chat::{CacheMark, Feature, Losses, Message, Part, Role, Source, Text};
+use crate::chat::{CacheMark, Feature, Losses, Message, Part, Role, Source, Text, arguments_object};
 use crate::json::BodyError;
 
 #[derive(Serialize)]
@@ -140,7 +140,7 @@ fn block<'r>(part: &'r Part<'r>, losses: &mut Losses) -> Result<Option<OutBlock<
             kind: "tool_use",
             id: Some(id),
             name: Some(name),
-            input: Some(input(arguments)?),
+            input: Some(arguments_object(arguments)?),
             ..empty
         },
         Part::ToolResult { id, parts, is_error } => OutBlock {
@@ -175,12 +175,4 @@ fn source<'r>(source: &'r Source<'_>) -> OutSource<'r> {
         Source::Url(url) => OutSource::Url { url },
         Source::Base64 { media_type, data } => OutSource::Base64 { media_type, data },
     }
-}
-
-/// Arguments must be an object here.
-pub(in crate::formats) fn input(arguments: &str) -> Result<&RawValue, BodyError> {
-    let text = if arguments.trim().is_empty() { "{}" } else { arguments };
-    let raw: Option<&RawValue> = serde_json::from_str(text).ok();
-    raw.filter(|raw| raw.get().starts_with('{'))
-        .ok_or_else(|| BodyError::shape("tool_calls.function.arguments", "must be a JSON object as text"))
 }

@@ -6,7 +6,7 @@ use tollgate_core::usage::Usage;
 
 use super::NAME;
 use super::usage::WireUsage;
-use crate::chat::{Choice, Citation, Response, Said, Sealed, StopReason, ToolCall};
+use crate::chat::{Choice, Citation, NO_ARGUMENTS, Response, Said, Sealed, StopReason, ToolCall};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -174,7 +174,7 @@ impl From<ToolUse> for ToolCall {
         Self {
             id: call.tool_use_id,
             name: call.name,
-            arguments: call.input.map_or_else(|| "{}".to_owned(), |input| input.get().to_owned()),
+            arguments: call.input.map_or_else(|| NO_ARGUMENTS.to_owned(), |input| input.get().to_owned()),
             seal: None,
         }
     }

@@ -7,7 +7,7 @@ use tollgate_core::usage::Usage;
 use super::response::{ToolUse, WrittenCitation, citation, stop_reason};
 use super::usage::WireUsage;
 use super::{NAME, error};
-use crate::chat::{Event, Sealed};
+use crate::chat::{Event, NO_ARGUMENTS, Sealed};
 use crate::event_stream::EXCEPTION;
 use crate::formats::StreamReader;
 use crate::sse::SseEvent;
@@ -97,7 +97,7 @@ impl EventReader {
     /// A call without arguments tells none; elsewhere they must be an object all the same.
     fn block_stop(&mut self, block: usize) -> Option<Event> {
         let call = self.open.take_if(|call| call.block == block).filter(|call| !call.any_arguments)?;
-        Some(Event::ToolArguments { index: call.index, fragment: "{}".to_owned() })
+        Some(Event::ToolArguments { index: call.index, fragment: NO_ARGUMENTS.to_owned() })
     }
 }
 

@@ -10,8 +10,7 @@ use super::blocks::{
 };
 use super::documents::{Names, document_format, image_format};
 use super::models::Maker;
-use crate::chat::{Feature, Losses, Message, Part, Role, Source};
-use crate::formats::anthropic_messages::input;
+use crate::chat::{Feature, Losses, Message, Part, Role, Source, arguments_object};
 use crate::json::BodyError;
 
 #[derive(Serialize)]
@@ -106,9 +105,11 @@ impl<'l> Writer<'l> {
                 out.extend(self.document(source, name.as_deref()));
                 return Ok(());
             }
-            Part::ToolCall { id, name, arguments, .. } => {
-                OutBlock::ToolUse(OutToolUse { tool_use_id: call_id(id), name, input: input(arguments)? })
-            }
+            Part::ToolCall { id, name, arguments, .. } => OutBlock::ToolUse(OutToolUse {
+                tool_use_id: call_id(id),
+                name,
+                input: arguments_object(arguments)?,
+            }),
             Part::ToolResult { id, parts, is_error } => {
                 return self.result(id, parts, *is_error, out);
             }

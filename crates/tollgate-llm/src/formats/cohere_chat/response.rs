@@ -6,7 +6,7 @@ use super::citations;
 use super::error;
 use super::logprobs::Piece;
 use super::usage::WireUsage;
-use crate::chat::{Choice, Citation, Response, Said, StopReason, ToolCall};
+use crate::chat::{Choice, Citation, NO_ARGUMENTS, Response, Said, StopReason, ToolCall};
 
 #[derive(Deserialize)]
 struct Written {
@@ -51,9 +51,6 @@ pub(super) struct Function {
     pub(super) name: Option<String>,
     pub(super) arguments: Option<String>,
 }
-
-/// What the arguments of a tool that takes none are.
-pub(super) const NO_ARGUMENTS: &str = "{}";
 
 pub(super) fn read(body: &[u8]) -> Result<Response, String> {
     let written: Written = serde_json::from_slice(body).map_err(|e| e.to_string())?;

@@ -3,10 +3,10 @@
 use serde::Deserialize;
 
 use super::logprobs::Piece;
-use super::response::{Call, NO_ARGUMENTS, stop_reason};
+use super::response::{Call, stop_reason};
 use super::usage::WireUsage;
 use super::{citations, error};
-use crate::chat::Event;
+use crate::chat::{Event, NO_ARGUMENTS};
 use crate::formats::StreamReader;
 use crate::sse::SseEvent;
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use crate::chat::{Feature, Losses, Message, Part, Request, Role, Text, joined};
+use crate::chat::{Feature, Losses, Message, Part, Request, Role, Text, arguments_text, joined};
 
 #[derive(Serialize)]
 pub(super) struct OutMessage<'r> {
@@ -115,7 +115,7 @@ fn assistant<'r>(message: &'r Message<'r>, losses: &mut Losses) -> OutMessage<'r
                 losses.leave_out(Feature::SealedThinking, "thinking is sealed for the model that thought it");
             }
             Part::ToolCall { id, name, arguments, .. } => {
-                let arguments = if arguments.is_empty() { super::response::NO_ARGUMENTS } else { arguments };
+                let arguments = arguments_text(arguments);
                 tool_calls.push(OutCall { id, kind: "function", function: OutFunction { name, arguments } });
             }
             // What else there is was noted as unsaid, or an assistant does not say it.

@@ -10,7 +10,7 @@ use super::citations::{CitationMetadata, GroundingMetadata};
 use super::ids::in_answer;
 use super::logprobs::LogprobsResult;
 use super::usage::WireUsage;
-use crate::chat::{Event, Sealed, StopReason};
+use crate::chat::{Event, NO_ARGUMENTS, Sealed, StopReason};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -153,7 +153,7 @@ impl Progress {
         self.calls += 1;
         self.any = true;
         let id = call.id.filter(|id| !id.is_empty()).unwrap_or_else(|| in_answer(answer_id, index));
-        let fragment = call.args.map_or_else(|| "{}".to_owned(), |args| args.get().to_owned());
+        let fragment = call.args.map_or_else(|| NO_ARGUMENTS.to_owned(), |args| args.get().to_owned());
         out.push(Event::ToolStart { index, id, name: call.name, seal });
         out.push(Event::ToolArguments { index, fragment });
     }

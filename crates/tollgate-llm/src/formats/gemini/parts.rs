@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::RawValue;
 
-use crate::chat::{Json, Text};
+use crate::chat::{Json, Text, arguments_kept};
 
 /// One part. All members but one of the data are absent; a thought and a signature may stand beside it.
 #[derive(Default, Serialize)]
@@ -107,22 +107,9 @@ impl<'r> OutPart<'r> {
     }
 }
 
-/// The arguments of a call, when their text is an object. None are an empty one.
-pub(super) fn object(arguments: &str) -> Option<Json<'_>> {
-    let text = arguments.trim();
-    if text.is_empty() {
-        return RawValue::from_string("{}".to_owned()).ok().map(Cow::Owned);
-    }
-    let raw: &RawValue = serde_json::from_str(text).ok()?;
-    raw.get().starts_with('{').then_some(Cow::Borrowed(raw))
-}
-
-/// The arguments of an answer's call. A text that is no object (an answer that was cut off) is kept whole in one.
+/// The arguments of an answer's call, on one line.
 pub(super) fn kept(arguments: &str) -> Json<'_> {
-    let wrapped = || to_raw_value(&serde_json::json!({ "invalid_json": arguments }));
-    let Some(args) = object(arguments) else {
-        return wrapped().map_or(Cow::Borrowed(RawValue::NULL), Cow::Owned);
-    };
+    let args = arguments_kept(arguments);
     // JSON may break lines between tokens; an event of a stream may not.
     if memchr::memchr2(b'\n', b'\r', args.get().as_bytes()).is_none() {
         return args;
@@ -133,6 +120,7 @@ pub(super) fn kept(arguments: &str) -> Json<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chat::arguments_object;
 
     #[test]
     fn arguments_are_an_object_on_one_line() {
@@ -140,6 +128,6 @@ mod tests {
         assert_eq!(kept(" ").get(), "{}");
         assert_eq!(kept("[1]").get(), r#"{"invalid_json":"[1]"}"#);
         assert_eq!(kept("{\"a\":").get(), r#"{"invalid_json":"{\"a\":"}"#);
-        assert!(object("{\"a\":").is_none() && object("5").is_none());
+        assert!(arguments_object("{\"a\":").is_err() && arguments_object("5").is_err());
     }
 }

@@ -9,7 +9,7 @@ use super::NAME;
 use super::base64::standard;
 use super::ids::Pairing;
 use super::lenient::Many;
-use crate::chat::{Losses, Message, Part, Role, Sealed, Source, Text, joined};
+use crate::chat::{Losses, Message, NO_ARGUMENTS, Part, Role, Sealed, Source, Text, joined};
 use crate::formats::{body, note_unknown};
 use crate::json::BodyError;
 
@@ -178,7 +178,7 @@ impl<'a> Reader<'_, 'a> {
         let name: Cow<'a, str> =
             call.name.ok_or_else(|| BodyError::shape(format!("{at}.name"), "is required"))?.into();
         let id = self.pairing.call(call.id.map(Cow::Owned), &name);
-        let arguments = call.args.map_or("{}", RawValue::get);
+        let arguments = call.args.map_or(NO_ARGUMENTS, RawValue::get);
         Ok(Part::ToolCall { id, name, arguments: arguments.into(), seal })
     }
 

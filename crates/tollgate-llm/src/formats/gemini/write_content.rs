@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use super::NAME;
 use super::models::Generation;
-use super::parts::{OutAnswered, OutFile, OutPart, OutResult, object};
+use super::parts::{OutAnswered, OutFile, OutPart, OutResult};
 use super::read_content::media_type_of;
-use crate::chat::{Feature, Losses, Part, Request, Role, Sealed, Source, Text, joined};
+use crate::chat::{Feature, Losses, Part, Request, Role, Sealed, Source, Text, arguments_object, joined};
 use crate::json::BodyError;
 
 /// What Google says to send in place of a signature that was lost, or that a call never had because another model
@@ -119,9 +119,7 @@ impl<'r> Writer<'r, '_> {
             Part::ToolCall { id, name, arguments, seal } => {
                 self.tools.insert(id, (name, self.calls));
                 self.calls += 1;
-                let args = object(arguments).ok_or_else(|| {
-                    BodyError::shape("tool_calls.function.arguments", "must be a JSON object as text")
-                })?;
+                let args = Cow::Borrowed(arguments_object(arguments)?);
                 out.push(OutPart::call(self.known_id(id), name, args).signed(seal.as_ref().and_then(own)));
             }
             Part::ToolResult { id, parts, is_error } => self.result(id, parts, *is_error, out)?,

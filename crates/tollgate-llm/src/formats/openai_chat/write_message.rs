@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use crate::chat::{Feature, Losses, Message, Part, Request, Role, Source, Text, joined};
+use crate::chat::{Feature, Losses, Message, Part, Request, Role, Source, Text, arguments_text, joined};
 
 #[derive(Serialize)]
 pub(super) struct OutMessage<'r> {
@@ -98,7 +98,7 @@ fn texts<'r>(parts: &'r [Part<'r>]) -> Vec<&'r Text<'r>> {
 fn assistant<'r>(message: &'r Message<'r>) -> OutMessage<'r> {
     let call = |part: &'r Part<'r>| match part {
         Part::ToolCall { id, name, arguments, .. } => {
-            let arguments = if arguments.is_empty() { "{}" } else { arguments };
+            let arguments = arguments_text(arguments);
             Some(OutCall { id, kind: "function", function: OutFunction { name, arguments } })
         }
         _ => None,

@@ -9,7 +9,7 @@ use tollgate_core::usage::Usage;
 use super::error;
 use super::parts::{Annotation, Part, Token};
 use super::read_response::{Thought, Written as WrittenResponse, WrittenItem, media_type};
-use crate::chat::{Event, Said};
+use crate::chat::{Event, Said, arguments_text};
 use crate::formats::StreamReader;
 use crate::sse::SseEvent;
 
@@ -105,8 +105,8 @@ impl EventReader {
             (item @ WrittenItem::FunctionCall { .. }, None) => self.item_added(output, item, out),
             (WrittenItem::FunctionCall { arguments, .. }, Some(index)) => {
                 // A call without arguments tells none; elsewhere they must be an object all the same.
-                let whole = if arguments.is_empty() { "{}".to_owned() } else { arguments };
-                out.extend((!told).then_some(Event::ToolArguments { index, fragment: whole }));
+                let fragment = arguments_text(&arguments).to_owned();
+                out.extend((!told).then_some(Event::ToolArguments { index, fragment }));
             }
             (WrittenItem::Reasoning(thought), _) => thought_done(thought, told, out),
             (WrittenItem::Message { content }, _) if !told => {

@@ -8,7 +8,7 @@ use super::parts::Token;
 use super::stream_items::Items;
 use super::usage::WireUsage;
 use super::{custom_tools, seal};
-use crate::chat::{Event, StopReason, id_with};
+use crate::chat::{Event, NO_ARGUMENTS, StopReason, id_with};
 use crate::formats::{AnswerFor, SCHEMA_TOOL, StreamWriter};
 use crate::json::Completeness;
 
@@ -125,7 +125,7 @@ impl EventWriter {
             match call.held {
                 Some(held) => self.items.give(call.item, &custom_tools::input(&held), out),
                 // A call without arguments gives its tool an empty object.
-                None if !call.any => self.items.give(call.item, "{}", out),
+                None if !call.any => self.items.give(call.item, NO_ARGUMENTS, out),
                 None => {}
             }
             self.items.given(call.item, out);

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 
 use super::seal;
-use crate::chat::{Feature, Losses, Message, Part, Role, Source, Text};
+use crate::chat::{Feature, Losses, Message, Part, Role, Source, Text, arguments_text};
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -106,11 +106,9 @@ fn assistant<'r>(part: &'r Part<'r>, losses: &mut Losses) -> Option<OutItem<'r>>
         Part::Text(text) | Part::Refusal(text) => {
             OutItem::Message { role: "assistant", content: OutContent::Text(Cow::Borrowed(text)) }
         }
-        Part::ToolCall { id, name, arguments, .. } => OutItem::FunctionCall {
-            call_id: id,
-            name,
-            arguments: if arguments.is_empty() { "{}" } else { arguments },
-        },
+        Part::ToolCall { id, name, arguments, .. } => {
+            OutItem::FunctionCall { call_id: id, name, arguments: arguments_text(arguments) }
+        }
         Part::Thinking { text, seal: Some(seal) } => {
             return thought(Some(text), seal, losses);
         }
