@@ -14,6 +14,7 @@ pub use feature::{Feature, Unsaid, note_unsaid};
 pub use losses::{Kept, Loss, Losses, Member, Spelling};
 pub use request::{
     CacheMark, Effort, Message, OutputFormat, Part, Reasoning, Request, Role, Source, Tool, ToolChoice,
+    data_url,
 };
 pub use response::{
     Choice, Citation, Event, Likely, Response, Said, StopReason, TokenLogprob, ToolCall, collect,

@@ -255,6 +255,11 @@ pub enum Source<'a> {
     },
 }
 
+/// A `data:` URL (RFC 2397) for base64.
+pub fn data_url(media_type: &str, base64: &str) -> String {
+    format!("data:{media_type};base64,{base64}")
+}
+
 impl<'a> Source<'a> {
     /// Reads an address, taking a `data:` URL (RFC 2397) apart.
     pub fn from_url(url: Cow<'a, str>) -> Self {
@@ -277,7 +282,7 @@ impl<'a> Source<'a> {
     pub fn to_url(&self) -> Cow<'_, str> {
         match self {
             Self::Url(url) => Cow::Borrowed(url),
-            Self::Base64 { media_type, data } => Cow::Owned(format!("data:{media_type};base64,{data}")),
+            Self::Base64 { media_type, data } => Cow::Owned(data_url(media_type, data)),
         }
     }
 }

@@ -23,7 +23,7 @@ use tollgate_core::call::CallId;
 use tollgate_core::fault::{Fault, FaultClass, UpstreamError};
 use tollgate_core::usage::Usage;
 
-use crate::chat::{Event, Losses, Request, Response, Spelling, Text};
+use crate::chat::{Event, Losses, Request, Response, Spelling, Text, data_url};
 use crate::framing::Framing;
 use crate::json::{BodyError, Edit, Found};
 use crate::sse::SseEvent;
@@ -302,7 +302,7 @@ pub trait Surface: Format {
     /// What takes the place of an image address once its bytes are here: an edit of the request. By default a `data:`
     /// URL (RFC 2397) for a URL.
     fn inline_image(&self, span: std::ops::Range<usize>, media_type: &str, base64: &str) -> Edit {
-        Edit { span, with: crate::json::quoted(&format!("data:{media_type};base64,{base64}")) }
+        Edit { span, with: crate::json::quoted(&data_url(media_type, base64)) }
     }
 
     /// The usage of a whole answer; `Err` when the body is no answer of this format.

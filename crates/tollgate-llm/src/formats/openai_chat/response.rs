@@ -7,7 +7,7 @@ use super::annotations::{Annotation, citations};
 use super::logprobs::Logprobs;
 use super::thinking::{self, Block};
 use super::usage::WireUsage;
-use crate::chat::{Choice, Response, Said, StopReason, ToolCall, id_with};
+use crate::chat::{Choice, Response, Said, StopReason, ToolCall, data_url, id_with};
 use crate::formats::{AnswerFor, SCHEMA_TOOL};
 use crate::json::Members;
 
@@ -151,8 +151,7 @@ struct OutUrl {
 
 impl OutImage {
     pub(super) fn new(media_type: &str, data: &str) -> Self {
-        let url = format!("data:{media_type};base64,{data}");
-        Self { kind: "image_url", image_url: OutUrl { url } }
+        Self { kind: "image_url", image_url: OutUrl { url: data_url(media_type, data) } }
     }
 }
 

@@ -7,7 +7,7 @@ use http::{HeaderMap, StatusCode};
 use tollgate_core::fault::UpstreamError;
 use tollgate_core::usage::Usage;
 
-use super::openai_chat::error;
+use super::openai_chat::{OpenAiChat, error};
 use super::{
     Address, AnswerFor, EmbeddingsClient, EmbeddingsUpstream, Format, Kind, Peek, SameFormat, Shown, Surface,
     Target,
@@ -37,7 +37,7 @@ impl Format for OpenAiEmbeddings {
     }
 
     fn request_id<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
-        headers.get("x-request-id")?.to_str().ok()
+        OpenAiChat.request_id(headers)
     }
 
     fn surface(&'static self) -> Option<&'static dyn Surface> {
@@ -78,7 +78,7 @@ impl Surface for OpenAiEmbeddings {
     }
 
     fn response_headers(&self, name: &str) -> bool {
-        name.starts_with("x-ratelimit-") || name == "openai-processing-ms"
+        OpenAiChat.response_headers(name)
     }
 
     fn embeddings_client(&'static self) -> Option<&'static dyn EmbeddingsClient> {

@@ -8,7 +8,7 @@ use http::{HeaderMap, StatusCode};
 use tollgate_core::fault::UpstreamError;
 use tollgate_core::usage::Usage;
 
-use super::openai_chat::error;
+use super::openai_chat::{OpenAiChat, error};
 use super::{Address, AnswerFor, Format, Kind, Peek, SameFormat, Shown, Surface, Target, Watcher};
 use crate::json::{BodyError, Found, Members, quoted};
 
@@ -33,7 +33,7 @@ impl Format for OpenAiImages {
     }
 
     fn request_id<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
-        headers.get("x-request-id")?.to_str().ok()
+        OpenAiChat.request_id(headers)
     }
 
     fn surface(&'static self) -> Option<&'static dyn Surface> {
@@ -78,6 +78,6 @@ impl Surface for OpenAiImages {
     }
 
     fn response_headers(&self, name: &str) -> bool {
-        name.starts_with("x-ratelimit-") || name == "openai-processing-ms"
+        OpenAiChat.response_headers(name)
     }
 }

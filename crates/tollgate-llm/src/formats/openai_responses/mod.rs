@@ -31,7 +31,7 @@ use super::{
     StreamWriter, Surface, Target, Watcher, openai_chat,
 };
 use crate::chat::{Feature, Losses, Request, Response, Spelling};
-use crate::json::{BodyError, Edit, Found, quoted};
+use crate::json::{BodyError, Found};
 
 /// The format.
 #[derive(Debug)]
@@ -71,7 +71,7 @@ impl Format for OpenAiResponses {
     }
 
     fn request_id<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
-        headers.get("x-request-id")?.to_str().ok()
+        openai_chat::OpenAiChat.request_id(headers)
     }
 
     fn surface(&'static self) -> Option<&'static dyn Surface> {
@@ -96,10 +96,6 @@ impl Surface for OpenAiResponses {
         same_format::image_urls(body)
     }
 
-    fn inline_image(&self, span: Range<usize>, media_type: &str, base64: &str) -> Edit {
-        Edit { span, with: quoted(&format!("data:{media_type};base64,{base64}")) }
-    }
-
     fn response_usage(&self, body: &str) -> Result<Option<Usage>, String> {
         read_response::usage(body)
     }
@@ -117,12 +113,11 @@ impl Surface for OpenAiResponses {
     }
 
     fn request_headers(&self) -> &'static [&'static str] {
-        // Not organization and project: they belong to the client's own account, the credential to the gate's.
-        &["openai-beta"]
+        openai_chat::OpenAiChat.request_headers()
     }
 
     fn response_headers(&self, name: &str) -> bool {
-        name.starts_with("x-ratelimit-") || name == "openai-processing-ms"
+        openai_chat::OpenAiChat.response_headers(name)
     }
 
     fn chat_client(&'static self) -> Option<&'static dyn ChatClient> {
