@@ -288,8 +288,8 @@ def test_a_read_only_root_and_no_rights_as_compose_has_it(engine, start):
         if data[0] == "--tmpfs":
             world.wait_for(lambda gate=gate: gate.state()["Health"]["Status"] == "healthy", "its health", engine.process)
         assert gate.stop() == 0
-    kept = pathlib.Path(engine.do("volume", "inspect", "-f", "{{.Mountpoint}}", "records")) / "records.jsonl"
-    entries = [json.loads(line) for line in kept.read_text().splitlines()]
+    kept = pathlib.Path(engine.do("volume", "inspect", "-f", "{{.Mountpoint}}", "records"))
+    entries = [json.loads(line) for line in world.journal(kept).splitlines()]
     assert len([entry for entry in entries if entry["entry"] == "closed" and entry["outcome"] == "ok"]) == 2
 
 

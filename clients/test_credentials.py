@@ -87,7 +87,7 @@ def ask(cloud, aimock):
         with concurrent.futures.ThreadPoolExecutor(times if at_once else 1) as pool:
             answers = list(pool.map(lambda _: world.post(f"{gate.url}/v1/chat/completions", CHAT), range(times)))
         # Whatever happened: no token and no key in what the gate wrote.
-        written = gate.log.read_text() + (gate.folder / "data" / "records.jsonl").read_text()
+        written = gate.log.read_text() + world.journal(gate.folder / "data")
         written += "".join(body.decode() for _, _, body in answers)
         assert not re.search(r"(tok|key|session|container|client)-secret|PRIVATE KEY", written), written
         return gate, answers

@@ -285,8 +285,8 @@ def test_the_commands_say_what_is_wrong(tmp_path):
 def test_the_demo_runs_once_without_a_terminal(tmp_path):
     done = subprocess.run([world.binary(), "demo", "--port", "0", "--data-dir", tmp_path], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
-    assert "it wants get_weather" in done.stdout and str(tmp_path / "records.jsonl") in done.stdout
-    closed = [line for line in (tmp_path / "records.jsonl").read_text().splitlines() if '"closed"' in line]
+    assert "it wants get_weather" in done.stdout and str(tmp_path / "journal") in done.stdout
+    closed = [line for line in world.journal(tmp_path).splitlines() if '"closed"' in line]
     assert len(closed) == 4
 
 

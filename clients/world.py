@@ -89,6 +89,11 @@ def post(url: str, body, headers: dict[str, str] | None = None):
         return error.code, dict(error.headers.items()), error.read()
 
 
+def journal(data: pathlib.Path) -> str:
+    """What stands in the segments of a journal that are not compressed."""
+    return "".join(path.read_text() for path in sorted(data.glob("journal/*/[0-9]*.jsonl")))
+
+
 class Aimock:
     """The independent mock: npm's @copilotkit/aimock."""
 
@@ -141,8 +146,7 @@ class Gate:
 
     def records(self, kind: str = "closed") -> list[dict]:
         """The entries of this kind."""
-        lines = (self.folder / "data" / "records.jsonl").read_text().splitlines()
-        return [entry for entry in map(json.loads, lines) if entry["entry"] == kind]
+        return [entry for entry in map(json.loads, journal(self.folder / "data").splitlines()) if entry["entry"] == kind]
 
     def closed(self, call_id: str) -> dict:
         """The one closed entry of a call."""

@@ -14,12 +14,38 @@ pub enum Blame {
     Gate,
     /// The provider.
     Upstream,
+    /// A tool.
+    Tool,
+}
+
+impl Blame {
+    /// The name in records and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Gate => "gate",
+            Self::Upstream => "upstream",
+            Self::Tool => "tool",
+        }
+    }
+}
+
+/// Whether something happened in the world all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SideEffect {
+    /// No: nothing was sent, or it was refused before anything was done.
+    None,
+    /// Nobody knows: it was sent, and what became of it was not said.
+    Possible,
+    /// Yes.
+    Certain,
 }
 
 macro_rules! fault_classes {
-    ($($(#[doc = $doc:literal])+ $variant:ident, $name:literal, $status:literal, $blame:ident, $retryable:literal;)+) => {
+    ($($(#[doc = $doc:literal])+ $variant:ident, $name:literal, $status:literal, $blame:ident, $retryable:literal, $effect:ident;)+) => {
         /// What kind of error a [`Fault`] is. One line each: name, HTTP status, blame, whether a further
-        /// attempt at the same upstream may succeed.
+        /// attempt at the same upstream may succeed, whether a request that went out and failed so had an effect.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum FaultClass { $($(#[doc = $doc])+ $variant,)+ }
 
@@ -38,67 +64,75 @@ macro_rules! fault_classes {
 
             /// Whether a further attempt at the same upstream may succeed.
             pub const fn retryable(self) -> bool { match self { $(Self::$variant => $retryable,)+ } }
+
+            /// Whether a request that went upstream and failed so had an effect: it was worked on, and may be billed.
+            pub const fn side_effect(self) -> SideEffect { match self { $(Self::$variant => SideEffect::$effect,)+ } }
+
+            /// What it means, in a sentence.
+            pub const fn meaning(self) -> &'static str { match self { $(Self::$variant => concat!($($doc),+),)+ } }
         }
     };
 }
 
 fault_classes! {
     /// No credential, or one that is not known.
-    Unauthenticated, "unauthenticated", 401, Client, false;
+    Unauthenticated, "unauthenticated", 401, Client, false, None;
     /// The caller may not do this.
-    Forbidden, "forbidden", 403, Client, false;
+    Forbidden, "forbidden", 403, Client, false, None;
     /// No such model.
-    ModelNotFound, "model_not_found", 404, Client, false;
+    ModelNotFound, "model_not_found", 404, Client, false, None;
     /// No such path.
-    RouteNotFound, "route_not_found", 404, Client, false;
+    RouteNotFound, "route_not_found", 404, Client, false, None;
     /// The path has no such method.
-    MethodNotAllowed, "method_not_allowed", 405, Client, false;
+    MethodNotAllowed, "method_not_allowed", 405, Client, false, None;
     /// The request is malformed, or the upstream says that it is.
-    Invalid, "invalid_request", 400, Client, false;
+    Invalid, "invalid_request", 400, Client, false, None;
     /// The request asks for what the chosen upstream cannot express.
-    Unsupported, "unsupported", 400, Client, false;
+    Unsupported, "unsupported", 400, Client, false, None;
     /// The request is larger than a limit.
-    TooLarge, "too_large", 413, Client, false;
+    TooLarge, "too_large", 413, Client, false, None;
     /// The content type is not JSON.
-    MediaType, "unsupported_media_type", 415, Client, false;
+    MediaType, "unsupported_media_type", 415, Client, false, None;
     /// The client was too slow to send its request.
-    SlowRequest, "request_timeout", 408, Client, true;
+    SlowRequest, "request_timeout", 408, Client, true, None;
     /// The prompt is longer than the model's context window.
-    ContextWindow, "context_window", 400, Client, false;
+    ContextWindow, "context_window", 400, Client, false, None;
     /// The provider's content policy refused the prompt.
-    ContentPolicy, "content_policy", 400, Client, false;
+    ContentPolicy, "content_policy", 400, Client, false, None;
     /// The upstream's rate limit.
-    RateLimited, "rate_limited", 429, Upstream, true;
+    RateLimited, "rate_limited", 429, Upstream, true, None;
     /// Every deployment is at a limit that the configuration sets.
-    AtLimit, "at_limit", 429, Gate, true;
+    AtLimit, "at_limit", 429, Gate, true, None;
     /// The upstream refused the gate's own credential, model name or address.
-    UpstreamRefused, "upstream_refused", 502, Gate, false;
+    UpstreamRefused, "upstream_refused", 502, Gate, false, None;
     /// The upstream failed.
-    UpstreamFailed, "upstream_failed", 502, Upstream, true;
+    UpstreamFailed, "upstream_failed", 502, Upstream, true, Possible;
     /// The upstream is overloaded.
-    Overloaded, "upstream_overloaded", 503, Upstream, true;
+    Overloaded, "upstream_overloaded", 503, Upstream, true, None;
     /// No connection to the upstream.
-    Connect, "connect", 502, Upstream, true;
+    Connect, "connect", 502, Upstream, true, None;
     /// The upstream took longer than a time-out.
-    Timeout, "timeout", 504, Upstream, true;
+    Timeout, "timeout", 504, Upstream, true, Possible;
     /// The upstream sent what is no answer in its protocol.
-    BadUpstream, "bad_upstream_response", 502, Upstream, true;
+    BadUpstream, "bad_upstream_response", 502, Upstream, true, Possible;
     /// The upstream's answer ended before its end.
-    Cut, "upstream_cut", 502, Upstream, true;
+    Cut, "upstream_cut", 502, Upstream, true, Certain;
     /// The client went away before its answer was complete.
-    ClientGone, "client_gone", 499, Client, false;
+    ClientGone, "client_gone", 499, Client, false, Possible;
     /// Nothing can serve the model now: a credential is missing, or its provider is not supported.
-    Unavailable, "unavailable", 503, Gate, false;
+    Unavailable, "unavailable", 503, Gate, false, None;
     /// The record cannot be written, so the call must not be made.
-    Unrecordable, "unrecordable", 503, Gate, false;
+    Unrecordable, "unrecordable", 503, Gate, false, None;
     /// Another attempt of the call answered first.
-    Superseded, "superseded", 499, Gate, false;
+    Superseded, "superseded", 499, Gate, false, Possible;
     /// The gate is stopping.
-    Draining, "draining", 503, Gate, true;
+    Draining, "draining", 503, Gate, true, Possible;
     /// The call has already passed this gate: its upstream is the gate itself.
-    Loop, "loop_detected", 508, Gate, false;
+    Loop, "loop_detected", 508, Gate, false, None;
+    /// The gate died before the call had ended: it may have been sent.
+    Lost, "lost", 500, Gate, false, Possible;
     /// A defect of the gate.
-    Internal, "internal", 500, Gate, false;
+    Internal, "internal", 500, Gate, false, Possible;
 }
 
 impl Serialize for FaultClass {

@@ -3,10 +3,14 @@
 
 pub mod call;
 pub mod config;
+pub mod digest;
+pub mod effect;
 pub mod fault;
 pub mod ports;
 pub mod price;
 pub mod principal;
 pub mod record;
+pub mod redact;
 pub mod secret;
+pub mod trace;
 pub mod usage;

@@ -1,7 +1,10 @@
 //! What the domain needs of the world, as small traits. `wire.rs` in the binary chooses who fills them.
 
+use std::pin::Pin;
+
 use jiff::Timestamp;
 
+use crate::digest::{Digest, DigestKey};
 use crate::price::Price;
 use crate::record::Entry;
 
@@ -11,14 +14,36 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
 }
 
+/// The number of an entry in its journal, from 1 without gaps.
+pub type Position = u64;
+
+/// A wait that ends when an entry is safe.
+pub type Safe = Pin<Box<dyn Future<Output = Result<(), JournalError>> + Send>>;
+
 /// The log of records and events.
 pub trait Journal: Send + Sync {
     /// Appends `entry`. When this returns `Ok`, a killed process does not lose it.
-    fn append(&self, entry: &Entry<'_>) -> Result<(), JournalError>;
+    fn append(&self, entry: &Entry<'_>) -> Result<Position, JournalError>;
+
+    /// The wait until a power cut does not lose the entry at `position` either; `None` where the configuration does not
+    /// ask for that.
+    fn safe(&self, _position: Position) -> Option<Safe> {
+        None
+    }
+
+    /// Whether calls may begin: whether the next `opened` entry can be expected to be written.
+    fn ready(&self) -> Result<(), JournalError>;
+
+    /// Keeps `frames` of a call aside and returns the name of the file. It is removed together with the entries that are
+    /// written next.
+    fn keep_aside(&self, frames: &[u8]) -> Result<Digest, JournalError>;
+
+    /// The key of content digests.
+    fn digest_key(&self) -> &DigestKey;
 }
 
 /// The journal could not take an entry.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("records cannot be written to {place}: {reason}")]
 pub struct JournalError {
     /// The file or store.

@@ -14,6 +14,16 @@ pub enum ActorKind {
     Master,
 }
 
+impl ActorKind {
+    /// The name in records.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Master => "master",
+        }
+    }
+}
+
 /// One party in a principal's chain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Actor {

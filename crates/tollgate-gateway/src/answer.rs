@@ -42,7 +42,7 @@ impl Body for AnswerBody {
                 Poll::Ready(bytes.take().filter(|b| !b.is_empty()).map(|b| Ok(Frame::data(b))))
             }
             Self::Relayed(relay) => {
-                relay.poll_piece(cx).map(|piece| piece.map(|bytes| Ok(Frame::data(bytes))))
+                relay.poll_piece(cx).map(|piece| piece.map(|piece| piece.map(Frame::data)))
             }
         }
     }

@@ -11,7 +11,7 @@ use tollgate_core::usage::Usage;
 use crate::leg::Leg;
 use crate::pipeline::Protocol;
 use crate::route::{Next, Tries};
-use crate::settle::{Ticket, Why};
+use crate::ticket::{Ticket, Why};
 
 /// An attempt that failed.
 #[derive(Debug)]
@@ -29,10 +29,10 @@ impl From<Fault> for Failed {
 }
 
 /// Phase 6: takes the first candidate that has room, and writes the entry without which nothing may be sent.
-pub(crate) fn reserve(tries: &mut Tries, ticket: &mut Ticket) -> Result<Leg, Fault> {
+pub(crate) async fn reserve(tries: &mut Tries, ticket: &mut Ticket) -> Result<Leg, Fault> {
     let first = tries.first(Instant::now());
     ticket.decided(tries.decision());
-    ticket.begin(&first?, Why::First)
+    ticket.begin(&first?, Why::First).await
 }
 
 /// Phase 7: attempts until one is answered or nothing is left to try.
@@ -64,7 +64,7 @@ pub(crate) async fn run<P: Protocol>(
             tokio::time::sleep(pause).await;
             ticket.waited(pause);
         }
-        leg = ticket.begin(&next, Why::After(fault.class))?;
+        leg = ticket.begin(&next, Why::After(fault.class)).await?;
     }
 }
 
@@ -110,8 +110,8 @@ async fn race<P: Protocol>(
     if let Ok(early) = tokio::time::timeout(patience, &mut first).await {
         return ended(ticket, early);
     }
-    let beside = tries.beside(Instant::now()).and_then(|other| ticket.begin(&other, Why::Beside).ok());
-    let Some(beside) = beside else { return ended(ticket, first.await) };
+    let Some(other) = tries.beside(Instant::now()) else { return ended(ticket, first.await) };
+    let Ok(beside) = ticket.begin(&other, Why::Beside).await else { return ended(ticket, first.await) };
     let second = pin!(send(protocol, call, beside));
     let (sooner, later) = match select(first, second).await {
         Either::Left((sooner, later)) => (sooner, Either::Left(later)),

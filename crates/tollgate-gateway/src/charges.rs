@@ -20,10 +20,11 @@ struct Charge {
 }
 
 impl Charges {
-    /// Charges `usage` at the price of `deployment`.
-    pub(crate) fn add(&mut self, deployment: &Deployment, usage: Usage) {
+    /// Charges `usage` at the price of `deployment`, and says what that is.
+    pub(crate) fn add(&mut self, deployment: &Deployment, usage: Usage) -> Cost {
         let cost = deployment.facts.price.as_ref().map_or(Cost::Unknown, |price| price.cost(&usage));
         self.0.push(Charge { deployment: Arc::clone(&deployment.id), usage, cost });
+        cost
     }
 
     /// All together; `None` when there is nothing.

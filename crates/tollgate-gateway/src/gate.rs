@@ -6,12 +6,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use tollgate_core::config::snapshot::{Deployment, Found, Snapshot};
-use tollgate_core::ports::{Catalog, Clock, Journal};
+use tollgate_core::ports::{Catalog, Clock, Journal, JournalError, Position};
 use tollgate_core::record::{Entry, Event};
 
+use crate::causes::Causes;
 use crate::dice::Dice;
 use crate::metrics::Metrics;
 use crate::route::{Candidate, Health};
+use crate::strangers::Strangers;
 use crate::upstream::Upstream;
 use crate::upstream::credentials::Credentials;
 
@@ -46,6 +48,10 @@ pub struct Gate {
     open_calls: AtomicU64,
     /// Whether the journal took the last entry.
     recordable: AtomicBool,
+    /// Which tool calls models chose of late.
+    pub(crate) causes: Causes,
+    /// Who was refused before anyone was identified.
+    pub(crate) strangers: Strangers,
 }
 
 type HealthMap = BTreeMap<Arc<str>, BTreeMap<Arc<str>, Arc<Health>>>;
@@ -72,6 +78,8 @@ impl Gate {
             cut: AtomicBool::new(false),
             open_calls: AtomicU64::new(0),
             recordable: AtomicBool::new(true),
+            causes: Causes::default(),
+            strangers: Strangers::default(),
         })
     }
 
@@ -87,7 +95,7 @@ impl Gate {
     }
 
     /// Writes an entry, and remembers whether that worked.
-    pub fn record(&self, entry: &Entry<'_>) -> Result<(), tollgate_core::ports::JournalError> {
+    pub fn record(&self, entry: &Entry<'_>) -> Result<Position, JournalError> {
         let written = self.parts.journal.append(entry);
         if self.recordable.swap(written.is_ok(), Ordering::Relaxed)
             && let Err(error) = &written
@@ -108,13 +116,16 @@ impl Gate {
         let _ = self.record(&Entry::Event(&entry));
     }
 
-    /// Whether the journal takes entries. Where it did not take the last one, this tries again: without calls
-    /// nobody else would find out that the disk has room again.
+    /// Whether new calls can be recorded.
     pub fn is_recordable(&self) -> bool {
-        if !self.recordable.load(Ordering::Relaxed) {
-            self.event("recordable", None, serde_json::json!({}));
+        self.parts.journal.ready().is_ok()
+    }
+
+    /// Writes what was refused before anyone was identified since the last time, as one event.
+    pub fn record_strangers(&self) {
+        if let Some(detail) = self.strangers.take() {
+            self.event("strangers", None, detail);
         }
-        self.recordable.load(Ordering::Relaxed)
     }
 
     /// The time for calls in flight is over: those that are dropped from now on were cut off by the gate.

@@ -6,10 +6,13 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use tollgate_core::call::CallId;
+use tollgate_core::record::{Direction, EditEntry};
+use tollgate_core::trace::TraceParent;
 use tollgate_core::usage::Usage;
 
 use crate::gate::{Gate, Runtime};
 use crate::route::Candidate;
+use crate::ticket::Film;
 
 /// What an attempt leaves behind, also when it is dropped in the middle.
 #[derive(Debug, Default)]
@@ -21,7 +24,20 @@ pub(crate) struct Notes {
     /// The upstream's own id for the request.
     pub(crate) upstream_request_id: Option<String>,
     /// What was changed in the request.
-    pub(crate) edits: Vec<String>,
+    pub(crate) edits: Vec<EditEntry>,
+}
+
+/// What an attempt must know of its call.
+#[derive(Clone, Debug)]
+pub(crate) struct OfCall {
+    pub(crate) call_id: CallId,
+    pub(crate) arrived: Instant,
+    pub(crate) prompt: Usage,
+    /// What upstreams are told of the trace.
+    pub(crate) trace: TraceParent,
+    /// Whether the model may choose tools.
+    pub(crate) offers_tools: bool,
+    pub(crate) film: Option<Arc<Film>>,
 }
 
 /// One attempt's part of a ticket.
@@ -38,6 +54,10 @@ pub struct Leg {
     /// The deployment that is tried.
     pub candidate: Candidate,
     prompt: Usage,
+    /// What the upstream is told of the trace.
+    pub trace: TraceParent,
+    offers_tools: bool,
+    film: Option<Arc<Film>>,
     notes: Arc<Mutex<Notes>>,
 }
 
@@ -55,13 +75,14 @@ impl Leg {
     pub(crate) fn new(
         gate: &Arc<Gate>,
         runtime: &Arc<Runtime>,
-        (call_id, arrived, prompt): (CallId, Instant, Usage),
+        call: OfCall,
         number: usize,
         candidate: Candidate,
         notes: Arc<Mutex<Notes>>,
     ) -> Self {
         let (gate, runtime) = (Arc::clone(gate), Arc::clone(runtime));
-        Self { gate, runtime, call_id, arrived, number, candidate, prompt, notes }
+        let OfCall { call_id, arrived, prompt, trace, offers_tools, film } = call;
+        Self { gate, runtime, call_id, arrived, number, candidate, prompt, trace, offers_tools, film, notes }
     }
 
     /// The gate.
@@ -87,8 +108,31 @@ impl Leg {
         notes.upstream_request_id = upstream_request_id.filter(|id| id.len() <= 128).map(str::to_owned);
     }
 
-    /// Notes a change that the gate made to the request.
-    pub fn edited(&mut self, edit: impl Into<String>) {
-        self.notes.lock().edits.push(edit.into());
+    /// Notes a change that the gate made to the request, and on whose account: see [`EditEntry::by`].
+    pub fn edited(&mut self, by: &'static str, what: impl Into<String>) {
+        self.notes.lock().edits.push(EditEntry { by, what: what.into() });
+    }
+
+    /// Whether somebody wants to know what the answer says: which tools the model chose, or its text without what must
+    /// not be kept.
+    pub(crate) fn listens(&self) -> bool {
+        self.offers_tools || self.film.as_ref().is_some_and(|film| !film.keeps_pieces())
+    }
+
+    /// Keeps what passes between the gate and the upstream, where content is kept.
+    pub(crate) fn shoot(&self, direction: Direction, bytes: &[u8]) {
+        if let Some(film) = &self.film {
+            film.shoot(direction, Some(self.attempt()), bytes);
+        }
+    }
+
+    /// The film of a stream, where its pieces are kept.
+    pub(crate) fn stream_film(&self) -> Option<(Arc<Film>, u32)> {
+        self.film.clone().filter(|film| film.keeps_pieces()).map(|film| (film, self.attempt()))
+    }
+
+    /// Which attempt this is, counted from 1.
+    fn attempt(&self) -> u32 {
+        u32::try_from(self.number + 1).unwrap_or(u32::MAX)
     }
 }

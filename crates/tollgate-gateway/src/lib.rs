@@ -3,6 +3,7 @@
 
 pub mod answer;
 mod attempt;
+mod causes;
 mod charges;
 pub mod dice;
 mod explain;
@@ -20,5 +21,6 @@ mod reject;
 mod relay;
 pub mod route;
 pub mod serve;
-pub mod settle;
+mod strangers;
+pub mod ticket;
 pub mod upstream;

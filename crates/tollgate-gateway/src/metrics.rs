@@ -23,6 +23,8 @@ pub struct CallLabels {
     pub outcome: &'static str,
     /// The fault's class; empty when there was none.
     pub fault: &'static str,
+    /// Who has to change something; empty when nobody has.
+    pub blame: &'static str,
 }
 
 /// Labels of an attempt.

@@ -1,5 +1,6 @@
 //! The nine phases. Protocol adapters and policies fill holes in it; none can skip a phase.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::Response;
@@ -11,7 +12,7 @@ use crate::gate::Gate;
 use crate::inbound::Inbound;
 use crate::leg::Leg;
 use crate::route::Tries;
-use crate::settle::Ticket;
+use crate::ticket::Ticket;
 use crate::{attempt, guardrails, identify, policies, reject};
 
 /// What a protocol adapter fills in.
@@ -48,7 +49,11 @@ pub trait Protocol: Sync {
     ) -> impl Future<Output = Result<Self::Answer, attempt::Failed>> + Send;
 
     /// Phases 8 and 9: streams the answer through the meter; the ticket is closed before its last piece leaves.
-    fn relay(&self, answer: Self::Answer, ticket: Ticket) -> Response<AnswerBody>;
+    fn relay(
+        &self,
+        answer: Self::Answer,
+        ticket: Ticket,
+    ) -> impl Future<Output = Response<AnswerBody>> + Send;
 }
 
 /// Takes one request through the nine phases.
@@ -57,13 +62,13 @@ pub async fn run<P: Protocol>(gate: &Arc<Gate>, protocol: &P, inbound: Inbound) 
     // 1 identify
     let principal = match identify::principal(&runtime.snapshot, &inbound) {
         Ok(principal) => principal,
-        Err(fault) => return refuse_stranger(gate, &fault, protocol.surface()),
+        Err(fault) => return refuse_stranger(gate, &fault, protocol.surface(), inbound.peer),
     };
-    let mut ticket = Ticket::new(gate, runtime, protocol.surface().name(), principal, inbound.arrived);
+    let mut ticket = Ticket::new(gate, runtime, protocol.surface().name(), principal, &inbound);
     match phases(gate, protocol, inbound, &mut ticket).await {
         // 8 relay, 9 settle
-        Ok(answer) => protocol.relay(answer, ticket),
-        Err(fault) => reject::call(ticket, &fault, protocol.surface()),
+        Ok(answer) => protocol.relay(answer, ticket).await,
+        Err(fault) => reject::call(ticket, &fault, protocol.surface()).await,
     }
 }
 
@@ -82,15 +87,22 @@ async fn phases<P: Protocol>(
     // 5 route
     let mut tries = protocol.route(&call, ticket)?;
     // 6 reserve
-    let first = attempt::reserve(&mut tries, ticket)?;
+    let first = attempt::reserve(&mut tries, ticket).await?;
     // 7 attempt
     attempt::run(protocol, &call, tries, first, ticket).await
 }
 
-/// Refuses whoever could not be identified: counted, not recorded, so that strangers cannot fill the journal.
-pub(crate) fn refuse_stranger(gate: &Gate, fault: &Fault, surface: &dyn Surface) -> Response<AnswerBody> {
+/// Refuses whoever could not be identified: counted and rolled up, not recorded one by one, so that strangers cannot
+/// fill the journal.
+pub(crate) fn refuse_stranger(
+    gate: &Gate,
+    fault: &Fault,
+    surface: &dyn Surface,
+    peer: Option<IpAddr>,
+) -> Response<AnswerBody> {
     let labels = crate::metrics::StrangerLabels { reason: fault.class.name() };
     gate.metrics.strangers.get_or_create(&labels).inc();
+    gate.strangers.refused(fault.class.name(), peer);
     tracing::debug!(fault = fault.class.name(), "refused a stranger");
     reject::stranger(fault, surface)
 }

@@ -6,29 +6,30 @@ use tollgate_core::record::Outcome;
 use tollgate_llm::formats::{Shown, Surface};
 
 use crate::answer::AnswerBody;
-use crate::settle::Ticket;
+use crate::ticket::Ticket;
 
 /// A response that shows `fault` to the client of an identified call, and closes the call.
-pub(crate) fn call(mut ticket: Ticket, fault: &Fault, surface: &dyn Surface) -> Response<AnswerBody> {
+pub(crate) async fn call(mut ticket: Ticket, fault: &Fault, surface: &dyn Surface) -> Response<AnswerBody> {
     let body = ticket.show(fault, |shown| surface.write_error(shown));
     let mut response = response(fault, body);
     identify(&ticket, response.headers_mut());
     ticket.status(fault.status());
     if let AnswerBody::Whole(Some(body)) = response.body() {
-        ticket.sending(body.len());
+        ticket.sending(body);
     }
     let outcome = match fault.class {
         FaultClass::ClientGone => Outcome::ClientGone,
         _ if ticket.attempts() == 0 => Outcome::Refused,
         _ => Outcome::Failed,
     };
-    ticket.close(outcome, Some(fault));
+    // What cannot be recorded is refused anyway, and was logged.
+    let _ = ticket.settle(outcome, Some(fault)).await;
     response
 }
 
 /// A response for whoever was not identified, or asked for what is no call.
 pub(crate) fn stranger(fault: &Fault, surface: &dyn Surface) -> Response<AnswerBody> {
-    let body = surface.write_error(&Shown { fault, call_id: None, tried: &[] });
+    let body = surface.write_error(&Shown::stranger(fault));
     response(fault, body)
 }
 

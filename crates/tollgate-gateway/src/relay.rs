@@ -5,22 +5,26 @@
 //! upstream and closes the call.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::{Instant, Sleep};
 use tollgate_core::fault::{Fault, FaultClass, UpstreamError};
-use tollgate_core::record::Outcome;
+use tollgate_core::ports::Safe;
+use tollgate_core::record::{Direction, Outcome};
 use tollgate_core::usage::{Usage, UsageSource, estimate_tokens};
 use tollgate_llm::event_stream::Broken;
 use tollgate_llm::formats::{AnswerFor, Surface, classify};
 use tollgate_llm::framing::{EventReader, Framing};
 use tollgate_llm::sse::SseEvent;
+use tollgate_llm::tool_facts;
 
+use crate::answer::Incomplete;
 use crate::explain::{explained, timed_out};
 use crate::llm::stage::{Fed, Stage};
-use crate::settle::Ticket;
+use crate::ticket::{Film, Ticket};
 use crate::upstream::UpstreamBody;
 
 /// An upstream's stream on its way through the meter.
@@ -32,6 +36,8 @@ pub struct Stream {
     /// What is ready for the client.
     ready: Vec<u8>,
     ended: Option<End>,
+    /// Keeps what the upstream sends, and of which attempt.
+    film: Option<(Arc<Film>, u32)>,
 }
 
 /// Comments that are kept for the client before the answer begins.
@@ -46,8 +52,15 @@ enum End {
 
 impl Stream {
     /// A stream that has not been read yet.
-    pub fn new(body: UpstreamBody, stage: Stage, framing: Framing, event_limit: usize) -> Self {
-        Self { body, reader: EventReader::new(framing, event_limit), stage, ready: Vec::new(), ended: None }
+    pub fn new(
+        body: UpstreamBody,
+        stage: Stage,
+        framing: Framing,
+        event_limit: usize,
+        film: Option<(Arc<Film>, u32)>,
+    ) -> Self {
+        let reader = EventReader::new(framing, event_limit);
+        Self { body, reader, stage, ready: Vec::new(), ended: None, film }
     }
 
     /// Reads until there is something for the client, or the stream has failed.
@@ -66,6 +79,9 @@ impl Stream {
     fn take(&mut self, piece: Option<Result<Bytes, String>>) {
         match piece {
             Some(Ok(bytes)) => {
+                if let Some((film, attempt)) = &self.film {
+                    film.shoot(Direction::FromUpstream, Some(*attempt), &bytes);
+                }
                 self.reader.push(&bytes);
                 self.feed();
             }
@@ -143,7 +159,6 @@ fn stream_fault(error: UpstreamError) -> Fault {
 }
 
 /// A stream on its way to a client.
-#[derive(Debug)]
 pub struct Relay {
     stream: Stream,
     ticket: Ticket,
@@ -152,7 +167,27 @@ pub struct Relay {
     timer: Pin<Box<Sleep>>,
     idle: Duration,
     deadline: Instant,
-    finished: bool,
+    progress: Progress,
+}
+
+impl std::fmt::Debug for Relay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Relay").field("ticket", &self.ticket).finish_non_exhaustive()
+    }
+}
+
+/// How far a relay is.
+enum Progress {
+    /// Pieces pass.
+    Passing,
+    /// It is settled; its last piece waits until the record is safe.
+    Settling(Safe),
+    /// It is settled, and the last piece may leave.
+    Settled,
+    /// It cannot be recorded: the last piece does not leave, and the client must notice.
+    Unrecorded,
+    /// Everything has been handed over.
+    Over,
 }
 
 impl Relay {
@@ -164,38 +199,61 @@ impl Relay {
         let deadline = ticket.arrived + total;
         ticket.first_byte();
         let timer = Box::pin(tokio::time::sleep_until(deadline.min(Instant::now() + idle)));
-        Self { stream, ticket, surface, answer, timer, idle, deadline, finished: false }
+        Self { stream, ticket, surface, answer, timer, idle, deadline, progress: Progress::Passing }
     }
 
     /// Whether everything has been handed over.
     pub fn is_finished(&self) -> bool {
-        self.finished
+        matches!(self.progress, Progress::Over)
     }
 
-    /// The next piece for the client.
-    pub fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+    /// The next piece for the client; an error where the answer cannot be completed.
+    pub fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Incomplete>>> {
         loop {
-            if self.finished {
-                return Poll::Ready(None);
+            match &mut self.progress {
+                Progress::Over => return Poll::Ready(None),
+                Progress::Unrecorded => {
+                    self.progress = Progress::Over;
+                    return Poll::Ready(Some(Err(Incomplete)));
+                }
+                Progress::Settling(safe) => {
+                    let safe = std::task::ready!(safe.as_mut().poll(cx));
+                    self.progress = if safe.is_ok() { Progress::Settled } else { Progress::Unrecorded };
+                }
+                Progress::Settled => {
+                    self.progress = Progress::Over;
+                    let last = std::mem::take(&mut self.stream.ready);
+                    return Poll::Ready((!last.is_empty()).then(|| Ok(last.into())));
+                }
+                Progress::Passing => {
+                    if let Some(piece) = std::task::ready!(self.poll_passing(cx)) {
+                        return Poll::Ready(Some(Ok(piece)));
+                    }
+                }
             }
+        }
+    }
+
+    /// The next piece before the last; `None` once the stream has ended and is settled.
+    fn poll_passing(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        loop {
             // Also where the upstream always has more and the client is slow to take it.
             if self.stream.ended.is_none() && Instant::now() >= self.deadline {
                 self.stream.ended = Some(End::Failed(self.too_slow()));
             }
             if self.stream.ended.is_some() {
                 // Settled before the last piece leaves.
-                self.settle();
-                self.finished = true;
+                self.progress = match self.settle() {
+                    Ok(Some(safe)) => Progress::Settling(safe),
+                    Ok(None) => Progress::Settled,
+                    Err(_) => Progress::Unrecorded,
+                };
+                return Poll::Ready(None);
             }
             if !self.stream.ready.is_empty() {
                 let piece = std::mem::take(&mut self.stream.ready);
-                if !self.finished {
-                    self.ticket.sending(piece.len());
-                }
+                self.ticket.sending(&piece);
                 return Poll::Ready(Some(piece.into()));
-            }
-            if self.finished {
-                return Poll::Ready(None);
             }
             match self.stream.body.poll_piece(cx) {
                 Poll::Ready(piece) => {
@@ -220,7 +278,8 @@ impl Relay {
     }
 
     /// Phase 9, on the way out: usage, the record, and an error event where the stream failed.
-    fn settle(&mut self) {
+    fn settle(&mut self) -> Result<Option<Safe>, Fault> {
+        self.hear();
         let usage = self.stream.usage(self.ticket.prompt_only());
         match self.stream.ended.take() {
             Some(End::Failed(fault)) => {
@@ -232,15 +291,25 @@ impl Relay {
                 let event =
                     self.ticket.show(&fault, |shown| self.surface.write_stream_error(shown, &self.answer));
                 self.stream.ready.extend(event);
-                self.ticket.sending(self.stream.ready.len());
-                self.ticket.close(Outcome::Failed, Some(&fault));
+                self.ticket.sending(&self.stream.ready);
+                self.ticket.close(Outcome::Failed, Some(&fault))
             }
             _ => {
                 self.ticket.charge(usage);
                 self.ticket.attempt_succeeded();
-                self.ticket.sending(self.stream.ready.len());
-                self.ticket.close(Outcome::Ok, None);
+                self.ticket.sending(&self.stream.ready);
+                self.ticket.close(Outcome::Ok, None)
             }
+        }
+    }
+
+    /// Notes what the answer said, for whoever wants to know.
+    fn hear(&mut self) {
+        let Some(said) = self.stream.stage.heard() else { return };
+        self.ticket.model_chose(tool_facts::chosen(&said));
+        if let Some(film) = self.ticket.film().filter(|film| !film.keeps_pieces()) {
+            let attempt = u32::try_from(self.ticket.attempts()).ok();
+            film.shoot(Direction::FromUpstream, attempt, tool_facts::transcript(&said).as_bytes());
         }
     }
 }
@@ -248,7 +317,8 @@ impl Relay {
 impl Drop for Relay {
     /// Nobody reads on: what has passed is billed all the same.
     fn drop(&mut self) {
-        if !self.finished {
+        if matches!(self.progress, Progress::Passing) {
+            self.hear();
             self.ticket.charge(self.stream.usage(self.ticket.prompt_only()));
             let fault = self.ticket.gone();
             self.ticket.close_gone(&fault);

@@ -1,9 +1,39 @@
-//! The log of records and events: JSON Lines, appended and never changed.
+//! The journal: the log of records and events that can be trusted afterwards.
 //!
-//! An entry is handed to the operating system in one write before `append` returns, so that a killed process
-//! loses none; what a power cut may take is up to the file system. Hash chain, signatures, rotation and recovery
-//! are not part of it yet.
+//! Each instance of the gate has one chain of entries, one JSON object a line, numbered without gaps, each with the
+//! hash of the line before it. The chain is cut into segments; its head is signed. `docs/journal.md` says what that
+//! proves and what it does not.
+//!
+//! An entry is handed to the operating system before [`Journal::append`](tollgate_core::ports::Journal::append)
+//! returns, so that a killed process loses none. This crate never waits for anybody: what follows the journal reads its
+//! files.
 
-mod lines;
+mod aside;
+mod background;
+mod error;
+mod follow;
+mod hash;
+mod keys;
+mod line;
+mod manifest;
+mod options;
+mod recover;
+mod reserve;
+mod retention;
+mod segment;
+mod state;
+mod statement;
+mod verify;
+mod writer;
 
-pub use lines::JsonLines;
+pub use aside::{AsideError, read_aside};
+pub use error::OpenError;
+pub use follow::{Followed, Follower, Gap};
+pub use hash::Hash;
+pub use keys::{Keys, PublicKey, instance_of};
+pub use options::Options;
+pub use retention::Consumer;
+pub use segment::chains;
+pub use statement::{Head, Signed, Statement};
+pub use verify::{Finding, Report, Verifier};
+pub use writer::DiskJournal;

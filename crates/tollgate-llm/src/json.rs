@@ -368,6 +368,24 @@ pub(crate) fn written<T: serde::Serialize>(value: &T) -> Vec<u8> {
     serde_json::to_vec(value).unwrap_or_default()
 }
 
+/// `value` with the members of every object in order and without white space, as RFC 8785 has them: two spellings of
+/// the same value have one canonical form. Numbers stay as they are written.
+pub fn canonical(value: &serde_json::Value) -> String {
+    use serde_json::Value;
+    fn ordered(value: &Value) -> Value {
+        match value {
+            Value::Object(members) => {
+                let mut members: Vec<_> = members.iter().collect();
+                members.sort_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
+                members.into_iter().map(|(name, value)| (name.clone(), ordered(value))).collect()
+            }
+            Value::Array(items) => items.iter().map(ordered).collect(),
+            other => other.clone(),
+        }
+    }
+    ordered(value).to_string()
+}
+
 /// `text` as a JSON string.
 pub fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()

@@ -15,3 +15,4 @@ pub mod providers;
 pub mod rerank;
 pub mod simulator;
 pub mod sse;
+pub mod tool_facts;

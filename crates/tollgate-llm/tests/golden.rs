@@ -342,7 +342,7 @@ fn what_we_write_for_openai_responses_fits_the_published_schema() {
     // And so does an error in the middle of a stream.
     for class in [FaultClass::Cut, FaultClass::RateLimited] {
         let fault = Fault::new(class, "It broke.");
-        let shown = Shown { fault: &fault, call_id: None, tried: &[] };
+        let shown = Shown::stranger(&fault);
         let told = surface("openai_responses").write_stream_error(&shown, &answer(""));
         events(&String::from_utf8(told).unwrap(), &class);
     }

@@ -2,14 +2,24 @@
 
 use parking_lot::Mutex;
 use serde_json::Value;
-use tollgate_core::ports::{Journal, JournalError};
+use tollgate_core::digest::{Digest, DigestKey};
+use tollgate_core::ports::{Journal, JournalError, Position};
 use tollgate_core::record::Entry;
 
 /// A journal in memory, which can be made to fail.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct MemoryJournal {
     entries: Mutex<Vec<Value>>,
+    aside: Mutex<Vec<(Digest, Vec<u8>)>>,
     broken: Mutex<bool>,
+    key: DigestKey,
+}
+
+impl Default for MemoryJournal {
+    fn default() -> Self {
+        let key = DigestKey::derive(b"test");
+        Self { entries: Mutex::default(), aside: Mutex::default(), broken: Mutex::default(), key }
+    }
 }
 
 impl MemoryJournal {
@@ -23,6 +33,11 @@ impl MemoryJournal {
         self.entries.lock().iter().filter(|entry| entry["entry"] == kind).cloned().collect()
     }
 
+    /// The content that is kept aside under `name`.
+    pub fn aside(&self, name: &str) -> Option<Vec<u8>> {
+        self.aside.lock().iter().find(|(known, _)| known.to_string() == name).map(|(_, kept)| kept.clone())
+    }
+
     /// From now on nothing can be written, or everything again.
     pub fn set_broken(&self, broken: bool) {
         *self.broken.lock() = broken;
@@ -30,13 +45,30 @@ impl MemoryJournal {
 }
 
 impl Journal for MemoryJournal {
-    fn append(&self, entry: &Entry<'_>) -> Result<(), JournalError> {
+    fn append(&self, entry: &Entry<'_>) -> Result<Position, JournalError> {
         let failed = |reason: &str| JournalError { place: "memory".to_owned(), reason: reason.to_owned() };
         if *self.broken.lock() {
             return Err(failed("no space left"));
         }
         let value = serde_json::to_value(entry).map_err(|e| failed(&e.to_string()))?;
-        self.entries.lock().push(value);
-        Ok(())
+        let mut entries = self.entries.lock();
+        entries.push(value);
+        Ok(entries.len() as Position)
+    }
+
+    fn ready(&self) -> Result<(), JournalError> {
+        let broken = JournalError { place: "memory".to_owned(), reason: "no space left".to_owned() };
+        if *self.broken.lock() { Err(broken) } else { Ok(()) }
+    }
+
+    fn keep_aside(&self, frames: &[u8]) -> Result<Digest, JournalError> {
+        self.ready()?;
+        let name = self.key.digest(frames);
+        self.aside.lock().push((name, frames.to_vec()));
+        Ok(name)
+    }
+
+    fn digest_key(&self) -> &DigestKey {
+        &self.key
     }
 }

@@ -1,19 +1,22 @@
 //! The composition root: the only place that knows which parts the gate is made of.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use jiff::Timestamp;
 use tokio::net::TcpListener;
+use tollgate_core::config::recording::JournalSettings;
 use tollgate_core::config::resolve::Overrides;
 use tollgate_core::ports::Clock;
+use tollgate_core::secret::Secret;
 use tollgate_gateway::dice::Dice;
 use tollgate_gateway::gate::{Gate, Parts};
 use tollgate_gateway::serve;
 use tollgate_gateway::upstream::{HttpClient, WithSimulator};
-use tollgate_journal::JsonLines;
+use tollgate_journal::{DiskJournal, Keys, Options};
 use tollgate_llm::catalog;
 
 use crate::configuration::{Read, Source};
@@ -59,18 +62,36 @@ pub(crate) async fn prepare(read: Read, data_dir: Option<PathBuf>) -> Result<Rea
         .await
         .with_context(|| format!("cannot listen on {} (another port: --port)", snapshot.listen))?;
     let address = listener.local_addr()?;
-    let records = folder.join("records.jsonl");
     let clock = Arc::new(SystemClock);
+    let journal = Arc::new(open_journal(&folder, &snapshot.journal, Arc::clone(&clock) as Arc<dyn Clock>)?);
+    let records = journal.folder().to_owned();
     let parts = Parts {
-        journal: Arc::new(JsonLines::open(&records)?),
+        journal: Arc::clone(&journal) as Arc<_>,
         catalog: Arc::new(catalog::BuiltIn),
         upstream: Arc::new(WithSimulator::new(Arc::clone(&clock) as Arc<dyn Clock>, HttpClient::new())),
         clock,
         dice: Arc::new(Dice::new()),
-        instance: Arc::from(uuid::Uuid::now_v7().simple().to_string()),
+        instance: Arc::from(journal.instance()),
     };
     let gate = Gate::new(parts, snapshot);
     Ok(Ready { gate, records, listener, address, tls })
+}
+
+/// Opens the journal in `folder` as `settings` say; what a crash has left there is put in order.
+fn open_journal(folder: &Path, settings: &JournalSettings, clock: Arc<dyn Clock>) -> Result<DiskJournal> {
+    std::fs::create_dir_all(folder).with_context(|| format!("{}", folder.display()))?;
+    let text = |secret: &Option<Secret>| secret.as_ref().map(|secret| secret.expose().to_owned());
+    let keys = Keys::load(folder, text(&settings.key).as_deref(), text(&settings.digest_key).as_deref())?;
+    let keys = match &settings.content_key {
+        Some(secret) => keys.encrypting(secret.expose()),
+        None => keys,
+    };
+    let instance = match &settings.instance {
+        Some(name) => name.clone(),
+        None => tollgate_journal::instance_of(folder)?,
+    };
+    let options = Options::of(settings, Vec::new());
+    Ok(DiskJournal::open(folder, &instance, keys, options, clock)?)
 }
 
 impl Ready {
@@ -91,8 +112,20 @@ impl Ready {
         self.gate.event("start", None, detail);
         tracing::info!(address = url, records = %self.records.display(), "listening");
         let gate = Arc::clone(&self.gate);
+        let rolling = tokio::spawn(roll_up_strangers(Arc::clone(&gate)));
         serve::serve(self.gate, self.listener, self.tls, stop, hurry).await;
+        rolling.abort();
+        gate.record_strangers();
         gate.event("stop", None, serde_json::json!({ "open_calls": gate.open_calls() }));
+    }
+}
+
+/// Once a minute, who was refused before anyone was identified.
+async fn roll_up_strangers(gate: Arc<Gate>) {
+    const EVERY: Duration = Duration::from_secs(60);
+    loop {
+        tokio::time::sleep(EVERY).await;
+        gate.record_strangers();
     }
 }
 

@@ -69,7 +69,7 @@ fn variable(world: World<'_>, names: &[&str]) -> Option<String> {
 }
 
 /// `text` with the variable that it names.
-fn filled(text: Option<&String>, world: World<'_>) -> Result<Option<String>, String> {
+pub(super) fn filled(text: Option<&String>, world: World<'_>) -> Result<Option<String>, String> {
     let Some(text) = text else { return Ok(None) };
     match text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')) {
         Some(name) => variable(world, &[name]).map(Some).ok_or_else(|| format!("{name} is not set")),
@@ -86,6 +86,11 @@ fn secret(
         Some(reference) => reference.read(world.environment).map(Some),
         None => Ok(variable(world, names).map(|value| Secret::new(value.trim()))),
     }
+}
+
+/// The keys that requests to a service of AWS, or to one that signs like it, are signed with.
+pub(super) fn aws_keys(written: &file::Aws, world: World<'_>) -> Result<Cloud, String> {
+    aws(Some(written), false, world)?.cloud.ok_or_else(|| "there are no keys".to_owned())
 }
 
 fn aws(written: Option<&file::Aws>, keyed: bool, world: World<'_>) -> Result<Found, String> {

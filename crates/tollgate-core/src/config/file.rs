@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_saphyr::Spanned;
 
 use super::SecretRef;
+use super::recording::{CaptureWritten, JournalWritten};
 
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
@@ -32,6 +33,10 @@ pub struct File {
     pub drop_params: bool,
     /// What the gate may fetch by itself.
     pub egress: Egress,
+    /// How records are kept.
+    pub journal: JournalWritten,
+    /// What of content is recorded.
+    pub capture: CaptureWritten,
 }
 
 /// Certificate files, PEM.

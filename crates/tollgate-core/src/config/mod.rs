@@ -10,6 +10,7 @@ pub mod file;
 pub mod litellm;
 mod litellm_keys;
 mod nearest;
+pub mod recording;
 pub mod resolve;
 mod secret_ref;
 pub mod snapshot;

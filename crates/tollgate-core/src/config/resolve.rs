@@ -80,6 +80,8 @@ impl Resolver<'_> {
             .collect::<Result<Vec<_>, _>>()?;
         let models = Models::new(models);
         let routing = routing(&file.routing, &models)?;
+        let journal = self.journal(&file.journal)?;
+        let capture = super::recording::capture(&file.capture, &models)?;
         Ok(Snapshot {
             listen,
             tls: file.tls.clone(),
@@ -98,6 +100,8 @@ impl Resolver<'_> {
                 private_addresses: file.egress.private_addresses,
                 image_bytes: file.egress.image_bytes.unwrap_or(5 << 20),
             },
+            journal,
+            capture,
         })
     }
 

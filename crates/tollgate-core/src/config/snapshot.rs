@@ -9,6 +9,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 
 use super::file::{Fallbacks, Strategy, TlsFiles};
+use super::recording::{CaptureSettings, JournalSettings};
 use crate::ports::ModelFacts;
 use crate::secret::Secret;
 
@@ -35,6 +36,10 @@ pub struct Snapshot {
     pub drop_params: bool,
     /// What the gate may fetch by itself.
     pub egress: Egress,
+    /// How records are kept.
+    pub journal: JournalSettings,
+    /// What of content is recorded.
+    pub capture: CaptureSettings,
 }
 
 /// The public models.

@@ -5,12 +5,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 use tollgate_core::price::Cost;
 use tollgate_core::record::Outcome;
 use tollgate_core::usage::{Usage, UsageSource};
+use tollgate_llm::chat::ToolCall;
 use tollgate_llm::formats::{AnswerFor, Surface};
 
 use crate::answer::AnswerBody;
 use crate::reject;
 use crate::relay::{Relay, Stream};
-use crate::settle::Ticket;
+use crate::ticket::Ticket;
 
 /// What an upstream answered, in the client's format.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub enum Answer {
         usage: Option<Usage>,
         /// Set where the answer is a count, and says who counted.
         source: Option<UsageSource>,
+        /// The tool calls that the model chose.
+        chosen: Vec<ToolCall>,
     },
     /// Its beginning; the rest comes.
     Stream {
@@ -38,24 +41,28 @@ pub enum Answer {
 }
 
 /// Hands the answer to the client.
-pub(super) fn relay(
+pub(super) async fn relay(
     answer: Answer,
     mut ticket: Ticket,
     surface: &'static dyn Surface,
 ) -> Response<AnswerBody> {
     ticket.status(200);
     match answer {
-        Answer::Whole { headers, body, usage, source } => {
+        Answer::Whole { headers, body, usage, source, chosen } => {
             if let Some(usage) = usage {
                 ticket.charge(usage);
             }
             ticket.attempt_succeeded();
             ticket.first_byte();
-            ticket.sending(body.len());
+            ticket.sending(&body);
+            ticket.model_chose(chosen.iter());
             let mut response = respond(headers, &ticket, "application/json", AnswerBody::whole(body));
             tell_usage(&ticket, source, response.headers_mut());
-            ticket.close(Outcome::Ok, None);
-            response
+            // An answer that cannot be recorded is not handed over.
+            match ticket.settle(Outcome::Ok, None).await {
+                Ok(()) => response,
+                Err(fault) => reject::stranger(&fault, surface),
+            }
         }
         Answer::Stream { headers, stream, answer } => {
             let mut response =

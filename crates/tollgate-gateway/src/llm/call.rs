@@ -7,11 +7,12 @@ use tollgate_core::fault::{Fault, FaultClass};
 use tollgate_llm::formats::Peek;
 use tollgate_llm::json::without_base64;
 use tollgate_llm::providers::Operation;
+use tollgate_llm::tool_facts::{self, may_mention_tools};
 
 use super::form::{self, Form};
 use super::{Llm, body_fault};
 use crate::inbound::Inbound;
-use crate::settle::Ticket;
+use crate::ticket::Ticket;
 
 /// A parsed request.
 #[derive(Debug)]
@@ -64,7 +65,14 @@ pub(super) async fn parse(llm: &Llm, inbound: Inbound, ticket: &mut Ticket) -> R
     if peek.model.split('/').any(|segment| matches!(segment, "." | "..")) {
         return Err(Fault::new(FaultClass::Invalid, "the model's name is no name").param("model"));
     }
-    ticket.parsed(&peek.model, peek.stream, body.len(), prompt_bytes(&text));
+    ticket.parsed(&peek.model, peek.stream, &body, prompt_bytes(&text));
+    if let Some(client) = llm.surface.chat_client()
+        && may_mention_tools(&text)
+        // What the gate cannot read an upstream may: the bodies of such calls are in the capture, where there is one.
+        && let Ok(facts) = tool_facts::in_request(client, &text)
+    {
+        ticket.tools(facts);
+    }
     if llm.operation == Operation::CountTokens {
         ticket.free();
     }

@@ -46,7 +46,7 @@ pub(super) async fn inline(
         }
         edits.push(surface.inline_image(span, &fetched.content_type, &STANDARD.encode(&fetched.body)));
     }
-    ticket.edited("image_url: fetched and sent as bytes");
+    ticket.edited("image_urls", "image_url: fetched and sent as bytes");
     String::from_utf8(splice(text, edits))
         .map(Some)
         .map_err(|_| Fault::new(FaultClass::Internal, "an edit broke the body"))

@@ -22,7 +22,7 @@ use crate::inbound::Inbound;
 use crate::leg::Leg;
 use crate::pipeline::Protocol;
 use crate::route::{Route, Tries};
-use crate::settle::Ticket;
+use crate::ticket::Ticket;
 
 pub use answer::Answer;
 pub use call::Call;
@@ -94,6 +94,9 @@ impl Protocol for Llm {
         let usage = Usage { output_tokens, ..ticket.prompt_only() };
         let tries = Tries::new(ticket.gate(), &ticket.runtime, route, usage);
         ticket.known_model(&found.model.name);
+        let runtime = std::sync::Arc::clone(&ticket.runtime);
+        let catalog = std::sync::Arc::clone(&ticket.gate().parts.catalog);
+        ticket.holds(usage, runtime.candidates(&found, &*catalog).iter());
         Ok(tries)
     }
 
@@ -102,8 +105,8 @@ impl Protocol for Llm {
         send::send(self, call, &candidate, leg).await
     }
 
-    fn relay(&self, answer: Answer, ticket: Ticket) -> Response<AnswerBody> {
-        answer::relay(answer, ticket, self.surface)
+    async fn relay(&self, answer: Answer, ticket: Ticket) -> Response<AnswerBody> {
+        answer::relay(answer, ticket, self.surface).await
     }
 }
 

@@ -99,7 +99,7 @@ pub fn answer(gate: &Arc<Gate>, inbound: &Inbound, id: Option<&str>) -> Response
     let dialect = Dialect::of(inbound);
     let snapshot = &gate.runtime().snapshot;
     if let Err(fault) = identify::principal(snapshot, inbound) {
-        return refuse_stranger(gate, &fault, dialect.surface());
+        return refuse_stranger(gate, &fault, dialect.surface(), inbound.peer);
     }
     let body = match id {
         None => dialect.list(snapshot),

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use tollgate_core::fault::{Fault, FaultClass};
-use tollgate_llm::chat::Losses;
+use tollgate_llm::chat::{Kept, Losses};
 use tollgate_llm::formats::{AnswerFor, Format, Surface, Target};
 use tollgate_llm::json::splice;
 use tollgate_llm::providers::{Operation, Provider};
@@ -51,7 +51,7 @@ pub(super) async fn prepare(
         anthropic_version: provider.anthropic_version,
     };
     if *call.peek.model != target.model {
-        ticket.edited(format!("model: {}", target.model));
+        ticket.edited("model", target.model.clone());
     }
     let crossing = Crossing::between(llm.surface, format)?;
     let answer = AnswerFor {
@@ -153,10 +153,11 @@ fn translated(
         return Err(Fault::new(FaultClass::Unsupported, message).param(loss.member.clone()));
     }
     for loss in losses.iter() {
-        ticket.edited(format!("{}: {}", loss.member, loss.why));
+        let by = if loss.kept == Kept::Not { "drop_params" } else { "translation" };
+        ticket.edited(by, format!("{}: {}", loss.member, loss.why));
     }
     if losses.more() > 0 {
-        ticket.edited(format!("and {} more", losses.more()));
+        ticket.edited("translation", format!("and {} more", losses.more()));
     }
     Ok(Prepared { body: body.into(), crossing, answer })
 }
@@ -195,6 +196,9 @@ pub(super) fn request(
         HeaderValue::from_static(concat!("tollgate/", env!("CARGO_PKG_VERSION"))),
     );
     headers.insert(HeaderName::from_static(VIA), via(call, &ticket.gate().parts.instance));
+    if let Ok(trace) = HeaderValue::from_str(&ticket.trace.to_string()) {
+        headers.insert(HeaderName::from_static("traceparent"), trace);
+    }
     (provider.headers)(&mut headers, deployment.api_key.as_ref());
     for (name, value) in &deployment.headers {
         headers.insert(name.clone(), value.clone());

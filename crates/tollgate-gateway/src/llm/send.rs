@@ -7,11 +7,13 @@ use http::{HeaderMap, header};
 use tokio::time::Instant;
 use tollgate_core::config::snapshot::{Deployment, Timeouts};
 use tollgate_core::fault::{Fault, FaultClass};
+use tollgate_core::record::Direction;
 use tollgate_core::usage::{Usage, UsageSource, estimate_tokens};
-use tollgate_llm::chat::Losses;
+use tollgate_llm::chat::{Losses, ToolCall};
 use tollgate_llm::formats::{Format, RerankClient, classify};
 use tollgate_llm::framing::Framing;
 use tollgate_llm::providers::{Endpoint, Operation};
+use tollgate_llm::tool_facts;
 
 use super::crossing::Crossing;
 use super::prepare::{Prepared, prepare, request};
@@ -75,6 +77,7 @@ pub(super) async fn send(
     }
     let first_deadline = (Instant::now() + deployment.timeouts.first_byte).min(total_deadline);
     let upstream = std::sync::Arc::clone(&ticket.gate().parts.upstream);
+    ticket.shoot(Direction::ToUpstream, &prepared.body);
     ticket.sent();
     let sent = tokio::time::timeout_at(first_deadline, upstream.send(request)).await;
     let response = match sent {
@@ -92,7 +95,7 @@ pub(super) async fn send(
     };
     ticket.answered(response.status.as_u16(), format.request_id(&response.headers));
     if !response.status.is_success() {
-        return Err(refused(response, candidate, format, first_deadline).await.into());
+        return Err(refused(response, candidate, format, first_deadline, ticket).await.into());
     }
     let exchange = Exchange { candidate, prepared: &prepared, framing: format.framing(), total_deadline };
     if call.peek.stream && !counts {
@@ -111,7 +114,7 @@ fn cannot(llm: &Llm, deployment: &Deployment) -> Fault {
 /// Counts tokens for an upstream that has no such operation: an estimate, and the answer says so.
 fn count_here(llm: &Llm, ticket: &mut Leg) -> Result<Answer, Fault> {
     let tokens = ticket.prompt_only().input_tokens;
-    ticket.edited("count_tokens: estimated by the gate");
+    ticket.edited("count_tokens", "estimated by the gate");
     let body = llm
         .surface
         .write_token_count(tokens)
@@ -121,6 +124,7 @@ fn count_here(llm: &Llm, ticket: &mut Leg) -> Result<Answer, Fault> {
         body: body.into(),
         usage: None,
         source: Some(UsageSource::Estimated),
+        chosen: Vec::new(),
     })
 }
 
@@ -137,6 +141,7 @@ async fn refused(
     candidate: &Candidate,
     format: &dyn Format,
     deadline: Instant,
+    ticket: &Leg,
 ) -> Fault {
     let body = match tokio::time::timeout_at(
         deadline,
@@ -147,6 +152,7 @@ async fn refused(
         Ok(Ok(body)) => body,
         _ => Bytes::new(),
     };
+    ticket.shoot(Direction::FromUpstream, &body);
     let error = format.read_error(response.status, &body);
     let class = classify(&error);
     let message = match class {
@@ -190,10 +196,13 @@ impl Exchange<'_> {
             .map_err(|fault| Failed { fault, billed: Some(ticket.prompt_only()) })?;
         let answer = &self.prepared.answer;
         let stage = match self.prepared.crossing {
-            Crossing::Same(surface) => Stage::same(surface.watcher(answer)),
+            Crossing::Same(surface) => {
+                let listens = surface.chat_upstream().filter(|_| ticket.listens());
+                Stage::same(surface.watcher(answer), listens.map(|upstream| upstream.stream_reader()))
+            }
             Crossing::Chat(client, upstream) => {
                 let (reader, writer) = (upstream.stream_reader(), client.stream_writer(answer));
-                Stage::translated(reader, writer, self.names(ticket))
+                Stage::translated(reader, writer, self.names(ticket), ticket.listens())
             }
             Crossing::Embeddings(..) | Crossing::Rerank(..) => {
                 let fault = Fault::new(FaultClass::Unsupported, "answers of this kind are not streamed");
@@ -202,7 +211,7 @@ impl Exchange<'_> {
         };
         let headers = self.kept_headers(&response.headers);
         let event_limit = ticket.runtime.snapshot.limits.stream_event_bytes;
-        let mut stream = Stream::new(response.body, stage, self.framing, event_limit);
+        let mut stream = Stream::new(response.body, stage, self.framing, event_limit, ticket.stream_film());
         let limit = self.candidate.deployment.timeouts.first_byte;
         match tokio::time::timeout_at(deadline, stream.first()).await {
             Err(_) => Err(first_byte_too_late(limit, ticket)),
@@ -249,13 +258,14 @@ impl Exchange<'_> {
                 Fault::new(FaultClass::BadUpstream, format!("the upstream's answer cannot be read: {why}"));
             Failed { fault: explained(fault, self.candidate), billed: billed() }
         };
+        ticket.shoot(Direction::FromUpstream, &body);
         let text = std::str::from_utf8(&body).map_err(|_| garbage("it is not UTF-8"))?;
         let headers = self.kept_headers(&response.headers);
-        let (body, usage) = self.read(llm, call, &body, text, ticket).map_err(|why| garbage(&why))?;
-        Ok(Answer::Whole { headers, body, usage, source: None })
+        let (body, usage, chosen) = self.read(llm, call, &body, text, ticket).map_err(|why| garbage(&why))?;
+        Ok(Answer::Whole { headers, body, usage, source: None, chosen })
     }
 
-    /// The answer in the client's format, and what it used; why where it is none.
+    /// The answer in the client's format, what it used, and the tool calls in it; why where it is none.
     fn read(
         &self,
         llm: &Llm,
@@ -263,7 +273,7 @@ impl Exchange<'_> {
         body: &Bytes,
         text: &str,
         ticket: &Leg,
-    ) -> Result<(Bytes, Option<Usage>), String> {
+    ) -> Result<(Bytes, Option<Usage>, Vec<ToolCall>), String> {
         let answer = &self.prepared.answer;
         Ok(match self.prepared.crossing {
             Crossing::Same(surface) => {
@@ -273,14 +283,18 @@ impl Exchange<'_> {
                     _ => estimate(ticket, text.len()),
                 };
                 let billed = llm.operation != Operation::CountTokens;
-                (body.clone(), billed.then(|| usage.unwrap_or_else(guess)))
+                let listens = surface.chat_upstream().filter(|_| ticket.listens());
+                let said = listens.and_then(|upstream| upstream.read_response(body).ok());
+                let chosen = said.iter().flat_map(tool_facts::chosen).cloned().collect();
+                (body.clone(), billed.then(|| usage.unwrap_or_else(guess)), chosen)
             }
             Crossing::Chat(client, upstream) => {
                 let (id, model) = self.names(ticket);
                 let read = upstream.read_response(body)?.named(&id, &model);
                 let usage =
                     read.usage.filter(Usage::says_something).unwrap_or_else(|| estimate(ticket, text.len()));
-                (client.write_response(&read, answer).into(), Some(usage))
+                let chosen = tool_facts::chosen(&read).cloned().collect();
+                (client.write_response(&read, answer).into(), Some(usage), chosen)
             }
             Crossing::Embeddings(client, upstream) => {
                 let mut read = upstream.read_response(body)?;
@@ -289,7 +303,7 @@ impl Exchange<'_> {
                 }
                 // The client's format has no word for "not counted", and a zero would be wrong.
                 let usage = *read.usage.get_or_insert_with(|| ticket.prompt_only());
-                (client.write_response(&read, answer).into(), Some(usage))
+                (client.write_response(&read, answer).into(), Some(usage), Vec::new())
             }
             Crossing::Rerank(client, upstream) => {
                 let read = upstream.read_response(body)?;
@@ -299,7 +313,7 @@ impl Exchange<'_> {
                     .unwrap_or_else(|| rerank_estimate(client, call, ticket));
                 let request = client.read_request(call.text(), &mut Losses::default());
                 let documents = request.ok().filter(|_| answer.documents).map(|request| request.documents);
-                (client.write_response(&read, documents.as_deref()).into(), Some(usage))
+                (client.write_response(&read, documents.as_deref()).into(), Some(usage), Vec::new())
             }
         })
     }

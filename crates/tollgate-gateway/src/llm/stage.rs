@@ -3,7 +3,7 @@
 
 use tollgate_core::fault::UpstreamError;
 use tollgate_core::usage::Usage;
-use tollgate_llm::chat::Event;
+use tollgate_llm::chat::{Event, Response, collect};
 use tollgate_llm::formats::{StreamReader, StreamWriter, Watch, Watcher};
 use tollgate_llm::sse::SseEvent;
 
@@ -21,6 +21,8 @@ pub enum Stage {
         watcher: Box<dyn Watcher>,
         /// Whether something of the answer has passed.
         begun: bool,
+        /// Hears what is said, where somebody wants to know.
+        listener: Option<(Box<dyn StreamReader>, Heard)>,
     },
     /// Translated.
     Translated {
@@ -33,6 +35,32 @@ pub enum Stage {
     },
 }
 
+/// What was heard of an answer: its events, as long as they are not very many.
+#[derive(Debug, Default)]
+pub struct Heard {
+    events: Vec<Event>,
+    bytes: usize,
+}
+
+/// What is heard of one answer at most.
+const MOST_HEARD: usize = 4 << 20;
+
+impl Heard {
+    fn hear(&mut self, event: &Event) {
+        let bytes = match event {
+            Event::Text(text) | Event::Refusal(text) | Event::ToolArguments { fragment: text, .. } => {
+                text.len()
+            }
+            Event::ToolStart { id, name, .. } => id.len() + name.len(),
+            _ => return,
+        };
+        self.bytes += bytes + size_of::<Event>();
+        if self.bytes <= MOST_HEARD {
+            self.events.push(event.clone());
+        }
+    }
+}
+
 /// What was learnt of a translated stream.
 #[derive(Debug, Default)]
 pub struct Seen {
@@ -42,6 +70,7 @@ pub struct Seen {
     stopped: bool,
     usage: Option<Usage>,
     content_bytes: u64,
+    heard: Option<Heard>,
 }
 
 /// What became of an event.
@@ -67,9 +96,9 @@ impl std::fmt::Debug for Stage {
 }
 
 impl Stage {
-    /// A stream that passes unchanged.
-    pub fn same(watcher: Box<dyn Watcher>) -> Self {
-        Self::Same { watcher, begun: false }
+    /// A stream that passes unchanged. `listener` is given where somebody wants to know what is said.
+    pub fn same(watcher: Box<dyn Watcher>, listener: Option<Box<dyn StreamReader>>) -> Self {
+        Self::Same { watcher, begun: false, listener: listener.map(|reader| (reader, Heard::default())) }
     }
 
     /// A stream that is translated. `names` stand for the id and the model where the upstream says neither.
@@ -77,8 +106,19 @@ impl Stage {
         reader: Box<dyn StreamReader>,
         writer: Box<dyn StreamWriter>,
         names: (String, String),
+        listens: bool,
     ) -> Self {
-        Self::Translated { reader, writer, seen: Seen { names, ..Seen::default() } }
+        let heard = listens.then(Heard::default);
+        Self::Translated { reader, writer, seen: Seen { names, heard, ..Seen::default() } }
+    }
+
+    /// What the answer said so far; `None` where nobody wanted to know.
+    pub fn heard(&mut self) -> Option<Response> {
+        let heard = match self {
+            Self::Same { listener, .. } => listener.as_mut().map(|(_, heard)| heard),
+            Self::Translated { seen, .. } => seen.heard.as_mut(),
+        };
+        heard.map(|heard| collect(std::mem::take(&mut heard.events)))
     }
 
     /// Whether the answer has begun: from here on another upstream cannot take over.
@@ -92,7 +132,12 @@ impl Stage {
     /// Takes an event; what it means for the client goes to `out`.
     pub fn feed(&mut self, event: &SseEvent, out: &mut Vec<u8>) -> Fed {
         match self {
-            Self::Same { watcher, begun } => {
+            Self::Same { watcher, begun, listener } => {
+                if let Some((reader, heard)) = listener
+                    && let Ok(events) = reader.read(event)
+                {
+                    events.iter().for_each(|event| heard.hear(event));
+                }
                 let watch = watcher.event(event);
                 if watch == Watch::Last && !*begun {
                     return Fed::Garbage("it ended before it began".to_owned());
@@ -184,6 +229,9 @@ impl Seen {
     }
 
     fn note(&mut self, event: &Event) {
+        if let Some(heard) = &mut self.heard {
+            heard.hear(event);
+        }
         match event {
             Event::Text(text)
             | Event::Refusal(text)

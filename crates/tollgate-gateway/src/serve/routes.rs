@@ -45,7 +45,7 @@ pub async fn handle(gate: &Arc<Gate>, inbound: Inbound) -> Response<AnswerBody> 
     let reading = inbound.head.method == Method::GET || inbound.head.method == Method::HEAD;
     if let Some(llm) = call_at(bare, inbound.head.uri.query()) {
         if inbound.head.method != Method::POST {
-            return wrong_method(gate, "POST", llm.surface);
+            return wrong_method(gate, &inbound, "POST", llm.surface);
         }
         return call(gate, &llm, inbound).await;
     }
@@ -58,7 +58,7 @@ pub async fn handle(gate: &Arc<Gate>, inbound: Inbound) -> Response<AnswerBody> 
         _ if reading => {
             status::answer(gate, &inbound, &path).unwrap_or_else(|| no_such_path(gate, &inbound, &path))
         }
-        ("/models", _) => wrong_method(gate, "GET", models::surface(&inbound)),
+        ("/models", _) => wrong_method(gate, &inbound, "GET", models::surface(&inbound)),
         _ => no_such_path(gate, &inbound, &path),
     }
 }
@@ -94,9 +94,14 @@ async fn call(gate: &Arc<Gate>, llm: &Llm, inbound: Inbound) -> Response<AnswerB
     }
 }
 
-fn wrong_method(gate: &Gate, allowed: &'static str, surface: &dyn Surface) -> Response<AnswerBody> {
+fn wrong_method(
+    gate: &Gate,
+    inbound: &Inbound,
+    allowed: &'static str,
+    surface: &dyn Surface,
+) -> Response<AnswerBody> {
     let fault = Fault::new(FaultClass::MethodNotAllowed, format!("this path takes {allowed}"));
-    let mut response = pipeline::refuse_stranger(gate, &fault, surface);
+    let mut response = pipeline::refuse_stranger(gate, &fault, surface, inbound.peer);
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
     response
 }
@@ -113,7 +118,7 @@ fn no_such_path(gate: &Gate, inbound: &Inbound, path: &str) -> Response<AnswerBo
         inbound.head.method,
         known.join(", ")
     );
-    pipeline::refuse_stranger(gate, &Fault::new(FaultClass::RouteNotFound, message), surface)
+    pipeline::refuse_stranger(gate, &Fault::new(FaultClass::RouteNotFound, message), surface, inbound.peer)
 }
 
 /// `text` with its percent-encoded bytes (RFC 3986 §2.1) decoded: SDKs encode the slash in a model's name.

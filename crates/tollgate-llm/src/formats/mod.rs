@@ -15,12 +15,13 @@ pub mod openai_chat;
 pub mod openai_embeddings;
 pub mod openai_images;
 pub mod openai_responses;
+mod shown;
 mod unstreamed;
 
 pub(crate) use body::{body, note_unknown};
 use http::{HeaderMap, StatusCode};
-use tollgate_core::call::CallId;
-use tollgate_core::fault::{Fault, FaultClass, UpstreamError};
+pub use shown::Shown;
+use tollgate_core::fault::{FaultClass, UpstreamError};
 use tollgate_core::usage::Usage;
 
 use crate::chat::{Event, Losses, Request, Response, Spelling, Text, data_url};
@@ -176,55 +177,6 @@ pub trait StreamWriter: Send {
     /// Bytes that it holds back until their turn comes.
     fn held(&self) -> usize {
         0
-    }
-}
-
-/// How a fault is shown to a client.
-#[derive(Clone, Copy, Debug)]
-pub struct Shown<'a> {
-    /// The fault.
-    pub fault: &'a Fault,
-    /// The call; absent for what was refused before it became one.
-    pub call_id: Option<CallId>,
-    /// What was tried: each deployment and why it failed.
-    pub tried: &'a [(String, FaultClass)],
-}
-
-impl Shown<'_> {
-    /// The message with what was tried and the call's id, for a person.
-    pub fn message(&self) -> String {
-        let mut text = self.fault.message.clone();
-        // A single attempt is named in the message already.
-        if self.tried.len() > 1 {
-            let list: Vec<_> =
-                self.tried.iter().map(|(who, class)| format!("{who}: {}", class.name())).collect();
-            text.push_str(&format!(" (tried {})", list.join(", ")));
-        }
-        if let Some(id) = self.call_id {
-            text.push_str(&format!(" [call {id}]"));
-        }
-        text
-    }
-
-    /// The same facts for a machine: a member that SDKs leave alone.
-    pub fn facts(&self) -> serde_json::Value {
-        let tried: Vec<_> = self
-            .tried
-            .iter()
-            .map(|(deployment, class)| serde_json::json!({ "deployment": deployment, "fault": class.name() }))
-            .collect();
-        serde_json::json!({
-            "fault": self.fault.class.name(),
-            "blame": self.fault.class.blame(),
-            "retryable": self.fault.retryable(),
-            "call_id": self.call_id.map(|id| id.to_string()),
-            "tried": tried,
-        })
-    }
-
-    /// What the upstream said, when it said it in the format called `format`.
-    pub fn upstream_in(&self, format: &str) -> Option<&UpstreamError> {
-        self.fault.upstream.as_deref().filter(|upstream| upstream.format == format)
     }
 }
 

@@ -86,7 +86,7 @@ fn fault_of(error: &BodyError) -> Fault {
 }
 
 fn refuse(format: &dyn ChatClient, status: u16, fault: &Fault, retry_after_s: Option<u64>) -> Script {
-    let body = format.write_error(&Shown { fault, call_id: None, tried: &[] });
+    let body = format.write_error(&Shown::stranger(fault));
     Script { status, content_type: "application/json", retry_after_s, pieces: vec![Piece::Send(body)] }
 }
 

@@ -14,6 +14,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 use tollgate_core::config::resolve::Overrides;
+use tollgate_journal::Follower;
 
 use super::say;
 use crate::configuration::Source;
@@ -158,10 +159,11 @@ fn text(value: &Value) -> &str {
 
 /// What the records say of each call. Every call must be there, closed.
 fn summary(records: &Path, calls: &[String]) -> Result<()> {
-    let written = std::fs::read_to_string(records)?;
+    let written = Follower::new(records, 0).read(usize::MAX)?;
     let closed: Vec<Value> = written
-        .lines()
-        .filter_map(|line| serde_json::from_str(line).ok())
+        .entries
+        .iter()
+        .filter_map(|(_, line)| serde_json::from_slice(line).ok())
         .filter(|e: &Value| e["entry"] == "closed")
         .collect();
     say("What the records say:")?;

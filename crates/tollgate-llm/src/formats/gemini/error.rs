@@ -165,7 +165,7 @@ mod tests {
         let mut fault = Fault::new(FaultClass::Invalid, "no");
         fault.upstream = Some(Box::new(upstream));
         let shown = |fault: &Fault| -> Value {
-            let body = write(&Shown { fault, call_id: None, tried: &[] });
+            let body = write(&Shown::stranger(fault));
             assert!(body.starts_with(b"{\"error\":{"));
             serde_json::from_slice(&body).unwrap()
         };

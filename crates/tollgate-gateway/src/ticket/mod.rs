@@ -3,37 +3,38 @@
 //! Whoever holds the ticket closes it. If nobody does, because the client went away or a task was dropped,
 //! dropping it does.
 
+mod begin;
+mod film;
+mod settle;
+mod witness;
+
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use tollgate_core::call::CallId;
 use tollgate_core::config::snapshot::{Deployment, ModelRules};
-use tollgate_core::fault::{Fault, FaultClass};
-use tollgate_core::ports::JournalError;
+use tollgate_core::fault::{Fault, FaultClass, SideEffect};
+use tollgate_core::ports::Position;
 use tollgate_core::price::Cost;
 use tollgate_core::principal::Principal;
-use tollgate_core::record::{Attempt, AttemptEntry, Closed, Entry, FaultEntry, Opened, Outcome, RouteEntry};
+use tollgate_core::record::{AttemptEntry, Direction, Outcome, Reservation, RouteEntry};
 use tollgate_core::usage::{Usage, estimate_tokens};
+use tollgate_llm::chat::ToolCall;
 use tollgate_llm::formats::Shown;
+use tollgate_llm::tool_facts::ToolFacts;
 
+pub use self::begin::Why;
+pub use self::film::Film;
+use self::witness::Witness;
 use crate::charges::Charges;
 use crate::gate::{Gate, Runtime};
-use crate::leg::{Leg, Notes};
-use crate::metrics::{AttemptLabels, CallLabels, DeploymentLabels};
+use crate::inbound::Inbound;
+use crate::leg::Notes;
+use crate::metrics::AttemptLabels;
 use crate::route::{Busy, Candidate};
-
-/// Why an attempt is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
-    /// It is the first.
-    First,
-    /// The one before failed so.
-    After(FaultClass),
-    /// The one before has not begun to answer, and goes on.
-    Beside,
-}
 
 /// An attempt that was begun.
 struct Attempting {
@@ -72,7 +73,11 @@ pub struct Ticket {
     /// Whether the operation is one that providers bill.
     billed: bool,
     opened: bool,
+    /// The last entry that was written.
+    written: Position,
     closed: bool,
+    witness: Witness,
+    reservation: Reservation,
     first_byte: Option<Duration>,
     response_bytes: u64,
     status: u16,
@@ -91,14 +96,16 @@ impl Ticket {
         runtime: Arc<Runtime>,
         surface: &'static str,
         principal: Principal,
-        arrived: Instant,
+        inbound: &Inbound,
     ) -> Self {
         gate.call_began();
+        let call_id = CallId::new();
         Self {
+            witness: Witness::new(call_id, inbound, &runtime.snapshot),
             gate: Arc::clone(gate),
             runtime,
-            call_id: CallId::new(),
-            arrived,
+            call_id,
+            arrived: inbound.arrived,
             principal,
             surface,
             model: None,
@@ -113,19 +120,57 @@ impl Ticket {
             charges: Charges::default(),
             billed: true,
             opened: false,
+            written: 0,
             closed: false,
+            reservation: Reservation { usage: Usage::default(), cost: Cost::Unknown },
             first_byte: None,
             response_bytes: 0,
             status: 0,
         }
     }
 
-    /// Notes what was read of the request. `prompt_bytes` is what counts when nobody reports the usage.
-    pub fn parsed(&mut self, model: &str, stream: bool, request_bytes: usize, prompt_bytes: u64) {
+    /// Notes what was read of the request, and what it was read from. `prompt_bytes` is what counts when nobody reports
+    /// the usage.
+    pub fn parsed(&mut self, model: &str, stream: bool, body: &Bytes, prompt_bytes: u64) {
         self.model = Some(Arc::from(model));
         self.stream = stream;
-        self.request_bytes = request_bytes as u64;
+        self.request_bytes = body.len() as u64;
         self.prompt_bytes = prompt_bytes;
+        self.witness.request_digest = Some(self.gate.parts.journal.digest_key().digest(body));
+        self.witness.film(&self.runtime.snapshot, model, self.arrived);
+        if let Some(film) = &self.witness.film {
+            film.shoot(Direction::FromClient, None, body);
+        }
+    }
+
+    /// Notes what the request says of tools.
+    pub fn tools(&mut self, facts: ToolFacts) {
+        let key = self.gate.parts.journal.digest_key();
+        self.witness.tools(facts, &self.principal, &self.gate.causes, key);
+    }
+
+    /// Notes the tool calls that the model chose.
+    pub fn model_chose<'a>(&mut self, calls: impl Iterator<Item = &'a ToolCall>) {
+        self.witness.chose(calls, self.gate.parts.journal.digest_key());
+    }
+
+    /// What is kept of the content; `None` where nothing is.
+    pub fn film(&self) -> Option<&Arc<Film>> {
+        self.witness.film.as_ref()
+    }
+
+    /// Notes what the call may use, and what that costs at the dearest of `candidates`.
+    pub fn holds<'a>(&mut self, usage: Usage, candidates: impl Iterator<Item = &'a Candidate>) {
+        let cost = |candidate: &Candidate| {
+            candidate.deployment.facts.price.as_ref().map_or(Cost::Unknown, |price| price.cost(&usage))
+        };
+        let dearest = candidates.map(cost).reduce(|a, b| match (a, b) {
+            (Cost::Known(a), Cost::Known(b)) => Cost::Known(a.max(b)),
+            _ => Cost::Unknown,
+        });
+        let free = Reservation { usage: Usage::default(), cost: Cost::Known(0) };
+        let held = Reservation { usage, cost: dearest.unwrap_or(Cost::Unknown) };
+        self.reservation = if self.billed { held } else { free };
     }
 
     /// Notes that providers do not bill the operation.
@@ -141,56 +186,6 @@ impl Ticket {
     /// Notes why deployments are tried in the order in which they are.
     pub fn decided(&mut self, route: Option<RouteEntry>) {
         self.route = route;
-    }
-
-    /// Phase 6, its end: the entry without which nothing may be sent. From the second attempt on, the entry for that.
-    pub fn begin(&mut self, candidate: &Candidate, why: Why) -> Result<Leg, Fault> {
-        self.record_attempt(candidate, why).map_err(|error| {
-            Fault::new(FaultClass::Unrecordable, format!("the call cannot be recorded: {error}"))
-        })?;
-        self.opened = true;
-        let notes = Arc::<Mutex<Notes>>::default();
-        self.attempts.push(Attempting {
-            entry: AttemptEntry {
-                deployment: Arc::clone(&candidate.deployment.id),
-                status: None,
-                fault: None,
-                upstream_request_id: None,
-                started_us: micros(self.arrived.elapsed()),
-                waited_us: 0,
-            },
-            candidate: candidate.clone(),
-            busy: Some(Busy::new(&candidate.health)),
-            notes: Arc::clone(&notes),
-            charged: false,
-        });
-        let number = self.attempts.len() - 1;
-        if why != Why::Beside {
-            self.current = number;
-        }
-        let call = (self.call_id, self.arrived, self.prompt_only());
-        Ok(Leg::new(&self.gate, &self.runtime, call, number, candidate.clone(), notes))
-    }
-
-    fn record_attempt(&self, candidate: &Candidate, why: Why) -> Result<(), JournalError> {
-        let (at, call_id) = (self.gate.parts.clock.now(), self.call_id);
-        let deployment = &candidate.deployment.id;
-        if !self.opened {
-            return self.gate.record(&Entry::Opened(&Opened {
-                at,
-                call_id,
-                principal: &self.principal,
-                surface: self.surface,
-                model: self.model.as_deref().unwrap_or_default(),
-                deployment,
-                stream: self.stream,
-                request_bytes: self.request_bytes,
-            }));
-        }
-        let number = u32::try_from(self.attempts.len() + 1).unwrap_or(u32::MAX);
-        let after = if let Why::After(class) = why { Some(class) } else { None };
-        let hedge = why == Why::Beside;
-        self.gate.record(&Entry::Attempt(&Attempt { at, call_id, number, deployment, after, hedge }))
     }
 
     /// When to ask another deployment beside the one that is under way; `None` when never.
@@ -298,7 +293,8 @@ impl Ticket {
         let Some(attempt) = self.attempts.get_mut(self.current).filter(|_| self.billed) else { return };
         attempt.charged = true;
         attempt.candidate.health.used(usage.input_tokens.saturating_add(usage.output_tokens));
-        self.charges.add(&attempt.candidate.deployment, usage);
+        let cost = self.charges.add(&attempt.candidate.deployment, usage);
+        (attempt.entry.usage, attempt.entry.cost) = (Some(usage), Some(cost));
     }
 
     /// Notes that the answer's first byte is ready.
@@ -307,8 +303,14 @@ impl Ticket {
     }
 
     /// Notes bytes that go to the client.
-    pub fn sending(&mut self, bytes: usize) {
-        self.response_bytes += bytes as u64;
+    pub fn sending(&mut self, bytes: &[u8]) {
+        self.response_bytes += bytes.len() as u64;
+        self.witness.answering(bytes, self.gate.parts.journal.digest_key());
+        if let Some(film) = &self.witness.film
+            && (!self.stream || film.keeps_pieces())
+        {
+            film.shoot(Direction::ToClient, None, bytes);
+        }
     }
 
     /// The status that the client gets.
@@ -356,7 +358,21 @@ impl Ticket {
         let entries = self.attempts.iter().map(|attempt| &attempt.entry);
         let failed = entries.filter_map(|a| Some((a.deployment.to_string(), a.fault?)));
         let tried: Vec<_> = failed.collect();
-        show(&Shown { fault, call_id: Some(self.call_id), tried: &tried })
+        let side_effect = self.side_effect(fault);
+        show(&Shown { fault, call_id: Some(self.call_id), tried: &tried, side_effect })
+    }
+
+    /// Whether the call had an effect though it failed so.
+    fn side_effect(&self, fault: &Fault) -> SideEffect {
+        let of_attempts = self.attempts.iter().map(|attempt| {
+            let notes = attempt.notes.lock();
+            match (notes.sent, notes.status) {
+                (false, _) => SideEffect::None,
+                (true, Some(200..300)) => SideEffect::Certain,
+                (true, _) => attempt.entry.fault.unwrap_or(fault.class).side_effect(),
+            }
+        });
+        of_attempts.max().unwrap_or(SideEffect::None)
     }
 
     /// Why a call is dropped that nobody has closed.
@@ -374,72 +390,8 @@ impl Ticket {
     pub fn close_gone(&mut self, fault: &Fault) {
         let outcome =
             if fault.class == FaultClass::ClientGone { Outcome::ClientGone } else { Outcome::Failed };
-        self.close(outcome, Some(fault));
-    }
-
-    /// Phase 9. Does nothing the second time.
-    pub fn close(&mut self, outcome: Outcome, fault: Option<&Fault>) {
-        if std::mem::replace(&mut self.closed, true) {
-            return;
-        }
-        self.gate.call_ended();
-        let total = self.total();
-        let duration = self.arrived.elapsed();
-        let (attempts, edits) = self.gathered();
-        let deployment = self.candidate().map(|c| &*c.deployment.id).filter(|_| outcome != Outcome::Refused);
-        let closed = Closed {
-            at: self.gate.parts.clock.now(),
-            call_id: self.call_id,
-            principal: &self.principal,
-            surface: self.surface,
-            model: self.model.as_deref(),
-            deployment,
-            outcome,
-            status: self.status,
-            fault: fault.map(FaultEntry::from),
-            attempts: &attempts,
-            route: self.route.as_ref(),
-            usage: total.map(|(usage, _)| usage),
-            cost: total.map(|(_, cost)| cost),
-            edits: &edits,
-            duration_us: micros(duration),
-            first_byte_us: self.first_byte.map(micros),
-            response_bytes: self.response_bytes,
-        };
-        // The failure is logged by the gate; the call itself is over and cannot be refused any more.
-        let _ = self.gate.record(&Entry::Closed(&closed));
-        log(&closed);
-        self.count(outcome, fault, duration);
-    }
-
-    /// Every attempt as it is recorded, and what was changed in the requests.
-    fn gathered(&self) -> (Vec<AttemptEntry>, Vec<String>) {
-        let mut edits = Vec::new();
-        let entries = self.attempts.iter().map(|attempt| {
-            let mut notes = attempt.notes.lock();
-            edits.append(&mut notes.edits);
-            let upstream_request_id = notes.upstream_request_id.take();
-            AttemptEntry { status: notes.status, upstream_request_id, ..attempt.entry.clone() }
-        });
-        (entries.collect(), edits)
-    }
-
-    fn count(&self, outcome: Outcome, fault: Option<&Fault>, duration: Duration) {
-        let metrics = &self.gate.metrics;
-        let labels = CallLabels {
-            surface: self.surface,
-            model: self.metric_model.clone().unwrap_or_default(),
-            outcome: outcome.name(),
-            fault: fault.map_or("", |f| f.class.name()),
-        };
-        metrics.calls.get_or_create(&labels).inc();
-        let Some(candidate) = self.candidate() else { return };
-        let labels = DeploymentLabels { deployment: Arc::clone(&candidate.deployment.id) };
-        metrics.duration.get_or_create(&labels).observe(duration.as_secs_f64());
-        if let Some(first) = self.first_byte {
-            metrics.first_byte.get_or_create(&labels).observe(first.as_secs_f64());
-        }
-        self.charges.count(metrics);
+        // Nobody is left to be told that it cannot be recorded; the gate logs it.
+        let _ = self.close(outcome, Some(fault));
     }
 }
 
@@ -466,22 +418,4 @@ impl Drop for Ticket {
 
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
-}
-
-/// One line a call, without a word of its content.
-fn log(closed: &Closed<'_>) {
-    tracing::info!(
-        call_id = %closed.call_id,
-        model = closed.model.unwrap_or(""),
-        deployment = closed.deployment.unwrap_or(""),
-        status = closed.status,
-        fault = closed.fault.as_ref().map_or("", |f| f.class.name()),
-        attempts = closed.attempts.len(),
-        input_tokens = closed.usage.map_or(0, |u| u.input_tokens),
-        output_tokens = closed.usage.map_or(0, |u| u.output_tokens),
-        cost_usd = %closed.cost.map(|c| c.to_string()).unwrap_or_default(),
-        ms = closed.duration_us / 1000,
-        "{}",
-        closed.outcome.name(),
-    );
 }

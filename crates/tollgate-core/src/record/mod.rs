@@ -1,16 +1,27 @@
 //! The entries that calls and events leave in the journal. Their members are a public format: one JSON object
 //! a line, told apart by `entry`. `docs/records.md` describes each member.
 
+mod capture;
+mod checkpoint;
+mod tools;
+
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
+pub use self::capture::{Capture, CaptureMode, Direction, Frame, Kept};
+pub use self::checkpoint::{Checkpoint, Total};
+pub use self::tools::{ChosenTool, ToolsOffered};
 use crate::call::CallId;
 use crate::config::file::Strategy;
-use crate::fault::{Blame, Fault, FaultClass};
+use crate::digest::Digest;
+use crate::effect::Effect;
+use crate::fault::{Blame, FaultClass, SideEffect};
 use crate::price::Cost;
 use crate::principal::Principal;
+use crate::trace::{SpanId, TraceId};
 use crate::usage::Usage;
 
 /// One line of the journal.
@@ -25,6 +36,51 @@ pub enum Entry<'a> {
     Closed(&'a Closed<'a>),
     /// Something that is no call.
     Event(&'a Event<'a>),
+    /// What stands at the beginning of a segment, so that it needs none before it.
+    Checkpoint(&'a Checkpoint<'a>),
+}
+
+/// Where a call belongs.
+#[derive(Clone, Debug, Serialize)]
+pub struct Trace {
+    /// What all calls of the trace share.
+    pub trace_id: TraceId,
+    /// This call's own span; that of attempt N differs in its last bits, see [`SpanId::of`].
+    pub span_id: SpanId,
+    /// The span that caused it, as the caller's `traceparent` says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent_span_id: Option<SpanId>,
+    /// The call that caused it, where the gate knows which.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
+}
+
+/// Why a call belongs to the trace of another.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "by", rename_all = "snake_case")]
+pub enum Cause {
+    /// Its prompt carries the result of a tool call that the model chose in that call.
+    ToolCall {
+        /// The call whose answer chose the tool.
+        call_id: CallId,
+        /// The model's id for the choice.
+        tool_call_id: String,
+    },
+    /// An operator sent it again.
+    Replay {
+        /// The original, as the operator named it.
+        call_id: CallId,
+    },
+}
+
+/// What is held for a call until it is settled.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Reservation {
+    /// What it may use: its prompt, and the longest answer that it asks for.
+    pub usage: Usage,
+    /// What that costs at the dearest deployment that may be tried.
+    #[serde(rename = "cost_nano_usd")]
+    pub cost: Cost,
 }
 
 /// A call that may go upstream now.
@@ -34,8 +90,13 @@ pub struct Opened<'a> {
     pub at: Timestamp,
     /// Which call.
     pub call_id: CallId,
+    /// Where it belongs.
+    pub trace: &'a Trace,
     /// On whose behalf.
     pub principal: &'a Principal,
+    /// From which address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer: Option<IpAddr>,
     /// The client's protocol, such as `openai_chat`.
     pub surface: &'a str,
     /// The public model name.
@@ -44,8 +105,30 @@ pub struct Opened<'a> {
     pub deployment: &'a str,
     /// Whether the client asked for a stream.
     pub stream: bool,
+    /// What it can change, apart from what it costs.
+    pub effect: Effect,
+    /// What is held for it.
+    pub reservation: Reservation,
     /// Size of the request body.
     pub request_bytes: u64,
+    /// Keyed digest of the request body.
+    pub request_digest: Digest,
+    /// The tools that the model is offered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tools: Option<&'a ToolsOffered>,
+    /// The tool calls whose results the prompt carries, the latest last.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub results: &'a [String],
+    /// Request headers that the configuration allows into records.
+    #[serde(skip_serializing_if = "<[_]>::is_empty", serialize_with = "as_map")]
+    pub headers: &'a [(String, String)],
+    /// What was kept of its content.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capture: Option<&'a Capture>,
+}
+
+fn as_map<S: serde::Serializer>(pairs: &&[(String, String)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(pairs.iter().map(|(name, value)| (name, value)))
 }
 
 /// A further attempt of an open call.
@@ -79,6 +162,8 @@ pub enum Outcome {
     Failed,
     /// The client went away first.
     ClientGone,
+    /// The gate died before the call had ended: it may have been sent.
+    Unknown,
 }
 
 impl Outcome {
@@ -89,6 +174,7 @@ impl Outcome {
             Self::Refused => "refused",
             Self::Failed => "failed",
             Self::ClientGone => "client_gone",
+            Self::Unknown => "unknown",
         }
     }
 }
@@ -100,8 +186,13 @@ pub struct Closed<'a> {
     pub at: Timestamp,
     /// Which call.
     pub call_id: CallId,
+    /// Where it belongs.
+    pub trace: &'a Trace,
     /// On whose behalf.
     pub principal: &'a Principal,
+    /// From which address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer: Option<IpAddr>,
     /// The client's protocol.
     pub surface: &'a str,
     /// The public model name; absent when the request could not be read that far.
@@ -128,9 +219,12 @@ pub struct Closed<'a> {
     /// What it cost; absent when nothing was sent upstream.
     #[serde(rename = "cost_nano_usd", skip_serializing_if = "Option::is_none")]
     pub cost: Option<Cost>,
-    /// What the gate changed in the request: `model`, members that were dropped.
+    /// The tool calls that the model chose.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    pub edits: &'a [String],
+    pub chosen: &'a [ChosenTool],
+    /// What the gate changed in the request, and on whose account.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub edits: &'a [EditEntry],
     /// From the request's arrival to the answer's end.
     pub duration_us: u64,
     /// Until the first byte of the answer was ready for the client.
@@ -138,6 +232,21 @@ pub struct Closed<'a> {
     pub first_byte_us: Option<u64>,
     /// Size of the answer's body as sent to the client.
     pub response_bytes: u64,
+    /// Keyed digest of the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response_digest: Option<Digest>,
+    /// What was kept of its content.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capture: Option<&'a Capture>,
+}
+
+/// A change that the gate made to a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct EditEntry {
+    /// What made it: `model` (the deployment's name for it), `translation`, `drop_params`, `image_urls`, `count_tokens`.
+    pub by: &'static str,
+    /// What was changed, in words.
+    pub what: String,
 }
 
 /// A fault in a record.
@@ -149,19 +258,10 @@ pub struct FaultEntry<'a> {
     pub blame: Blame,
     /// Whether trying again may help.
     pub retryable: bool,
+    /// Whether the call had an effect all the same.
+    pub side_effect: SideEffect,
     /// What happened.
     pub message: &'a str,
-}
-
-impl<'a> From<&'a Fault> for FaultEntry<'a> {
-    fn from(fault: &'a Fault) -> Self {
-        Self {
-            class: fault.class,
-            blame: fault.class.blame(),
-            retryable: fault.retryable(),
-            message: &fault.message,
-        }
-    }
 }
 
 /// One attempt in a `closed` entry.
@@ -182,6 +282,12 @@ pub struct AttemptEntry {
     pub started_us: u64,
     /// How long until the upstream's answer began, or the attempt failed.
     pub waited_us: u64,
+    /// What it used; absent where nothing is charged for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+    /// What that cost.
+    #[serde(rename = "cost_nano_usd", skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Cost>,
 }
 
 /// How a model's deployments were put in order.

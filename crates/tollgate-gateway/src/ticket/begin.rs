@@ -1,0 +1,117 @@
+//! Phase 6, its end: the entries without which nothing may be sent.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tollgate_core::effect::Effect;
+use tollgate_core::fault::{Fault, FaultClass};
+use tollgate_core::ports::{JournalError, Position};
+use tollgate_core::record::{Attempt, AttemptEntry, Entry, Opened};
+use tollgate_core::trace::TraceParent;
+
+use super::{Attempting, Ticket, micros};
+use crate::leg::{Leg, Notes, OfCall};
+use crate::route::{Busy, Candidate};
+
+/// Why an attempt is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// It is the first.
+    First,
+    /// The one before failed so.
+    After(FaultClass),
+    /// The one before has not begun to answer, and goes on.
+    Beside,
+}
+
+impl Ticket {
+    /// Begins an attempt: writes the entry without which nothing may be sent, and waits until it is as safe as the
+    /// configuration wants it.
+    pub async fn begin(&mut self, candidate: &Candidate, why: Why) -> Result<Leg, Fault> {
+        self.written = self.record_attempt(candidate, why).map_err(|error| unrecordable(&error))?;
+        if let Some(safe) = self.gate.parts.journal.safe(self.written) {
+            safe.await.map_err(|error| unrecordable(&error))?;
+        }
+        self.opened = true;
+        let notes = Arc::<Mutex<Notes>>::default();
+        self.attempts.push(Attempting {
+            entry: AttemptEntry {
+                deployment: Arc::clone(&candidate.deployment.id),
+                status: None,
+                fault: None,
+                upstream_request_id: None,
+                started_us: micros(self.arrived.elapsed()),
+                waited_us: 0,
+                usage: None,
+                cost: None,
+            },
+            candidate: candidate.clone(),
+            busy: Some(Busy::new(&candidate.health)),
+            notes: Arc::clone(&notes),
+            charged: false,
+        });
+        let number = self.attempts.len() - 1;
+        if why != Why::Beside {
+            self.current = number;
+        }
+        let attempt = u32::try_from(number + 1).unwrap_or(u32::MAX);
+        let call = OfCall {
+            call_id: self.call_id,
+            arrived: self.arrived,
+            prompt: self.prompt_only(),
+            trace: TraceParent {
+                trace: self.witness.trace.trace_id,
+                span: self.call_id.span(attempt),
+                sampled: self.witness.sampled,
+            },
+            offers_tools: self.witness.tools.is_some(),
+            film: self.witness.film.clone(),
+        };
+        Ok(Leg::new(&self.gate, &self.runtime, call, number, candidate.clone(), notes))
+    }
+
+    fn record_attempt(&mut self, candidate: &Candidate, why: Why) -> Result<Position, JournalError> {
+        let (at, call_id) = (self.gate.parts.clock.now(), self.call_id);
+        let deployment = &candidate.deployment.id;
+        if self.opened {
+            let number = u32::try_from(self.attempts.len() + 1).unwrap_or(u32::MAX);
+            let after = if let Why::After(class) = why { Some(class) } else { None };
+            let hedge = why == Why::Beside;
+            return self.gate.record(&Entry::Attempt(&Attempt {
+                at,
+                call_id,
+                number,
+                deployment,
+                after,
+                hedge,
+            }));
+        }
+        let journal = &*self.gate.parts.journal;
+        let capture = self.witness.film.as_ref().map(|film| film.take(journal)).transpose()?.flatten();
+        self.gate.record(&Entry::Opened(&Opened {
+            at,
+            call_id,
+            trace: &self.witness.trace,
+            principal: &self.principal,
+            peer: self.witness.peer,
+            surface: self.surface,
+            model: self.model.as_deref().unwrap_or_default(),
+            deployment,
+            stream: self.stream,
+            effect: Effect::Read,
+            reservation: self.reservation,
+            request_bytes: self.request_bytes,
+            request_digest: self.witness.request_digest.unwrap_or_else(|| journal.digest_key().digest(b"")),
+            tools: self.witness.tools.as_ref(),
+            results: &self.witness.results,
+            headers: &self.witness.headers,
+            capture: capture.as_ref(),
+        }))
+    }
+}
+
+/// What a client is told when its call cannot be recorded.
+pub(super) fn unrecordable(error: &JournalError) -> Fault {
+    // The place is for the operator, who has it in the log.
+    Fault::new(FaultClass::Unrecordable, format!("the call cannot be recorded: {}", error.reason))
+}

@@ -1,0 +1,125 @@
+//! What a call's record says besides its course: where it belongs, which tools it is about, digests of its content.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use tollgate_core::call::CallId;
+use tollgate_core::config::snapshot::Snapshot;
+use tollgate_core::digest::{Digest, DigestKey, Digesting};
+use tollgate_core::principal::Principal;
+use tollgate_core::record::{Cause, ChosenTool, ToolsOffered, Trace};
+use tollgate_core::trace::TraceParent;
+use tollgate_llm::chat::{ToolCall, bare_id};
+use tollgate_llm::tool_facts::{ToolFacts, canonical_arguments};
+
+use super::Film;
+use crate::causes::Causes;
+use crate::inbound::Inbound;
+
+/// The header by which an operator's client says of which call its own is a replay.
+const CAUSE: &str = "x-tollgate-cause";
+
+/// The longest header value that is recorded.
+const LONGEST_VALUE: usize = 512;
+
+/// So many choices of one answer are recorded.
+const MOST_CHOSEN: usize = 128;
+
+/// What a call's record says besides its course.
+#[derive(Debug)]
+pub(super) struct Witness {
+    pub(super) trace: Trace,
+    /// Whether the caller keeps its part of the trace.
+    pub(super) sampled: bool,
+    /// Whether the caller has said which trace it is.
+    told: bool,
+    pub(super) peer: Option<IpAddr>,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) request_digest: Option<Digest>,
+    pub(super) tools: Option<ToolsOffered>,
+    pub(super) results: Vec<String>,
+    pub(super) chosen: Vec<ChosenTool>,
+    pub(super) film: Option<Arc<Film>>,
+    answer: Option<Digesting>,
+}
+
+impl Witness {
+    pub(super) fn new(call: CallId, inbound: &Inbound, snapshot: &Snapshot) -> Self {
+        let told: Option<TraceParent> =
+            inbound.header("traceparent").and_then(|value| value.trim().parse().ok());
+        let replayed = inbound.header(CAUSE).and_then(|id| id.trim().parse().ok());
+        let value = |name: &http::HeaderName| {
+            let value = inbound.header(name.as_str())?;
+            Some((name.to_string(), value[..value.floor_char_boundary(LONGEST_VALUE)].to_owned()))
+        };
+        Self {
+            trace: Trace {
+                trace_id: told.map_or(call.trace(), |told| told.trace),
+                span_id: call.span(0),
+                parent_span_id: told.map(|told| told.span),
+                cause: replayed.map(|call_id| Cause::Replay { call_id }),
+            },
+            sampled: told.is_none_or(|told| told.sampled),
+            told: told.is_some(),
+            peer: inbound.peer.map(|peer| peer.to_canonical()),
+            headers: snapshot.capture.headers.iter().filter_map(value).collect(),
+            request_digest: None,
+            tools: None,
+            results: Vec::new(),
+            chosen: Vec::new(),
+            film: None,
+            answer: None,
+        }
+    }
+
+    /// Takes what the request says of tools, and ties the call to the one that chose the last of them.
+    pub(super) fn tools(
+        &mut self,
+        facts: ToolFacts,
+        principal: &Principal,
+        causes: &Causes,
+        key: &DigestKey,
+    ) {
+        if facts.count > 0 {
+            let digest = key.digest(facts.definitions.as_bytes());
+            self.tools = Some(ToolsOffered { count: facts.count, names: facts.names, digest });
+        }
+        self.results = facts.results;
+        if self.trace.cause.is_some() {
+            return;
+        }
+        // Of a conversation all results are sent again; the last one is new.
+        let Some(last) = self.results.last() else { return };
+        let Some((call_id, trace_id)) = causes.of(principal, last) else { return };
+        self.trace.cause = Some(Cause::ToolCall { call_id, tool_call_id: last.clone() });
+        if !self.told {
+            self.trace.trace_id = trace_id;
+        }
+    }
+
+    /// Notes the tool calls that the model chose.
+    pub(super) fn chose<'a>(&mut self, calls: impl Iterator<Item = &'a ToolCall>, key: &DigestKey) {
+        let chosen = calls.take(MOST_CHOSEN).map(|call| ChosenTool {
+            id: bare_id(call.id.as_str().into()).into_owned(),
+            name: call.name.clone(),
+            arguments_digest: key.digest(canonical_arguments(&call.arguments).as_bytes()),
+        });
+        self.chosen = chosen.collect();
+    }
+
+    /// Takes a piece of the answer.
+    pub(super) fn answering(&mut self, piece: &[u8], key: &DigestKey) {
+        self.answer.get_or_insert_with(|| key.digesting()).push(piece);
+    }
+
+    /// The digest of the answer so far.
+    pub(super) fn answer_digest(&self) -> Option<Digest> {
+        self.answer.as_ref().map(Digesting::finish)
+    }
+
+    /// Begins to keep content, where the configuration says so for `model`.
+    pub(super) fn film(&mut self, snapshot: &Snapshot, model: &str, arrived: Instant) {
+        self.film = Film::of(&snapshot.capture, model, arrived);
+    }
+}

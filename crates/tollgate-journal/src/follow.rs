@@ -1,0 +1,103 @@
+//! Reading a chain from any entry on, and going on as it grows: for the index, for sinks, for people.
+
+use std::path::{Path, PathBuf};
+
+use tollgate_core::ports::Position;
+
+use crate::line::Front;
+use crate::segment::{self, Lines};
+
+/// Reads the entries of one chain in order.
+#[derive(Debug)]
+pub struct Follower {
+    folder: PathBuf,
+    next: Position,
+    lines: Option<Lines>,
+}
+
+/// Entries that are not there any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// The first that is missing.
+    pub from: Position,
+    /// The first that is there again.
+    pub to: Position,
+}
+
+/// What a reading found.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Followed {
+    /// The entries: number and line.
+    pub entries: Vec<(Position, Vec<u8>)>,
+    /// What was missing before them.
+    pub gap: Option<Gap>,
+}
+
+impl Follower {
+    /// Reads the chain in `folder` from the entry after `taken` on.
+    pub fn new(folder: &Path, taken: Position) -> Self {
+        Self { folder: folder.to_owned(), next: taken + 1, lines: None }
+    }
+
+    /// The entry that comes next.
+    pub fn position(&self) -> Position {
+        self.next
+    }
+
+    /// The next entries, up to about `most` bytes; none when there are no more yet.
+    pub fn read(&mut self, most: usize) -> std::io::Result<Followed> {
+        let mut followed = Followed::default();
+        let mut bytes = 0;
+        while bytes < most {
+            if self.lines.is_none() && !self.find(&mut followed)? {
+                break;
+            }
+            let Some(line) = self.lines.as_mut().map(Lines::next).transpose()?.flatten() else {
+                // The end of the segment, or of what was written so far.
+                if !self.next_has_begun()? {
+                    break;
+                }
+                self.lines = None;
+                continue;
+            };
+            // A line that cannot be read counts as one: who verifies will hear of it.
+            let seq = Front::of(line).map_or(self.next, |front| front.seq);
+            if seq >= self.next {
+                bytes += line.len();
+                followed.entries.push((seq, line.to_vec()));
+                self.next = seq + 1;
+            }
+        }
+        Ok(followed)
+    }
+
+    fn next_has_begun(&self) -> std::io::Result<bool> {
+        Ok(segment::list(&self.folder)?.iter().any(|file| file.first == self.next))
+    }
+
+    /// Opens the segment that holds the next entry; the first one there is, where it was removed.
+    fn find(&mut self, followed: &mut Followed) -> std::io::Result<bool> {
+        let files = match segment::list(&self.folder) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            files => files?,
+        };
+        let Some(file) = files.iter().rev().find(|file| file.first <= self.next).or(files.first()) else {
+            return Ok(false);
+        };
+        if file.first > self.next {
+            if !followed.entries.is_empty() {
+                return Ok(false);
+            }
+            followed.gap = Some(Gap { from: self.next, to: file.first });
+            self.next = file.first;
+        }
+        match Lines::open(file) {
+            // It was compressed or removed between the two looks.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            opened => {
+                self.lines = Some(opened?);
+                Ok(true)
+            }
+        }
+    }
+}

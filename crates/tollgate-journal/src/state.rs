@@ -1,0 +1,171 @@
+//! What must be known of a chain apart from its entries: which calls are open, and what was spent.
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use tollgate_core::call::CallId;
+use tollgate_core::price::Cost;
+use tollgate_core::record::{Checkpoint, Closed, Entry, Outcome, Total};
+
+use crate::line::Composed;
+
+/// More different totals than that are added up under the name `other`.
+const MOST_TOTALS: usize = 100_000;
+
+/// What must be known of a chain apart from its entries.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    open: HashMap<CallId, Box<RawValue>>,
+    /// By the principal's id, and there by kind and model.
+    totals: BTreeMap<String, Vec<Total>>,
+    total_count: usize,
+}
+
+/// What is read of an entry to follow the state. What is missing is empty: an entry of a later version must not keep a
+/// gate from starting.
+#[derive(Deserialize)]
+struct Read<'a> {
+    entry: &'a str,
+    #[serde(default)]
+    call_id: Option<String>,
+    #[serde(default, borrow)]
+    open: Vec<&'a RawValue>,
+    #[serde(default)]
+    totals: Vec<Total>,
+    #[serde(default)]
+    principal: Option<Value>,
+    #[serde(default)]
+    model: Option<String>,
+    #[serde(default)]
+    deployment: Option<String>,
+    #[serde(default)]
+    outcome: Option<String>,
+    #[serde(default)]
+    usage: Option<Value>,
+    #[serde(default)]
+    cost_nano_usd: Option<Value>,
+}
+
+impl State {
+    /// Takes `entry`, which was written as `composed`.
+    pub(crate) fn take(&mut self, entry: &Entry<'_>, composed: &Composed) {
+        match entry {
+            Entry::Opened(opened) => self.opened(opened.call_id, composed.body()),
+            Entry::Closed(closed) => {
+                self.open.remove(&closed.call_id);
+                self.settled(closed);
+            }
+            Entry::Attempt(_) | Entry::Event(_) | Entry::Checkpoint(_) => {}
+        }
+    }
+
+    fn opened(&mut self, call_id: CallId, body: Vec<u8>) {
+        let raw = String::from_utf8(body).ok().and_then(|text| RawValue::from_string(text).ok());
+        if let Some(raw) = raw {
+            self.open.insert(call_id, raw);
+        }
+    }
+
+    fn settled(&mut self, closed: &Closed<'_>) {
+        let sub = &closed.principal.sub;
+        let model = closed.model.filter(|_| closed.deployment.is_some());
+        let kind = sub.kind.name();
+        let total = self.total(kind, &sub.id, model.unwrap_or_default());
+        total.calls += 1;
+        total.faults += u64::from(closed.outcome != Outcome::Ok);
+        total.input_tokens += closed.usage.map_or(0, |usage| usage.input_tokens);
+        total.output_tokens += closed.usage.map_or(0, |usage| usage.output_tokens);
+        match closed.cost {
+            Some(Cost::Known(nano)) => total.cost_nano_usd += nano,
+            Some(Cost::Unknown) => total.unpriced_calls += 1,
+            None => {}
+        }
+    }
+
+    fn total(&mut self, kind: &str, id: &str, model: &str) -> &mut Total {
+        let room = self.total_count < MOST_TOTALS;
+        let known =
+            self.totals.get(id).is_some_and(|of| of.iter().any(|t| t.kind == kind && t.model == model));
+        let (kind, id, model) = if known || room { (kind, id, model) } else { ("", "other", "") };
+        if !self.totals.contains_key(id) {
+            self.totals.insert(id.to_owned(), Vec::new());
+        }
+        let of = self.totals.entry(id.to_owned()).or_default();
+        let at = of.iter().position(|t| t.kind == kind && t.model == model).unwrap_or_else(|| {
+            of.push(Total {
+                kind: kind.to_owned(),
+                id: id.to_owned(),
+                model: model.to_owned(),
+                ..Total::default()
+            });
+            self.total_count += 1;
+            of.len() - 1
+        });
+        &mut of[at]
+    }
+
+    /// Takes an entry that is read back from `line`.
+    pub(crate) fn take_line(&mut self, line: &[u8]) {
+        let Ok(read) = serde_json::from_slice::<Read<'_>>(line) else { return };
+        let call_id = || read.call_id.as_deref().and_then(|id| id.parse::<CallId>().ok());
+        match read.entry {
+            "checkpoint" => {
+                *self = Self::default();
+                for total in read.totals {
+                    self.total_count += 1;
+                    self.totals.entry(total.id.clone()).or_default().push(total);
+                }
+                for raw in read.open {
+                    self.take_line(raw.get().as_bytes());
+                }
+            }
+            "opened" => {
+                if let Some(id) = call_id() {
+                    self.opened(id, line.to_vec());
+                }
+            }
+            "closed" => {
+                if let Some(id) = call_id() {
+                    self.open.remove(&id);
+                }
+                self.add_read(&read);
+            }
+            _ => {}
+        }
+    }
+
+    fn add_read(&mut self, read: &Read<'_>) {
+        let sub = |member: &str| {
+            let value = read.principal.as_ref().and_then(|p| p["sub"][member].as_str());
+            value.unwrap_or_default().to_owned()
+        };
+        let model = read.model.as_deref().filter(|_| read.deployment.is_some()).unwrap_or_default();
+        let total = self.total(&sub("kind"), &sub("id"), model);
+        let tokens = |member: &str| read.usage.as_ref().and_then(|u| u[member].as_u64()).unwrap_or(0);
+        total.calls += 1;
+        total.faults += u64::from(read.outcome.as_deref() != Some("ok"));
+        total.input_tokens += tokens("input_tokens");
+        total.output_tokens += tokens("output_tokens");
+        match read.cost_nano_usd.as_ref().map(Value::as_u64) {
+            Some(Some(nano)) => total.cost_nano_usd += nano,
+            Some(None) => total.unpriced_calls += 1,
+            None => {}
+        }
+    }
+
+    /// The calls that are open, the oldest first, as their `opened` entries.
+    pub(crate) fn open(&self) -> Vec<(CallId, &RawValue)> {
+        let mut open: Vec<_> = self.open.iter().map(|(id, raw)| (*id, &**raw)).collect();
+        open.sort_by_key(|(id, _)| *id);
+        open
+    }
+
+    /// What a new segment begins with.
+    pub(crate) fn checkpoint(&self, at: Timestamp) -> Checkpoint<'_> {
+        let open = self.open().into_iter().map(|(_, raw)| raw).collect();
+        Checkpoint { at, open, totals: self.totals.values().flatten().cloned().collect() }
+    }
+}

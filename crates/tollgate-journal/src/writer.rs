@@ -1,0 +1,340 @@
+//! Appending: numbering, chaining and writing entries, and cutting the chain into segments.
+
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use jiff::Timestamp;
+use parking_lot::{Condvar, Mutex};
+use serde_json::json;
+use tokio::sync::watch;
+use tollgate_core::digest::{Digest, DigestKey};
+use tollgate_core::ports::{Clock, Journal, JournalError, Position, Safe};
+use tollgate_core::record::{Entry, Event};
+
+use crate::hash::Hash;
+use crate::keys::Keys;
+use crate::line::Composed;
+use crate::options::Options;
+use crate::reserve::Reserve;
+use crate::retention::{Consumer, Consumers};
+use crate::state::State;
+use crate::statement::{Segment, Signed};
+use crate::{aside, segment};
+use tollgate_core::config::recording::{Sync, WhenFull};
+
+/// A segment that could not be begun is tried again after so many bytes.
+const TRY_AGAIN: u64 = 1 << 20;
+
+/// An instance's journal on a disk.
+#[derive(Debug)]
+pub struct DiskJournal {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) threads: Vec<JoinHandle<()>>,
+}
+
+/// What appending shares with the threads behind it.
+pub(crate) struct Shared {
+    pub(crate) folder: PathBuf,
+    pub(crate) instance: String,
+    pub(crate) keys: Keys,
+    pub(crate) options: Options,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) inner: Mutex<Inner>,
+    /// Tells the syncer that there is something to sync.
+    pub(crate) written: Condvar,
+    /// Tells the keeper that a segment was sealed.
+    pub(crate) sealed: Condvar,
+    pub(crate) safe: watch::Sender<Synced>,
+    pub(crate) heads: watch::Sender<Option<Signed>>,
+    pub(crate) consumers: Consumers,
+    pub(crate) reserve: Reserve,
+    pub(crate) retiring: Mutex<()>,
+    pub(crate) stopping: AtomicBool,
+    /// Keeps other gates out for as long as it is open.
+    pub(crate) _lock: File,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("folder", &self.folder).finish_non_exhaustive()
+    }
+}
+
+/// How far the disk has everything.
+pub(crate) type Synced = Result<Position, JournalError>;
+
+/// The end of the chain.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) file: Arc<File>,
+    /// The segment's first entry, and the hash of the one before it.
+    pub(crate) first: (Position, Hash),
+    pub(crate) began: Timestamp,
+    pub(crate) length: u64,
+    pub(crate) seq: Position,
+    pub(crate) hash: Hash,
+    pub(crate) state: State,
+    /// The disk is full: what is held back is being used up.
+    pub(crate) full: bool,
+    /// The file can no longer be trusted; only a restart helps.
+    pub(crate) failed: Option<JournalError>,
+    /// The last write failed.
+    pub(crate) erring: bool,
+    /// Entries that were not written while the disk was full.
+    pub(crate) unrecorded: u64,
+    pub(crate) rotate_at: u64,
+    /// Segments that are sealed and not yet in the manifest.
+    pub(crate) to_seal: Vec<Segment>,
+}
+
+impl Shared {
+    pub(crate) fn error(&self, reason: impl Into<String>) -> JournalError {
+        JournalError { place: self.folder.display().to_string(), reason: reason.into() }
+    }
+
+    /// Writes an entry at the end of the chain. `begins` says that a call waits for it to go on.
+    fn write(
+        &self,
+        inner: &mut Inner,
+        composed: &mut Composed,
+        begins: bool,
+    ) -> Result<Position, JournalError> {
+        if let Some(failed) = &inner.failed {
+            return Err(failed.clone());
+        }
+        if inner.full && begins {
+            return Err(self.error("the disk is full"));
+        }
+        match self.put(inner, composed) {
+            Err(error) if is_full(&error) && !inner.full => {
+                inner.full = true;
+                tracing::error!(folder = %self.folder.display(), "the disk is full: new calls are refused");
+                self.reserve.release();
+                let detail = json!({ "reserve_bytes": self.options.reserve_bytes });
+                let _ = self.put_event(inner, "journal_full", detail);
+                if begins {
+                    Err(self.error("the disk is full"))
+                } else {
+                    self.put(inner, composed).map_err(|e| self.error(e.to_string()))
+                }
+            }
+            other => other.map_err(|error| self.error(error.to_string())),
+        }
+    }
+
+    /// Writes a line; what a failed write has left of it is taken back.
+    fn put(&self, inner: &mut Inner, composed: &mut Composed) -> std::io::Result<Position> {
+        let seq = inner.seq + 1;
+        let line = composed.numbered(seq, inner.hash);
+        let hash = Hash::of(&line[..line.len() - 1]);
+        if let Err(error) = (&*inner.file).write_all(line) {
+            inner.erring = true;
+            if inner.file.set_len(inner.length).is_err() {
+                inner.failed = Some(self.error(format!("a part of a line cannot be taken back: {error}")));
+            }
+            return Err(error);
+        }
+        (inner.seq, inner.hash, inner.erring) = (seq, hash, false);
+        inner.length += line.len() as u64;
+        Ok(seq)
+    }
+
+    /// Writes an event of the journal's own.
+    pub(crate) fn put_event(
+        &self,
+        inner: &mut Inner,
+        event: &str,
+        detail: serde_json::Value,
+    ) -> std::io::Result<Position> {
+        let event = Event { at: self.clock.now(), event, call_id: None, detail };
+        self.put(inner, &mut Composed::new(&Entry::Event(&event))?)
+    }
+
+    /// Writes an entry that was put together from another one.
+    pub(crate) fn put_value(
+        &self,
+        inner: &mut Inner,
+        value: &serde_json::Value,
+    ) -> std::io::Result<Position> {
+        let written = self.put(inner, &mut Composed::new(value)?)?;
+        inner.state.take_line(value.to_string().as_bytes());
+        Ok(written)
+    }
+
+    /// Seals the segment and begins the next one.
+    pub(crate) fn rotate(&self, inner: &mut Inner) -> std::io::Result<()> {
+        if self.options.sync != Sync::Off {
+            inner.file.sync_data()?;
+        }
+        let (first, prev) = (inner.seq + 1, inner.hash);
+        let path = segment::path(&self.folder, first);
+        let mut composed = Composed::new(&Entry::Checkpoint(&inner.state.checkpoint(self.clock.now())))?;
+        let line = composed.numbered(first, prev);
+        let hash = Hash::of(&line[..line.len() - 1]);
+        let (begun, length) = (begin(&path, line), line.len() as u64);
+        let file = begun.inspect_err(|_| {
+            let _ = std::fs::remove_file(&path);
+        })?;
+        let (begins, before) = inner.first;
+        inner.to_seal.push(Segment {
+            instance: self.instance.clone(),
+            first: begins,
+            prev: before,
+            last: inner.seq,
+            hash: prev,
+            bytes: inner.length,
+            at: self.clock.now(),
+        });
+        inner.file = Arc::new(file);
+        (inner.first, inner.began, inner.length) = ((first, prev), self.clock.now(), length);
+        (inner.seq, inner.hash, inner.rotate_at) = (first, hash, self.options.segment_bytes);
+        self.sealed.notify_one();
+        Ok(())
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+}
+
+/// A new segment with its first line, on the disk.
+pub(crate) fn begin(path: &Path, line: &[u8]) -> std::io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.create_new(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(line)?;
+    file.sync_data()?;
+    sync_folder(path)?;
+    Ok(file)
+}
+
+/// Makes the name of a new file safe.
+pub(crate) fn sync_folder(path: &Path) -> std::io::Result<()> {
+    match path.parent() {
+        Some(folder) if cfg!(unix) => File::open(folder)?.sync_all(),
+        _ => Ok(()),
+    }
+}
+
+fn is_full(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
+}
+
+impl Journal for DiskJournal {
+    fn append(&self, entry: &Entry<'_>) -> Result<Position, JournalError> {
+        let shared = &*self.shared;
+        let mut composed = Composed::new(entry).map_err(|e| shared.error(e.to_string()))?;
+        let begins = matches!(entry, Entry::Opened(_) | Entry::Attempt(_));
+        let mut inner = shared.inner.lock();
+        let written = shared.write(&mut inner, &mut composed, begins);
+        match written {
+            Ok(_) => inner.state.take(entry, &composed),
+            Err(_) => inner.unrecorded += 1,
+        }
+        if inner.length >= inner.rotate_at && shared.rotate(&mut inner).is_err() {
+            inner.rotate_at = inner.length + TRY_AGAIN;
+        }
+        drop(inner);
+        if shared.options.sync == Sync::Every {
+            shared.written.notify_one();
+        }
+        match written {
+            Err(_) if shared.options.when_full == WhenFull::Continue => Ok(0),
+            written => written,
+        }
+    }
+
+    fn safe(&self, position: Position) -> Option<Safe> {
+        if self.shared.options.sync != Sync::Every {
+            return None;
+        }
+        let mut safe = self.shared.safe.subscribe();
+        let gone = self.shared.error("the journal is closed");
+        Some(Box::pin(async move {
+            let reached = |synced: &Synced| synced.as_ref().map_or(true, |synced| *synced >= position);
+            match safe.wait_for(reached).await {
+                Ok(synced) => (*synced).as_ref().map(|_| ()).map_err(Clone::clone),
+                Err(_) => Err(gone),
+            }
+        }))
+    }
+
+    fn ready(&self) -> Result<(), JournalError> {
+        let inner = self.shared.inner.lock();
+        match &inner.failed {
+            _ if self.shared.options.when_full == WhenFull::Continue => Ok(()),
+            Some(failed) => Err(failed.clone()),
+            None if inner.full => Err(self.shared.error("the disk is full")),
+            None => Ok(()),
+        }
+    }
+
+    fn keep_aside(&self, frames: &[u8]) -> Result<Digest, JournalError> {
+        let first = self.shared.inner.lock().first.0;
+        let folder = aside::folder(&self.shared.folder, first);
+        let sync = self.shared.options.sync == Sync::Every;
+        aside::keep(&folder, frames, &self.shared.keys, sync).map_err(|e| self.shared.error(e.to_string()))
+    }
+
+    fn digest_key(&self) -> &DigestKey {
+        &self.shared.keys.digest
+    }
+}
+
+impl DiskJournal {
+    /// The folder of the chain.
+    pub fn folder(&self) -> &Path {
+        &self.shared.folder
+    }
+
+    /// Whose chain it is.
+    pub fn instance(&self) -> &str {
+        &self.shared.instance
+    }
+
+    /// The last entry.
+    pub fn last(&self) -> Position {
+        self.shared.inner.lock().seq
+    }
+
+    /// The last signed head, and each that follows.
+    pub fn heads(&self) -> watch::Receiver<Option<Signed>> {
+        self.shared.heads.subscribe()
+    }
+
+    /// One of those who take entries, as the options named them.
+    pub fn consumer(&self, name: &str) -> Option<Consumer> {
+        self.shared.consumers.find(name)
+    }
+
+    /// Removes segments whose time is over now; it happens by itself once a minute.
+    pub fn retire(&self) -> Result<(), JournalError> {
+        self.shared.retire().map_err(|e| self.shared.error(e.to_string()))
+    }
+
+    /// Seals the segment now, and begins the next one.
+    pub fn rotate(&self) -> Result<(), JournalError> {
+        let mut inner = self.shared.inner.lock();
+        self.shared.rotate(&mut inner).map_err(|e| self.shared.error(e.to_string()))
+    }
+}
+
+impl Drop for DiskJournal {
+    fn drop(&mut self) {
+        self.shared.stopping.store(true, Ordering::Relaxed);
+        {
+            let _inner = self.shared.inner.lock();
+            self.shared.written.notify_all();
+            self.shared.sealed.notify_all();
+        }
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
