@@ -9,11 +9,14 @@ use anyhow::{Result, bail};
 const LONGEST_FILE: usize = 500;
 
 /// Crates that a crate may depend on, of this workspace. The binary may depend on all.
-const ARROWS: [(&str, &[&str]); 4] = [
+const ARROWS: [(&str, &[&str]); 7] = [
     ("tollgate-core", &[]),
     ("tollgate-llm", &["tollgate-core"]),
     ("tollgate-gateway", &["tollgate-core", "tollgate-llm"]),
     ("tollgate-sdk", &["tollgate-core", "tollgate-llm"]),
+    ("tollgate-journal", &["tollgate-core"]),
+    ("tollgate-store", &["tollgate-core", "tollgate-journal"]),
+    ("tollgate-admin", &["tollgate-core"]),
 ];
 
 /// Runs every check and names all that fail.

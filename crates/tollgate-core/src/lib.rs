@@ -9,6 +9,7 @@ pub mod fault;
 pub mod ports;
 pub mod price;
 pub mod principal;
+pub mod query;
 pub mod record;
 pub mod redact;
 pub mod secret;

@@ -7,14 +7,26 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use crate::relay::Relay;
+use crate::serve::ManagedBody;
 
 /// The body of an answer.
-#[derive(Debug)]
 pub enum AnswerBody {
     /// All of it.
     Whole(Option<Bytes>),
     /// Relayed from an upstream.
     Relayed(Box<Relay>),
+    /// From the management API.
+    Managed(ManagedBody),
+}
+
+impl std::fmt::Debug for AnswerBody {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Whole(_) => "Whole",
+            Self::Relayed(_) => "Relayed",
+            Self::Managed(_) => "Managed",
+        })
+    }
 }
 
 impl AnswerBody {
@@ -44,6 +56,9 @@ impl Body for AnswerBody {
             Self::Relayed(relay) => {
                 relay.poll_piece(cx).map(|piece| piece.map(|piece| piece.map(Frame::data)))
             }
+            Self::Managed(body) => {
+                body.as_mut().poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(|_| Incomplete)))
+            }
         }
     }
 
@@ -51,6 +66,7 @@ impl Body for AnswerBody {
         match self {
             Self::Whole(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
             Self::Relayed(relay) => relay.is_finished(),
+            Self::Managed(body) => body.is_end_stream(),
         }
     }
 
@@ -58,6 +74,7 @@ impl Body for AnswerBody {
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
             Self::Relayed(_) => SizeHint::default(),
+            Self::Managed(body) => body.size_hint(),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 use tollgate_core::config::snapshot::{Deployment, Found, Snapshot};
 use tollgate_core::ports::{Catalog, Clock, Journal, JournalError, Position};
 use tollgate_core::record::{Entry, Event};
@@ -13,6 +14,7 @@ use crate::causes::Causes;
 use crate::dice::Dice;
 use crate::metrics::Metrics;
 use crate::route::{Candidate, Health};
+use crate::serve::Managed;
 use crate::strangers::Strangers;
 use crate::upstream::Upstream;
 use crate::upstream::credentials::Credentials;
@@ -32,6 +34,8 @@ pub struct Parts {
     pub dice: Arc<Dice>,
     /// The gate's name in the loop header, unique among gates.
     pub instance: Arc<str>,
+    /// Who answers requests below `/api/`; `None` where nobody does.
+    pub managed: Option<Arc<dyn Managed>>,
 }
 
 /// What all calls share.
@@ -43,7 +47,7 @@ pub struct Gate {
     /// Tokens for upstreams.
     pub credentials: Credentials,
     runtime: ArcSwap<Runtime>,
-    draining: AtomicBool,
+    draining: watch::Sender<bool>,
     cut: AtomicBool,
     open_calls: AtomicU64,
     /// Whether the journal took the last entry.
@@ -74,7 +78,7 @@ impl Gate {
             metrics: Metrics::new(),
             credentials: Credentials::default(),
             runtime: ArcSwap::from_pointee(runtime),
-            draining: AtomicBool::new(false),
+            draining: watch::Sender::new(false),
             cut: AtomicBool::new(false),
             open_calls: AtomicU64::new(0),
             recordable: AtomicBool::new(true),
@@ -140,12 +144,20 @@ impl Gate {
 
     /// Takes no new calls from now on.
     pub fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+        self.draining.send_replace(true);
     }
 
     /// Whether new calls are refused because the gate is stopping.
     pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+        *self.draining.borrow()
+    }
+
+    /// Resolves when the gate stops: for answers that would never end by themselves.
+    pub fn stopping(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut draining = self.draining.subscribe();
+        async move {
+            let _ = draining.wait_for(|draining| *draining).await;
+        }
     }
 
     /// Calls that have begun and not ended.

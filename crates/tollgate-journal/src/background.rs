@@ -124,7 +124,7 @@ impl Shared {
     }
 
     /// Signs the head, once what it stands for is on the disk. Returns its number.
-    fn sign_head(&self, before: Position) -> Position {
+    pub(crate) fn sign_head(&self, before: Position) -> Position {
         let (file, seq, hash) = {
             let inner = self.inner.lock();
             (Arc::clone(&inner.file), inner.seq, inner.hash)

@@ -39,6 +39,11 @@ impl Follower {
         Self { folder: folder.to_owned(), next: taken + 1, lines: None }
     }
 
+    /// The folder of the chain.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The entry that comes next.
     pub fn position(&self) -> Position {
         self.next

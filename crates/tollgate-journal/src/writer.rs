@@ -318,6 +318,11 @@ impl DiskJournal {
         self.shared.retire().map_err(|e| self.shared.error(e.to_string()))
     }
 
+    /// Puts everything on the disk and signs the head now, as happens by itself in intervals.
+    pub fn sign(&self) {
+        self.shared.sign_head(0);
+    }
+
     /// Seals the segment now, and begins the next one.
     pub fn rotate(&self) -> Result<(), JournalError> {
         let mut inner = self.shared.inner.lock();

@@ -120,6 +120,7 @@ impl TestGate {
             upstream: Arc::new(WithSimulator::new(clock, Shared(Arc::clone(&upstream)))),
             dice: Arc::new(Dice::seeded(7)),
             instance: Arc::from("test-gate"),
+            managed: None,
         };
         Self { gate: Gate::new(parts, snapshot), upstream, journal }
     }

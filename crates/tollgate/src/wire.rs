@@ -6,6 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::{Request, Response};
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tollgate_core::config::recording::JournalSettings;
@@ -15,12 +18,17 @@ use tollgate_core::secret::Secret;
 use tollgate_gateway::dice::Dice;
 use tollgate_gateway::gate::{Gate, Parts};
 use tollgate_gateway::serve;
-use tollgate_gateway::upstream::{HttpClient, WithSimulator};
+use tollgate_gateway::upstream::{Boxed, HttpClient, WithSimulator};
 use tollgate_journal::{DiskJournal, Keys, Options};
 use tollgate_llm::catalog;
+use tower::ServiceExt;
 
 use crate::configuration::{Read, Source};
+use crate::index::{Folder, Loading, Slot};
 use crate::reload;
+
+/// The index, as one that takes entries from the journal.
+const INDEX: &str = "index";
 
 /// The system's clock.
 struct SystemClock;
@@ -31,12 +39,27 @@ impl Clock for SystemClock {
     }
 }
 
+/// The management API, behind the gate's own door.
+struct Management(axum::Router);
+
+impl serve::Managed for Management {
+    fn answer(&self, request: Request<Bytes>) -> Boxed<'_, Response<serve::ManagedBody>> {
+        let router = self.0.clone();
+        Box::pin(async move {
+            let Ok(response) = router.oneshot(request.map(axum::body::Body::from)).await;
+            response.map(|body| Box::pin(body.map_err(Into::into)) as serve::ManagedBody)
+        })
+    }
+}
+
 /// A gate that is ready to serve.
 pub(crate) struct Ready {
     /// The gate.
     pub(crate) gate: Arc<Gate>,
     /// Where its records go.
-    pub(crate) records: PathBuf,
+    pub(crate) journal: Arc<DiskJournal>,
+    slot: Slot,
+    loading: Loading,
     listener: TcpListener,
     address: SocketAddr,
     tls: Option<tollgate_gateway::serve::TlsAcceptor>,
@@ -64,7 +87,20 @@ pub(crate) async fn prepare(read: Read, data_dir: Option<PathBuf>) -> Result<Rea
     let address = listener.local_addr()?;
     let clock = Arc::new(SystemClock);
     let journal = Arc::new(open_journal(&folder, &snapshot.journal, Arc::clone(&clock) as Arc<dyn Clock>)?);
-    let records = journal.folder().to_owned();
+    let slot = Slot::default();
+    let live = Folder {
+        data_dir: folder.clone(),
+        journal: Arc::clone(&journal),
+        content_key: snapshot.journal.content_key.clone(),
+    };
+    let sources = tollgate_admin::Sources { records: Arc::new(slot.clone()), live: Arc::new(live) };
+    let loading = Loading {
+        journal: Arc::clone(&journal),
+        database_url: snapshot.database_url.clone(),
+        data_dir: folder,
+        consumer: journal.consumer(INDEX),
+        keep: snapshot.journal.keep,
+    };
     let parts = Parts {
         journal: Arc::clone(&journal) as Arc<_>,
         catalog: Arc::new(catalog::BuiltIn),
@@ -72,9 +108,10 @@ pub(crate) async fn prepare(read: Read, data_dir: Option<PathBuf>) -> Result<Rea
         clock,
         dice: Arc::new(Dice::new()),
         instance: Arc::from(journal.instance()),
+        managed: Some(Arc::new(Management(tollgate_admin::router(sources)))),
     };
     let gate = Gate::new(parts, snapshot);
-    Ok(Ready { gate, records, listener, address, tls })
+    Ok(Ready { gate, journal, slot, loading, listener, address, tls })
 }
 
 /// Opens the journal in `folder` as `settings` say; what a crash has left there is put in order.
@@ -90,7 +127,7 @@ fn open_journal(folder: &Path, settings: &JournalSettings, clock: Arc<dyn Clock>
         Some(name) => name.clone(),
         None => tollgate_journal::instance_of(folder)?,
     };
-    let options = Options::of(settings, Vec::new());
+    let options = Options::of(settings, vec![(INDEX, true)]);
     Ok(DiskJournal::open(folder, &instance, keys, options, clock)?)
 }
 
@@ -110,13 +147,17 @@ impl Ready {
         let url = self.url();
         let detail = serde_json::json!({ "version": env!("CARGO_PKG_VERSION"), "instance": &*self.gate.parts.instance, "address": url });
         self.gate.event("start", None, detail);
-        tracing::info!(address = url, records = %self.records.display(), "listening");
+        tracing::info!(address = url, journal = %self.journal.folder().display(), "listening");
         let gate = Arc::clone(&self.gate);
         let rolling = tokio::spawn(roll_up_strangers(Arc::clone(&gate)));
+        let loading = self.slot.keep_loading(self.loading);
         serve::serve(self.gate, self.listener, self.tls, stop, hurry).await;
         rolling.abort();
         gate.record_strangers();
         gate.event("stop", None, serde_json::json!({ "open_calls": gate.open_calls() }));
+        self.journal.sign();
+        // What is not loaded now is loaded at the next start.
+        loading.abort();
     }
 }
 
@@ -145,7 +186,7 @@ pub(crate) async fn serve(source: &Source, overrides: &Overrides, data_dir: Opti
     Ok(())
 }
 
-fn default_data_dir() -> Result<PathBuf> {
+pub(crate) fn default_data_dir() -> Result<PathBuf> {
     let variable = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     let folder = variable("XDG_DATA_HOME").or_else(|| variable("HOME").map(|home| home.join(".local/share")));
     Ok(folder.context("no place for records: set --data-dir or TOLLGATE_DATA_DIR")?.join("tollgate"))

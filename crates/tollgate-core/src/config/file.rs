@@ -21,6 +21,8 @@ pub struct File {
     pub master_key: Option<Spanned<SecretRef>>,
     /// Where records are kept, default the user's data folder.
     pub data_dir: Option<PathBuf>,
+    /// The index's PostgreSQL database, default `DATABASE_URL`; without one it is a file in `data_dir`.
+    pub database_url: Option<Spanned<SecretRef>>,
     /// Public model names, each with the deployments that serve it. A name may hold one `*`.
     pub models: BTreeMap<String, Vec<Deployment>>,
     /// Retries, fallbacks and cooldown.

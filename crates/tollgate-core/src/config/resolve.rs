@@ -87,6 +87,7 @@ impl Resolver<'_> {
             tls: file.tls.clone(),
             master_key,
             data_dir: file.data_dir.clone(),
+            database_url: self.database_url(file.database_url.as_ref())?,
             models,
             routing,
             timeouts: GateTimeouts {
@@ -117,6 +118,17 @@ impl Resolver<'_> {
             ));
         }
         Ok(secret)
+    }
+
+    fn database_url(&self, written: Option<&Spanned<SecretRef>>) -> Result<Option<Secret>, ConfigError> {
+        let ours = |url: &Secret| url.expose().starts_with("postgres");
+        let Some(written) = written else {
+            // The environment may have one for somebody else.
+            return Ok(self.world.environment.variable("DATABASE_URL").map(Secret::new).filter(ours));
+        };
+        let wrong = |why: String| ConfigError::at(written.referenced, format!("the database: {why}"));
+        let url = written.value.read(self.world.environment).map_err(wrong)?;
+        if ours(&url) { Ok(Some(url)) } else { Err(wrong("its address begins with postgres://".to_owned())) }
     }
 
     fn model(

@@ -24,6 +24,8 @@ pub struct Snapshot {
     pub master_key: Option<Secret>,
     /// Where records are kept, when the file says so.
     pub data_dir: Option<PathBuf>,
+    /// The index's PostgreSQL database; `None` where it is a file in the data folder.
+    pub database_url: Option<Secret>,
     /// Public models by name, and patterns by their text.
     pub models: Models,
     /// Retries, fallbacks and cooldown.

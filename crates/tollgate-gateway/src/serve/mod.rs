@@ -3,11 +3,13 @@
 mod accept;
 mod google;
 mod io;
+mod managed;
 mod routes;
 mod status;
 mod tls;
 
 pub use accept::serve;
+pub use managed::{Managed, ManagedBody};
 pub(crate) use routes::decoded;
 pub use routes::handle;
 pub use tls::acceptor;

@@ -14,7 +14,7 @@ use tollgate_llm::formats::openai_responses::OpenAiResponses;
 use tollgate_llm::formats::{Surface, cohere_rerank};
 use tollgate_llm::providers::Operation;
 
-use super::{google, status};
+use super::{google, managed, status};
 use crate::answer::AnswerBody;
 use crate::gate::Gate;
 use crate::inbound::Inbound;
@@ -43,6 +43,9 @@ pub async fn handle(gate: &Arc<Gate>, inbound: Inbound) -> Response<AnswerBody> 
     let path = inbound.head.uri.path().to_owned();
     let bare = bare(&path);
     let reading = inbound.head.method == Method::GET || inbound.head.method == Method::HEAD;
+    if let Some(managed) = gate.parts.managed.as_ref().filter(|_| path.starts_with("/api/")) {
+        return managed::answer(gate, &**managed, inbound).await;
+    }
     if let Some(llm) = call_at(bare, inbound.head.uri.query()) {
         if inbound.head.method != Method::POST {
             return wrong_method(gate, &inbound, "POST", llm.surface);

@@ -42,7 +42,7 @@ impl Arguments {
             .unwrap_or_else(|| std::env::temp_dir().join(format!("tollgate-demo-{}", std::process::id())));
         let ready = self.prepare(folder).await?;
         let demo = Demo { url: ready.url(), client: Client::builder(TokioExecutor::new()).build_http() };
-        let records = ready.records.clone();
+        let records = ready.journal.folder().to_owned();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let serving = tokio::spawn(ready.serve(async { drop(stopped.await) }, std::future::pending()));
         say(&format!("Tollgate is up at {}, in front of a built-in simulator.\n", demo.url))?;

@@ -1,10 +1,19 @@
 //! The command line: one file a command.
 
+mod ask;
+mod calls;
 mod check;
 mod convert;
 mod demo;
+mod frames;
 mod health;
+mod journal;
+mod replay;
 mod serve;
+mod story;
+mod tail;
+mod trace;
+mod when;
 
 use std::io::Write;
 
@@ -31,6 +40,16 @@ enum Command {
     Convert(convert::Arguments),
     /// Serve a built-in simulator, send calls through it and show what became of them
     Demo(demo::Arguments),
+    /// List past calls
+    Calls(calls::Arguments),
+    /// Show what happened in a trace, call by call, and why
+    Trace(trace::Arguments),
+    /// Show calls as they happen
+    Tail(tail::Arguments),
+    /// Send a call again as your own, and show the difference
+    Replay(replay::Arguments),
+    /// Verify the journal, make its index anew, print its head
+    Journal(journal::Arguments),
     /// Ask a gate on this machine whether it is ready; status 0 when it is
     Health(health::Arguments),
 }
@@ -44,6 +63,11 @@ impl Cli {
             Some(Command::Check(arguments)) => arguments.run(),
             Some(Command::Convert(arguments)) => arguments.run(),
             Some(Command::Demo(arguments)) => arguments.run().await,
+            Some(Command::Calls(arguments)) => arguments.run().await,
+            Some(Command::Trace(arguments)) => arguments.run().await,
+            Some(Command::Tail(arguments)) => arguments.run().await,
+            Some(Command::Replay(arguments)) => arguments.run().await,
+            Some(Command::Journal(arguments)) => arguments.run().await,
             Some(Command::Health(arguments)) => arguments.run().await,
         }
     }

@@ -1,0 +1,78 @@
+//! The management API's place: the gate reads and identifies its requests as it does any other; who answers them is
+//! chosen in the composition root.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use tollgate_core::fault::Fault;
+use tollgate_llm::formats::openai_chat::OpenAiChat;
+
+use crate::answer::AnswerBody;
+use crate::gate::Gate;
+use crate::inbound::Inbound;
+use crate::pipeline::refuse_stranger;
+use crate::upstream::Boxed;
+use crate::{identify, reject};
+
+/// The body of an answer of the management API.
+pub type ManagedBody =
+    Pin<Box<dyn Body<Data = Bytes, Error = Box<dyn std::error::Error + Send + Sync>> + Send>>;
+
+/// Answers requests below `/api/`. Their principal stands in their extensions.
+pub trait Managed: Send + Sync {
+    /// Answers one.
+    fn answer(&self, request: Request<Bytes>) -> Boxed<'_, Response<ManagedBody>>;
+}
+
+/// The answer to a request below `/api/`.
+pub(super) async fn answer(gate: &Gate, managed: &dyn Managed, inbound: Inbound) -> Response<AnswerBody> {
+    let runtime = gate.runtime();
+    let peer = inbound.peer;
+    let principal = match identify::principal(&runtime.snapshot, &inbound) {
+        Ok(principal) => principal,
+        Err(fault) => return refuse_stranger(gate, &fault, &OpenAiChat, peer),
+    };
+    let Inbound { mut head, body, .. } = inbound;
+    head.extensions.insert(principal);
+    let body: Result<Bytes, Fault> = body.read(&runtime.snapshot).await;
+    match body {
+        Ok(body) => {
+            let response = managed.answer(Request::from_parts(head, body)).await;
+            let stop = Box::pin(gate.stopping());
+            response.map(|body| AnswerBody::Managed(Box::pin(UntilStop { body, stop })))
+        }
+        Err(fault) => reject::stranger(&fault, &OpenAiChat),
+    }
+}
+
+/// A body that ends when the gate stops: one that follows the journal would not end by itself.
+struct UntilStop {
+    body: ManagedBody,
+    stop: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+impl Body for UntilStop {
+    type Data = Bytes;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        match self.body.as_mut().poll_frame(cx) {
+            Poll::Pending => self.stop.as_mut().poll(cx).map(|()| None),
+            ready => ready,
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

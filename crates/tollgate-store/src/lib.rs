@@ -1,0 +1,52 @@
+//! The index over the journal: what can be asked quickly. It holds nothing that the journal does not, is loaded from it
+//! exactly once, and can be dropped and made again at any time.
+//!
+//! SQLite in the data folder by default, PostgreSQL where several instances share one. Both keep calls in one set of
+//! tables a month, so that a month is dropped as a whole.
+
+#[macro_use]
+mod backend;
+mod error;
+mod load;
+mod month;
+mod postgres;
+mod questions;
+mod row;
+mod schema;
+mod sqlite;
+
+pub use error::StoreError;
+pub use load::Loader;
+pub use postgres::Postgres;
+pub use sqlite::Sqlite;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tollgate_core::ports::Position;
+use tollgate_core::query::{Answering, Records};
+
+use crate::row::Batch;
+
+/// An index, whatever it is kept in.
+pub trait Index: Records {
+    /// How far the journal of `instance` was loaded.
+    fn position<'a>(&'a self, instance: &'a str) -> Answering<'a, Position>;
+
+    /// Loads `batch`, and notes how far that is, in one transaction. An error changes nothing.
+    fn load<'a>(&'a self, batch: &'a Batch) -> Answering<'a, ()>;
+
+    /// Drops everything, to be loaded anew.
+    fn clear(&self) -> Answering<'_, ()>;
+
+    /// Drops the months that were over before `before`. Returns how many.
+    fn drop_before(&self, before: Timestamp) -> Answering<'_, usize>;
+}
+
+/// Opens the index at `url`, a PostgreSQL address, or in the file `index.sqlite` in `data_dir`.
+pub async fn open(url: Option<&str>, data_dir: &std::path::Path) -> Result<Arc<dyn Index>, StoreError> {
+    Ok(match url {
+        Some(url) => Arc::new(Postgres::open(url).await?),
+        None => Arc::new(Sqlite::open(&data_dir.join("index.sqlite")).await?),
+    })
+}

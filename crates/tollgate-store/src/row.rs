@@ -1,0 +1,231 @@
+//! From the journal's lines to rows: what is looked up stands in a column, the rest stays the entry that it is.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tollgate_core::ports::Position;
+use tollgate_core::query::CallRow;
+
+use crate::month::Month;
+
+/// Entries of one journal that are loaded together.
+#[derive(Debug, Default)]
+pub struct Batch {
+    pub(crate) instance: String,
+    /// The last entry that was loaded before.
+    pub(crate) after: Position,
+    /// The last entry of this batch.
+    pub(crate) to: Position,
+    pub(crate) calls: BTreeMap<String, Call>,
+    pub(crate) tools: Vec<Tool>,
+    pub(crate) events: Vec<Event>,
+}
+
+/// What a batch says of a call.
+#[derive(Debug, Default)]
+pub(crate) struct Call {
+    pub(crate) row: CallRow,
+    pub(crate) opened: String,
+    /// Lines of `attempt` entries, each with its end.
+    pub(crate) between: String,
+    pub(crate) closed: String,
+}
+
+/// A tool call that an answer chose or whose result a prompt carries.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Tool {
+    pub(crate) tenant: String,
+    pub(crate) tool_call_id: String,
+    pub(crate) role: &'static str,
+    pub(crate) call_id: String,
+    pub(crate) name: String,
+}
+
+/// Something that is no call.
+#[derive(Debug)]
+pub(crate) struct Event {
+    pub(crate) seq: Position,
+    pub(crate) at: String,
+    pub(crate) month: Month,
+    pub(crate) event: String,
+    pub(crate) entry: String,
+}
+
+/// What is read of a line. What is missing is empty: entries of other versions are loaded too.
+#[derive(Deserialize)]
+struct Line<'a> {
+    entry: &'a str,
+    #[serde(default, borrow)]
+    at: Cow<'a, str>,
+    #[serde(default)]
+    call_id: Option<&'a str>,
+    #[serde(default, borrow)]
+    trace: Option<Trace<'a>>,
+    #[serde(default)]
+    principal: Option<Principal>,
+    #[serde(default, borrow)]
+    surface: Cow<'a, str>,
+    #[serde(default)]
+    model: String,
+    #[serde(default)]
+    deployment: String,
+    #[serde(default)]
+    results: Vec<String>,
+    #[serde(default, borrow)]
+    outcome: Cow<'a, str>,
+    #[serde(default)]
+    status: i64,
+    #[serde(default, borrow)]
+    fault: Option<Fault<'a>>,
+    #[serde(default)]
+    usage: Usage,
+    #[serde(default, borrow)]
+    cost_nano_usd: Option<&'a RawValue>,
+    #[serde(default)]
+    duration_us: i64,
+    #[serde(default, borrow)]
+    attempts: Vec<&'a RawValue>,
+    #[serde(default)]
+    chosen: Vec<Chosen>,
+    #[serde(default)]
+    event: String,
+}
+
+#[derive(Deserialize)]
+struct Trace<'a> {
+    trace_id: &'a str,
+}
+
+#[derive(Deserialize)]
+struct Principal {
+    sub: Actor,
+}
+
+#[derive(Deserialize)]
+struct Actor {
+    kind: String,
+    id: String,
+}
+
+#[derive(Deserialize)]
+struct Fault<'a> {
+    class: &'a str,
+}
+
+#[derive(Default, Deserialize)]
+struct Usage {
+    #[serde(default)]
+    input_tokens: i64,
+    #[serde(default)]
+    output_tokens: i64,
+}
+
+#[derive(Deserialize)]
+struct Chosen {
+    id: String,
+    name: String,
+}
+
+impl Batch {
+    /// An empty batch of the journal of `instance`, from the entry after `after` on.
+    pub fn new(instance: &str, after: Position) -> Self {
+        Self { instance: instance.to_owned(), after, to: after, ..Self::default() }
+    }
+
+    /// Whether there is nothing to load.
+    pub fn is_empty(&self) -> bool {
+        self.to == self.after
+    }
+
+    /// The last entry of this batch.
+    pub fn to(&self) -> Position {
+        self.to
+    }
+
+    /// Takes the entry `line` with the number `seq`. What is no entry is stepped over: a verification names it.
+    pub fn take(&mut self, seq: Position, line: &[u8]) {
+        self.to = self.to.max(seq);
+        let Ok(text) = std::str::from_utf8(line) else { return };
+        let Ok(read) = serde_json::from_str::<Line<'_>>(text) else { return };
+        match (read.entry, read.call_id) {
+            ("opened" | "attempt" | "closed", Some(id)) => self.call(id, &read, text),
+            ("event", _) => self.event(seq, &read, text),
+            _ => {}
+        }
+    }
+
+    fn call(&mut self, id: &str, read: &Line<'_>, text: &str) {
+        let tenant =
+            read.principal.as_ref().map(|p| format!("{}/{}", p.sub.kind, p.sub.id)).unwrap_or_default();
+        let call = self.calls.entry(id.to_owned()).or_default();
+        id.clone_into(&mut call.row.call_id);
+        call.row.instance.clone_from(&self.instance);
+        match read.entry {
+            "attempt" => {
+                call.between.push_str(text);
+                call.between.push('\n');
+                return;
+            }
+            "opened" => text.clone_into(&mut call.opened),
+            _ => text.clone_into(&mut call.closed),
+        }
+        let row = &mut call.row;
+        if row.at.is_empty() {
+            row.at = came_at(id).unwrap_or_else(|| read.at.to_string());
+        }
+        if let Some(principal) = &read.principal {
+            row.principal_kind.clone_from(&principal.sub.kind);
+            row.principal = storable(&principal.sub.id);
+        }
+        row.trace_id = read.trace.as_ref().map_or(String::new(), |trace| trace.trace_id.to_owned());
+        row.surface = read.surface.to_string();
+        row.model = storable(&read.model);
+        row.deployment = storable(&read.deployment);
+        if read.entry == "closed" {
+            row.outcome = read.outcome.to_string();
+            row.status = read.status;
+            row.fault = read.fault.as_ref().map_or(String::new(), |fault| fault.class.to_owned());
+            (row.input_tokens, row.output_tokens) = (read.usage.input_tokens, read.usage.output_tokens);
+            row.cost_nano_usd = read.cost_nano_usd.and_then(|raw| raw.get().parse().ok());
+            row.duration_us = read.duration_us;
+            row.attempts = i64::try_from(read.attempts.len()).unwrap_or(i64::MAX);
+        } else if row.outcome.is_empty() {
+            "open".clone_into(&mut row.outcome);
+        }
+        let tool = |role, tool_call_id: &str, name: &str| Tool {
+            tenant: storable(&tenant),
+            tool_call_id: storable(tool_call_id),
+            role,
+            call_id: id.to_owned(),
+            name: storable(name),
+        };
+        self.tools.extend(read.chosen.iter().map(|chosen| tool("chosen", &chosen.id, &chosen.name)));
+        // Of a conversation all results are sent again with each prompt; the last one is what the call is about.
+        self.tools.extend(read.results.last().map(|id| tool("result", id, "")));
+    }
+
+    fn event(&mut self, seq: Position, read: &Line<'_>, text: &str) {
+        let Ok(at) = read.at.parse::<Timestamp>() else { return };
+        self.events.push(Event {
+            seq,
+            at: read.at.to_string(),
+            month: Month::of(at),
+            event: storable(&read.event),
+            entry: text.to_owned(),
+        });
+    }
+}
+
+/// PostgreSQL's texts cannot hold the character that a client may well send, and one such call must not stop the rest.
+fn storable(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
+/// When the call `id` came, as its id says.
+fn came_at(id: &str) -> Option<String> {
+    let id: tollgate_core::call::CallId = id.parse().ok()?;
+    id.arrived().map(|at| at.to_string())
+}

@@ -1,0 +1,329 @@
+//! One suite that every backend runs. PostgreSQL is a real server, started here on a free port.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod server;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use tollgate_core::call::CallId;
+use tollgate_core::digest::DigestKey;
+use tollgate_core::effect::Effect;
+use tollgate_core::ports::{Clock, Journal};
+use tollgate_core::price::Cost;
+use tollgate_core::principal::{ActorKind, Principal};
+use tollgate_core::query::{CallFilter, CallRow};
+use tollgate_core::record::{
+    Attempt, ChosenTool, Closed, Entry, Event, Opened, Outcome, Reservation, ToolsOffered, Trace,
+};
+use tollgate_core::trace::TraceId;
+use tollgate_core::usage::Usage;
+use tollgate_journal::{DiskJournal, Keys, Options};
+use tollgate_store::{Index, Loader};
+
+struct Now;
+
+impl Clock for Now {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+}
+
+/// A journal, and what is written to it.
+struct Fixture {
+    data: tempfile::TempDir,
+    journal: DiskJournal,
+    instance: &'static str,
+}
+
+/// What a test says of a call.
+#[derive(Clone, Copy)]
+struct Said<'a> {
+    principal: &'a str,
+    model: &'a str,
+    outcome: Outcome,
+    trace: Option<TraceId>,
+    chose: Option<(&'a str, &'a str)>,
+    result: Option<&'a str>,
+}
+
+const OK: Said<'_> =
+    Said { principal: "ann", model: "m", outcome: Outcome::Ok, trace: None, chose: None, result: None };
+
+impl Fixture {
+    fn new(instance: &'static str) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let keys = Keys::load(data.path(), None, None).unwrap();
+        let options = Options { reserve_bytes: 4_096, ..Options::default() };
+        let journal = DiskJournal::open(data.path(), instance, keys, options, Arc::new(Now)).unwrap();
+        Self { data, journal, instance }
+    }
+
+    fn open(&self, call_id: CallId, said: Said<'_>) {
+        let key = DigestKey::derive(b"k");
+        let tools = ToolsOffered { count: 1, names: vec!["w".into()], digest: key.digest(b"t") };
+        let results: Vec<String> = said.result.iter().map(|id| (*id).to_owned()).collect();
+        let usage = Usage { input_tokens: 10, output_tokens: 500, ..Usage::default() };
+        let entry = Opened {
+            at: Timestamp::now(),
+            call_id,
+            trace: &trace(call_id, said),
+            principal: &Principal::direct(ActorKind::Master, said.principal),
+            peer: None,
+            surface: "openai_chat",
+            model: said.model,
+            deployment: "d",
+            stream: false,
+            effect: Effect::Read,
+            reservation: Reservation { usage, cost: Cost::Known(77) },
+            request_bytes: 5,
+            request_digest: key.digest(b"x"),
+            tools: Some(&tools),
+            results: &results,
+            headers: &[],
+            capture: None,
+        };
+        self.journal.append(&Entry::Opened(&entry)).unwrap();
+    }
+
+    fn attempt(&self, call_id: CallId) {
+        let entry =
+            Attempt { at: Timestamp::now(), call_id, number: 2, deployment: "d2", after: None, hedge: false };
+        self.journal.append(&Entry::Attempt(&entry)).unwrap();
+    }
+
+    fn close(&self, call_id: CallId, said: Said<'_>) {
+        let key = DigestKey::derive(b"k");
+        let chosen: Vec<ChosenTool> = said
+            .chose
+            .iter()
+            .map(|(id, name)| ChosenTool {
+                id: (*id).to_owned(),
+                name: (*name).to_owned(),
+                arguments_digest: key.digest(b"{}"),
+            })
+            .collect();
+        let entry = Closed {
+            at: Timestamp::now(),
+            call_id,
+            trace: &trace(call_id, said),
+            principal: &Principal::direct(ActorKind::Master, said.principal),
+            peer: None,
+            surface: "openai_chat",
+            model: Some(said.model),
+            deployment: Some("d"),
+            outcome: said.outcome,
+            status: 200,
+            fault: None,
+            attempts: &[],
+            route: None,
+            usage: Some(Usage { input_tokens: 10, output_tokens: 2, ..Usage::default() }),
+            cost: Some(Cost::Known(5)),
+            chosen: &chosen,
+            edits: &[],
+            duration_us: 9,
+            first_byte_us: None,
+            response_bytes: 1,
+            response_digest: None,
+            capture: None,
+        };
+        self.journal.append(&Entry::Closed(&entry)).unwrap();
+    }
+
+    fn call(&self, said: Said<'_>) -> CallId {
+        let id = CallId::new();
+        self.open(id, said);
+        self.close(id, said);
+        id
+    }
+
+    async fn load(&self, index: &Arc<dyn Index>) -> usize {
+        let mut loader = Loader::new(Arc::clone(index), self.instance, self.journal.folder()).await.unwrap();
+        let mut count = 0;
+        loop {
+            match loader.step().await.unwrap() {
+                0 => return count,
+                more => count += more,
+            }
+        }
+    }
+}
+
+fn trace(call_id: CallId, said: Said<'_>) -> Trace {
+    let trace_id = said.trace.unwrap_or(call_id.trace());
+    Trace { trace_id, span_id: call_id.span(0), parent_span_id: None, cause: None }
+}
+
+async fn rows(index: &Arc<dyn Index>, filter: CallFilter) -> Vec<CallRow> {
+    index.calls(filter).await.unwrap().calls
+}
+
+/// Calls are found by each of their fields, page by page, the latest first.
+async fn questions(index: Arc<dyn Index>) {
+    let fixture = Fixture::new("questions");
+    let first = fixture.call(Said { principal: "bob", model: "x", ..OK });
+    for _ in 0..10 {
+        fixture.call(OK);
+    }
+    let failed = fixture.call(Said { outcome: Outcome::Failed, chose: Some(("call_1", "rm")), ..OK });
+    let open = CallId::new();
+    fixture.open(open, OK);
+    fixture.load(&index).await;
+    let all = rows(&index, CallFilter::default()).await;
+    assert_eq!(all.len(), 13);
+    assert_eq!((all[0].call_id.as_str(), all[0].outcome.as_str()), (open.to_string().as_str(), "open"));
+    let found = |filter| {
+        let index = Arc::clone(&index);
+        async move { rows(&index, filter).await.into_iter().map(|row| row.call_id).collect::<Vec<_>>() }
+    };
+    let text = |text: &str| Some(text.to_owned());
+    assert_eq!(found(CallFilter { key: text("bob"), ..CallFilter::default() }).await, [first.to_string()]);
+    assert_eq!(found(CallFilter { model: text("x"), ..CallFilter::default() }).await, [first.to_string()]);
+    assert_eq!(
+        found(CallFilter { outcome: text("failed"), ..CallFilter::default() }).await,
+        [failed.to_string()]
+    );
+    assert_eq!(found(CallFilter { tool: text("rm"), ..CallFilter::default() }).await, [failed.to_string()]);
+    assert_eq!(found(CallFilter { key: text("nobody' OR 1=1 --"), ..CallFilter::default() }).await, [""; 0]);
+    let hour = SignedDuration::from_hours(1);
+    let since = |at| CallFilter { since: Some(at), ..CallFilter::default() };
+    assert_eq!(found(since(Timestamp::now() - hour)).await.len(), 13);
+    assert_eq!(found(since(Timestamp::now() + hour)).await.len(), 0);
+    let (mut seen, mut before) = (Vec::new(), None);
+    loop {
+        let page = index.calls(CallFilter { limit: Some(5), before, ..CallFilter::default() }).await.unwrap();
+        seen.extend(page.calls.into_iter().map(|row| row.call_id));
+        before = page.next;
+        if before.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen, all.iter().map(|row| row.call_id.clone()).collect::<Vec<_>>());
+    let story = index.call(failed).await.unwrap().unwrap();
+    let kinds: Vec<Value> = story
+        .entries
+        .iter()
+        .map(|raw| serde_json::from_str::<Value>(raw.get()).unwrap()["entry"].clone())
+        .collect();
+    assert_eq!(kinds, ["opened", "closed"]);
+    assert!(index.call(CallId::new()).await.unwrap().is_none());
+}
+
+/// Entries of one call that come in several batches are one row; nothing is loaded twice.
+async fn exactly_once(index: Arc<dyn Index>) {
+    let fixture = Fixture::new("once");
+    let id = CallId::new();
+    fixture.open(id, OK);
+    assert_eq!(fixture.load(&index).await, 2);
+    fixture.attempt(id);
+    assert_eq!(fixture.load(&index).await, 1);
+    fixture.close(id, OK);
+    assert_eq!(fixture.load(&index).await, 1);
+    assert_eq!(fixture.load(&index).await, 0);
+    let story = index.call(id).await.unwrap().unwrap();
+    assert_eq!(story.entries.len(), 3);
+    let row = rows(&index, CallFilter { limit: Some(1), ..CallFilter::default() }).await.remove(0);
+    assert_eq!((row.outcome.as_str(), row.cost_nano_usd, row.output_tokens), ("ok", Some(5), 2));
+    // Two loaders that began at the same place: the second changes nothing and says so.
+    let mut one = Loader::new(Arc::clone(&index), fixture.instance, fixture.journal.folder()).await.unwrap();
+    let mut other =
+        Loader::new(Arc::clone(&index), fixture.instance, fixture.journal.folder()).await.unwrap();
+    fixture.attempt(id);
+    assert_eq!(one.step().await.unwrap(), 1);
+    assert!(other.step().await.unwrap_err().to_string().contains("by somebody else"));
+    assert_eq!(other.step().await.unwrap(), 0);
+    assert_eq!(index.call(id).await.unwrap().unwrap().entries.len(), 4);
+}
+
+/// Made again from the journal, it is the same.
+async fn made_again(index: Arc<dyn Index>) {
+    let fixture = Fixture::new("again");
+    for _ in 0..20 {
+        fixture.call(OK);
+    }
+    fixture.load(&index).await;
+    let before = rows(&index, CallFilter::default()).await;
+    index.clear().await.unwrap();
+    assert_eq!(rows(&index, CallFilter::default()).await, []);
+    assert_eq!(index.position(fixture.instance).await.unwrap(), 0);
+    fixture.load(&index).await;
+    assert_eq!(rows(&index, CallFilter::default()).await, before);
+    assert_eq!(index.drop_before(Timestamp::now()).await.unwrap(), 0);
+    assert_eq!(index.drop_before(Timestamp::now() + SignedDuration::from_hours(24 * 40)).await.unwrap(), 1);
+    assert_eq!(rows(&index, CallFilter::default()).await, []);
+}
+
+/// Calls are tied by their trace and by the tools that one chose and another brings the result of; another tenant's
+/// calls are not, though it uses the same ids.
+async fn traces(index: Arc<dyn Index>) {
+    let fixture = Fixture::new("traces");
+    let trace = CallId::new().trace();
+    let first = fixture.call(Said { trace: Some(trace), chose: Some(("call_1", "w")), ..OK });
+    let second = fixture.call(Said { result: Some("call_1"), chose: Some(("call_2", "w")), ..OK });
+    let third = fixture.call(Said { result: Some("call_2"), ..OK });
+    fixture.call(Said { principal: "eve", result: Some("call_1"), ..OK });
+    fixture.call(OK);
+    fixture.load(&index).await;
+    let ids = [first, second, third].map(|id| id.to_string());
+    for asked in [trace.to_string(), second.to_string()] {
+        let story = index.trace(asked).await.unwrap().unwrap();
+        assert_eq!(story.calls.iter().map(|call| call.call_id.clone()).collect::<Vec<_>>(), ids);
+    }
+    assert!(index.trace(CallId::new().to_string()).await.unwrap().is_none());
+    assert!(index.trace("nothing".to_owned()).await.unwrap().is_none());
+}
+
+/// An attack: what a database does not take in a text must not stop the loading of what comes after it.
+async fn strange_texts(index: Arc<dyn Index>) {
+    let fixture = Fixture::new("strange");
+    let strange = fixture.call(Said { model: "a\0b\u{1F512}'\"", chose: Some(("c\0", "n\0")), ..OK });
+    let event = Event { at: Timestamp::now(), event: "e", call_id: None, detail: json!({ "x": "\0" }) };
+    fixture.journal.append(&Entry::Event(&event)).unwrap();
+    std::fs::write(fixture.data.path().join("unrelated"), b"x").unwrap();
+    let after = fixture.call(OK);
+    fixture.load(&index).await;
+    let all = rows(&index, CallFilter::default()).await;
+    assert_eq!(
+        all.iter().map(|row| row.call_id.clone()).collect::<Vec<_>>(),
+        [after.to_string(), strange.to_string()]
+    );
+    assert_eq!(all[1].model, "a\u{fffd}b\u{1F512}'\"");
+}
+
+async fn everything(open: impl AsyncFn() -> Arc<dyn Index>) {
+    let empty = async || {
+        let index = open().await;
+        index.clear().await.unwrap();
+        index
+    };
+    questions(empty().await).await;
+    exactly_once(empty().await).await;
+    made_again(empty().await).await;
+    traces(empty().await).await;
+    strange_texts(empty().await).await;
+}
+
+#[tokio::test]
+async fn sqlite() {
+    let data = tempfile::tempdir().unwrap();
+    everything(async || tollgate_store::open(None, data.path()).await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn postgres() {
+    let server = server::Server::start().await;
+    everything(async || tollgate_store::open(Some(&server.url), Path::new("")).await.unwrap()).await;
+    // Several instances that start at once make the tables once.
+    let fresh = server::Server::start().await;
+    let mut opening = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let url = fresh.url.clone();
+        opening.spawn(async move { tollgate_store::open(Some(&url), Path::new("")).await.map(|_| ()) });
+    }
+    while let Some(opened) = opening.join_next().await {
+        opened.unwrap().unwrap();
+    }
+}

@@ -1,0 +1,107 @@
+//! A running gate, asked over its API.
+
+use anyhow::{Context, Result, bail};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::header::{AUTHORIZATION, HeaderValue};
+use hyper::{Request, Response, Uri};
+use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tollgate_core::query::CallFilter;
+
+/// A running gate.
+pub(in crate::cli) struct Remote {
+    url: String,
+    key: Option<HeaderValue>,
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+}
+
+impl Remote {
+    pub(super) fn new(url: &str, key: Option<String>) -> Result<Self> {
+        let uri: Uri = url.parse().with_context(|| format!("{url} is no address"))?;
+        if !matches!(uri.scheme_str(), Some("http" | "https")) {
+            bail!("{url}: the address of a gate begins with http:// or https://");
+        }
+        let key = key.map(|key| {
+            let mut value =
+                HeaderValue::from_str(&format!("Bearer {key}")).context("the key holds odd characters")?;
+            value.set_sensitive(true);
+            Ok::<_, anyhow::Error>(value)
+        });
+        let tls = rustls::ClientConfig::builder().try_with_platform_verifier()?.with_no_client_auth();
+        let connector =
+            HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build();
+        let client = Client::builder(TokioExecutor::new()).build(connector);
+        Ok(Self { url: url.trim_end_matches('/').to_owned(), key: key.transpose()?, client })
+    }
+
+    /// Sends a request with the gate's key.
+    pub(in crate::cli) async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&'static str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Result<Response<Incoming>> {
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(key) = &self.key {
+            request = request.header(AUTHORIZATION, key.clone());
+        }
+        let request = request.body(Full::new(body.into()))?;
+        let sent = self.client.request(request).await;
+        sent.map_err(|error| {
+            let why = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+            anyhow::anyhow!(
+                "no gate answers at {} ({why}); another one: --url or TOLLGATE_URL, a stopped one: --data-dir",
+                self.url
+            )
+        })
+    }
+
+    /// What the gate answers at `path`.
+    pub(in crate::cli) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        let body = self.answer(path).await?.into_body().collect().await?.to_bytes();
+        serde_json::from_slice(&body).context("the gate's answer cannot be read: is it another version?")
+    }
+
+    /// The answer at `path`, when it is none of refusal.
+    pub(in crate::cli) async fn answer(&self, path: &str) -> Result<Response<Incoming>> {
+        let response = self.send("GET", path, &[], Bytes::new()).await?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let body = response.into_body().collect().await?.to_bytes();
+        let value: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let why = value["error"]["message"].as_str().unwrap_or("it says no more").to_owned();
+        match status.as_u16() {
+            401 | 403 => bail!("the gate refuses ({why}); its key goes into TOLLGATE_KEY"),
+            _ => bail!("{why} (status {status})"),
+        }
+    }
+}
+
+/// `filter` as a query.
+pub(super) fn query(filter: &CallFilter) -> Result<String> {
+    let value = serde_json::to_value(filter)?;
+    let pairs = value.as_object().into_iter().flatten().map(|(name, value)| {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        format!("{name}={}", segment(&text))
+    });
+    Ok(pairs.collect::<Vec<_>>().join("&"))
+}
+
+/// `text` as a part of an address (RFC 3986 §2.3).
+pub(super) fn segment(text: &str) -> String {
+    let unreserved = |b: &u8| b.is_ascii_alphanumeric() || b"-._~".contains(b);
+    let piece = |b: u8| if unreserved(&b) { char::from(b).to_string() } else { format!("%{b:02X}") };
+    text.bytes().map(piece).collect()
+}
