@@ -11,6 +11,7 @@ DENY := 0.20.2
 MACHETE := 0.9.2
 NEXTEST := 0.9.143
 UV := 0.13.9
+PHOENIX := 20.26.1
 
 DEBUG := $(CARGO_TARGET_DIR)/debug/tollgate
 RELEASE := $(CARGO_TARGET_DIR)/release/tollgate
@@ -41,7 +42,7 @@ lint: tools ## Formatter, clippy, licences and sources, unused dependencies, the
 unit: tools ## Unit, golden and in-process tests
 	cargo nextest run --workspace --no-fail-fast --status-level fail
 
-clients: tools ## Real SDKs and raw sockets against the running binary
+clients: tools $(CACHE)/phoenix/.phoenix-$(PHOENIX) ## Real SDKs and raw sockets against the running binary
 	cargo build --quiet -p tollgate
 	cargo build --quiet -p tollgate-sdk --examples
 	cd clients && TOLLGATE_BIN=$(DEBUG) uv run --frozen pytest
@@ -84,6 +85,12 @@ $(CACHE)/tools/.nextest-$(NEXTEST):
 $(CACHE)/python/.uv-$(UV):
 	python3 -m venv $(CACHE)/python
 	$(CACHE)/python/bin/pip install --quiet --disable-pip-version-check uv==$(UV)
+	@touch $@
+
+# A receiver of OpenTelemetry traces, with many dependencies of its own.
+$(CACHE)/phoenix/.phoenix-$(PHOENIX): $(CACHE)/python/.uv-$(UV)
+	uv venv --quiet --clear $(CACHE)/phoenix
+	uv pip install --quiet --python $(CACHE)/phoenix/bin/python arize-phoenix==$(PHOENIX)
 	@touch $@
 
 # Not `npm ci`: it refuses lock files without the optional packages of other platforms, which npm itself leaves out.

@@ -16,3 +16,19 @@ def gate(aimock):
     gate = world.Gate(config=world.MODELS, env={"AIMOCK": aimock.url})
     yield gate
     assert gate.stop() == 0
+
+
+@pytest.fixture
+def own_gate():
+    """Makes gates of a test's own and stops them."""
+    made = []
+
+    def make(*arguments, **options):
+        made.append(world.Gate(*arguments, **options))
+        return made[-1]
+
+    yield make
+    for gate in made:
+        if gate.process.poll() is None:
+            gate.process.kill()
+            gate.process.wait()

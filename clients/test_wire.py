@@ -22,22 +22,6 @@ SIM = "models: { sim: [{ provider: simulator }] }\n"
 CHAT = {"model": "sim", "messages": [{"role": "user", "content": "hello"}]}
 
 
-@pytest.fixture
-def own_gate(request):
-    """Makes gates of a test's own and stops them."""
-    made = []
-
-    def make(*arguments, **options):
-        made.append(world.Gate(*arguments, **options))
-        return made[-1]
-
-    yield make
-    for gate in made:
-        if gate.process.poll() is None:
-            gate.process.kill()
-            gate.process.wait()
-
-
 def raw(gate, text: bytes, wait: float = 10) -> bytes:
     """Everything that comes back for these bytes."""
     with socket.create_connection(("127.0.0.1", gate.port), timeout=wait) as s:

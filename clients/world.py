@@ -1,11 +1,13 @@
 """Starts what the tests need: the binary under test and an independent mock of the providers, on free ports."""
 
+import http.server
 import json
 import os
 import pathlib
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -113,6 +115,43 @@ class Aimock:
     def stop(self):
         self.process.kill()
         self.process.wait()
+
+
+class Received:
+    """A server that keeps what it is sent, and answers with `status`."""
+
+    def __init__(self, status: int = 200):
+        received = self
+        self.status, self.requests = status, []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["content-length"]))
+                if received.status < 300:
+                    received.requests.append((self.path, dict(self.headers), body))
+                self.send_response(received.status)
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            do_PUT = do_POST
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+def tollgate(*arguments: str, gate=None, env: dict[str, str] | None = None, status: int = 0) -> str:
+    """What a command prints; it must end with `status`."""
+    address = {"TOLLGATE_URL": gate.url} if gate else {}
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("TOLLGATE", "DATABASE"))}
+    done = subprocess.run([binary(), *map(str, arguments)], capture_output=True, text=True, env={**clean, **address, **(env or {})}, timeout=60, check=False)
+    assert done.returncode == status, (arguments, done.stdout, done.stderr)
+    return done.stdout + done.stderr
 
 
 class Gate:

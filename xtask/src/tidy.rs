@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 const LONGEST_FILE: usize = 500;
 
 /// Crates that a crate may depend on, of this workspace. The binary may depend on all.
-const ARROWS: [(&str, &[&str]); 7] = [
+const ARROWS: [(&str, &[&str]); 8] = [
     ("tollgate-core", &[]),
     ("tollgate-llm", &["tollgate-core"]),
     ("tollgate-gateway", &["tollgate-core", "tollgate-llm"]),
@@ -17,6 +17,7 @@ const ARROWS: [(&str, &[&str]); 7] = [
     ("tollgate-journal", &["tollgate-core"]),
     ("tollgate-store", &["tollgate-core", "tollgate-journal"]),
     ("tollgate-admin", &["tollgate-core"]),
+    ("tollgate-export", &["tollgate-core", "tollgate-journal"]),
 ];
 
 /// Runs every check and names all that fail.

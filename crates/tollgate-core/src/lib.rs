@@ -3,6 +3,7 @@
 
 pub mod call;
 pub mod config;
+pub mod deliver;
 pub mod digest;
 pub mod effect;
 pub mod fault;

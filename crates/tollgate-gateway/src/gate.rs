@@ -50,8 +50,6 @@ pub struct Gate {
     draining: watch::Sender<bool>,
     cut: AtomicBool,
     open_calls: AtomicU64,
-    /// Whether the journal took the last entry.
-    recordable: AtomicBool,
     /// Which tool calls models chose of late.
     pub(crate) causes: Causes,
     /// Who was refused before anyone was identified.
@@ -81,7 +79,6 @@ impl Gate {
             draining: watch::Sender::new(false),
             cut: AtomicBool::new(false),
             open_calls: AtomicU64::new(0),
-            recordable: AtomicBool::new(true),
             causes: Causes::default(),
             strangers: Strangers::default(),
         })
@@ -98,18 +95,12 @@ impl Gate {
         self.runtime.store(Arc::new(Runtime::new(snapshot, &before.health)));
     }
 
-    /// Writes an entry, and remembers whether that worked.
+    /// Writes an entry.
     pub fn record(&self, entry: &Entry<'_>) -> Result<Position, JournalError> {
-        let written = self.parts.journal.append(entry);
-        if self.recordable.swap(written.is_ok(), Ordering::Relaxed)
-            && let Err(error) = &written
-        {
-            tracing::error!(%error, "records cannot be written; new calls are refused until they can");
-        }
-        written
+        self.parts.journal.append(entry)
     }
 
-    /// Writes an event. Its loss is logged and harms no call.
+    /// Writes an event. Its loss is logged by the journal and harms no call.
     pub fn event(
         &self,
         event: &str,

@@ -66,7 +66,7 @@ pub struct Metrics {
     pub output_tokens: Family<DeploymentLabels, Counter>,
     /// Cost, where it is known, in nano-dollars.
     pub cost: Family<DeploymentLabels, Counter>,
-    /// Calls whose cost is not known.
+    /// Attempts that were charged and whose cost is not known.
     pub unpriced: Family<DeploymentLabels, Counter>,
     /// From a request's arrival to its answer's end.
     pub duration: Histograms,
@@ -80,6 +80,10 @@ pub struct Metrics {
     pub connections: Gauge,
     /// Reloads that failed.
     pub failed_reloads: Counter<u64, AtomicU64>,
+    /// 1 while new calls can be recorded.
+    pub recordable: Gauge,
+    /// 1 while the file on the disk is not what is served: its last reload failed.
+    pub stale_configuration: Gauge,
 }
 
 fn seconds() -> Histogram {
@@ -108,7 +112,11 @@ impl Metrics {
             input_tokens: counted!("input_tokens", "Input tokens", Family::default()),
             output_tokens: counted!("output_tokens", "Output tokens", Family::default()),
             cost: counted!("cost_nano_usd", "Cost in nano-dollars, where it is known", Family::default()),
-            unpriced: counted!("unpriced_calls", "Calls whose cost is not known", Family::default()),
+            unpriced: counted!(
+                "unpriced_attempts",
+                "Attempts that were charged and whose cost is not known",
+                Family::default()
+            ),
             duration: counted!(
                 "call_duration",
                 "From a request's arrival to its answer's end",
@@ -128,6 +136,12 @@ impl Metrics {
             ),
             open_calls: counted!("open_calls", "Calls that have begun and not ended", Gauge::default()),
             connections: counted!("connections", "Connections of clients", Gauge::default()),
+            recordable: counted!("recordable", "1 while new calls can be recorded", Gauge::default()),
+            stale_configuration: counted!(
+                "stale_configuration",
+                "1 while the last reload has failed and an older configuration is served",
+                Gauge::default()
+            ),
             failed_reloads: counted!("failed_reloads", "Reloads that changed nothing", Counter::default()),
             registry,
         }

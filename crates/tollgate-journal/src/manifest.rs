@@ -82,7 +82,7 @@ pub(crate) fn head(folder: &Path) -> Option<Signed> {
 }
 
 /// Replaces the file at `path` by one with `bytes`: whole or not at all.
-pub(crate) fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+pub fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let new: PathBuf = path.with_extension("new");
     let mut options = OpenOptions::new();
     options.create(true).truncate(true).write(true);

@@ -112,7 +112,11 @@ impl Shared {
         match self.put(inner, composed) {
             Err(error) if is_full(&error) && !inner.full => {
                 inner.full = true;
-                tracing::error!(folder = %self.folder.display(), "the disk is full: new calls are refused");
+                let calls = match self.options.when_full {
+                    WhenFull::Refuse => "are refused",
+                    WhenFull::Continue => "go on unrecorded",
+                };
+                tracing::error!(calls, "the disk of the journal is full: until it has room, new calls");
                 self.reserve.release();
                 let detail = json!({ "reserve_bytes": self.options.reserve_bytes });
                 let _ = self.put_event(inner, "journal_full", detail);
@@ -132,7 +136,9 @@ impl Shared {
         let line = composed.numbered(seq, inner.hash);
         let hash = Hash::of(&line[..line.len() - 1]);
         if let Err(error) = (&*inner.file).write_all(line) {
-            inner.erring = true;
+            if !std::mem::replace(&mut inner.erring, true) {
+                tracing::error!(%error, folder = %self.folder.display(), "entries of the journal cannot be written");
+            }
             if inner.file.set_len(inner.length).is_err() {
                 inner.failed = Some(self.error(format!("a part of a line cannot be taken back: {error}")));
             }

@@ -66,6 +66,7 @@ fn reload(gate: &Gate, source: &Source, overrides: &Overrides) {
         Ok(read) => read,
         Err(error) => {
             gate.metrics.failed_reloads.inc();
+            gate.metrics.stale_configuration.set(1);
             let why = format!("{error:#}");
             tracing::error!("the configuration was not reloaded, the old one stays: {why}");
             gate.event("reload", None, serde_json::json!({ "refused": why }));
@@ -77,6 +78,9 @@ fn reload(gate: &Gate, source: &Source, overrides: &Overrides) {
         ("listen", before.snapshot.listen == read.snapshot.listen),
         ("tls", before.snapshot.tls == read.snapshot.tls),
         ("data_dir", before.snapshot.data_dir == read.snapshot.data_dir),
+        ("database_url", before.snapshot.database_url == read.snapshot.database_url),
+        ("journal", before.snapshot.journal == read.snapshot.journal),
+        ("telemetry", before.snapshot.otlp == read.snapshot.otlp),
         ("limits.connections", before.snapshot.limits.connections == read.snapshot.limits.connections),
     ] {
         if !same {
@@ -85,6 +89,7 @@ fn reload(gate: &Gate, source: &Source, overrides: &Overrides) {
     }
     let models = read.snapshot.models.names().count();
     gate.publish(read.snapshot);
+    gate.metrics.stale_configuration.set(0);
     tracing::info!(models, "the configuration was reloaded");
     gate.event("reload", None, serde_json::json!({ "models": models }));
 }

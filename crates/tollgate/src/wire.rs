@@ -11,10 +11,13 @@ use http_body_util::BodyExt;
 use hyper::{Request, Response};
 use jiff::Timestamp;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tollgate_core::config::recording::JournalSettings;
 use tollgate_core::config::resolve::Overrides;
+use tollgate_core::deliver::Deliver;
 use tollgate_core::ports::Clock;
 use tollgate_core::secret::Secret;
+use tollgate_export::Reading;
 use tollgate_gateway::dice::Dice;
 use tollgate_gateway::gate::{Gate, Parts};
 use tollgate_gateway::serve;
@@ -29,6 +32,9 @@ use crate::reload;
 
 /// The index, as one that takes entries from the journal.
 const INDEX: &str = "index";
+
+/// The sink, as one.
+const SINK: &str = "sink";
 
 /// The system's clock.
 struct SystemClock;
@@ -127,7 +133,8 @@ fn open_journal(folder: &Path, settings: &JournalSettings, clock: Arc<dyn Clock>
         Some(name) => name.clone(),
         None => tollgate_journal::instance_of(folder)?,
     };
-    let options = Options::of(settings, vec![(INDEX, true)]);
+    let sink = settings.sink.iter().map(|_| (SINK, false));
+    let options = Options::of(settings, [(INDEX, true)].into_iter().chain(sink).collect());
     Ok(DiskJournal::open(folder, &instance, keys, options, clock)?)
 }
 
@@ -151,6 +158,7 @@ impl Ready {
         let gate = Arc::clone(&self.gate);
         let rolling = tokio::spawn(roll_up_strangers(Arc::clone(&gate)));
         let loading = self.slot.keep_loading(self.loading);
+        let telling = tell_others(&gate, &self.journal);
         serve::serve(self.gate, self.listener, self.tls, stop, hurry).await;
         rolling.abort();
         gate.record_strangers();
@@ -158,7 +166,27 @@ impl Ready {
         self.journal.sign();
         // What is not loaded now is loaded at the next start.
         loading.abort();
+        drop(telling);
     }
+}
+
+/// Starts what tells others of the journal: where heads are published, the sink, the collector. It ends with the value.
+fn tell_others(gate: &Arc<Gate>, journal: &DiskJournal) -> JoinSet<()> {
+    let snapshot = Arc::clone(&gate.runtime().snapshot);
+    let deliver = || Arc::clone(gate) as Arc<dyn Deliver>;
+    let reading = |name| Reading::new(journal.folder(), journal.instance(), name, journal.consumer(name));
+    let mut telling = JoinSet::new();
+    for target in &snapshot.journal.publish {
+        telling.spawn(tollgate_export::publish(deliver(), target.clone(), journal.heads()));
+    }
+    if let Some(address) = &snapshot.journal.sink {
+        telling.spawn(tollgate_export::feed(deliver(), address.clone(), reading(SINK)));
+    }
+    if let Some(settings) = &snapshot.otlp {
+        let version = env!("CARGO_PKG_VERSION");
+        telling.spawn(tollgate_export::otlp::tell(deliver(), settings.clone(), reading("otlp"), version));
+    }
+    telling
 }
 
 /// Once a minute, who was refused before anyone was identified.

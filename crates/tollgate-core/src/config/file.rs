@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_saphyr::Spanned;
 
 use super::SecretRef;
-use super::recording::{CaptureWritten, JournalWritten};
+use super::recording::{CaptureWritten, JournalWritten, TelemetryWritten};
 
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
@@ -39,6 +39,8 @@ pub struct File {
     pub journal: JournalWritten,
     /// What of content is recorded.
     pub capture: CaptureWritten,
+    /// Who else is told of calls.
+    pub telemetry: TelemetryWritten,
 }
 
 /// Certificate files, PEM.

@@ -100,6 +100,47 @@ pub struct SinkWritten {
     pub wait_days: Option<u64>,
 }
 
+/// `telemetry` as written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TelemetryWritten {
+    /// Traces and metrics for an OpenTelemetry collector. Default: none are sent.
+    pub otlp: Option<OtlpWritten>,
+}
+
+/// A collector as written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OtlpWritten {
+    /// Its address, without `/v1/traces`: OTLP over HTTP, usually on port 4318.
+    pub url: Spanned<String>,
+    /// Headers of requests to it.
+    #[serde(default)]
+    pub headers: BTreeMap<String, SecretRef>,
+    /// Whether traces are sent, default true.
+    #[serde(default)]
+    pub traces: Option<bool>,
+    /// Whether metrics are sent, default true.
+    #[serde(default)]
+    pub metrics: Option<bool>,
+    /// How often, default 5.
+    #[serde(default)]
+    pub seconds: Option<u64>,
+}
+
+/// An OpenTelemetry collector.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Otlp {
+    /// Where it is.
+    pub address: Address,
+    /// Whether traces are sent.
+    pub traces: bool,
+    /// Whether metrics are sent.
+    pub metrics: bool,
+    /// How often.
+    pub every: Duration,
+}
+
 /// `capture` as written.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -237,6 +278,16 @@ impl Resolver<'_> {
                 None => None,
             },
         })
+    }
+
+    pub(super) fn otlp(&self, written: &TelemetryWritten) -> Result<Option<Otlp>, ConfigError> {
+        let Some(written) = &written.otlp else { return Ok(None) };
+        Ok(Some(Otlp {
+            address: self.address(&written.url, &written.headers)?,
+            traces: written.traces.unwrap_or(true),
+            metrics: written.metrics.unwrap_or(true),
+            every: Duration::from_secs(written.seconds.unwrap_or(5).max(1)),
+        }))
     }
 
     fn publish(&self, written: &TargetWritten) -> Result<Publish, ConfigError> {

@@ -103,6 +103,7 @@ impl Resolver<'_> {
             },
             journal,
             capture,
+            otlp: self.otlp(&file.telemetry)?,
         })
     }
 

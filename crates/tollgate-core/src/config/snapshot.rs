@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 
 use super::file::{Fallbacks, Strategy, TlsFiles};
-use super::recording::{CaptureSettings, JournalSettings};
+use super::recording::{CaptureSettings, JournalSettings, Otlp};
 use crate::ports::ModelFacts;
 use crate::secret::Secret;
 
@@ -42,6 +42,8 @@ pub struct Snapshot {
     pub journal: JournalSettings,
     /// What of content is recorded.
     pub capture: CaptureSettings,
+    /// The collector that is told of calls.
+    pub otlp: Option<Otlp>,
 }
 
 /// The public models.

@@ -36,7 +36,10 @@ pub(super) fn answer(gate: &Arc<Gate>, inbound: &Inbound, path: &str) -> Option<
         },
         // Model names and spend are nobody's business who has no key.
         "/metrics" => match identify::principal(&gate.runtime().snapshot, inbound) {
-            Ok(_) => text(StatusCode::OK, OPEN_METRICS, gate.metrics.render()),
+            Ok(_) => {
+                gate.metrics.recordable.set(i64::from(gate.is_recordable()));
+                text(StatusCode::OK, OPEN_METRICS, gate.metrics.render())
+            }
             Err(fault) => refuse_stranger(gate, &fault, &OpenAiChat, inbound.peer),
         },
         _ => return None,

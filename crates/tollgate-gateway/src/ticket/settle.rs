@@ -73,13 +73,18 @@ impl Ticket {
         };
         let written = self.gate.record(&Entry::Closed(&closed));
         log(&closed);
-        self.count(outcome, fault, duration);
         // Where calls go on unrecorded by name, a lost side file stops none.
         let written = match kept {
             Err(error) if self.runtime.snapshot.journal.when_full == WhenFull::Refuse => Err(error),
             _ => written,
         };
-        written.map(|position| journal.safe(position)).map_err(|error| unrecordable(&error))
+        let recorded = written.map(|position| journal.safe(position)).map_err(|error| unrecordable(&error));
+        match &recorded {
+            // What the client is told instead of its answer.
+            Err(unrecordable) => self.count(Outcome::Failed, Some(unrecordable), duration),
+            Ok(_) => self.count(outcome, fault, duration),
+        }
+        recorded
     }
 
     /// Every attempt as it is recorded, and what was changed in the requests.

@@ -1,6 +1,7 @@
 //! What carries requests to upstreams, and answers back.
 
 pub mod credentials;
+mod deliver;
 pub mod egress;
 mod http_client;
 mod in_time;

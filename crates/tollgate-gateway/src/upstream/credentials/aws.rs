@@ -3,10 +3,13 @@
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign as sign_request};
+use aws_sigv4::http_request::{
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
+    UriPathNormalizationMode, sign as sign_request,
+};
 use aws_sigv4::sign::v4;
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Request};
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use jiff::Timestamp;
 use serde::Deserialize;
 use tollgate_core::config::snapshot::{AwsKeys, AwsSource};
@@ -16,49 +19,88 @@ use super::{Fetched, LONGEST_KEPT, post};
 use crate::gate::Gate;
 use crate::upstream::{UpstreamRequest, egress};
 
-/// What requests are signed for.
-const SERVICE: &str = "bedrock";
-
-/// Signs `request` as of `now`.
+/// Signs `request`, which goes to Amazon Bedrock, as of `now`.
 pub(super) fn sign(
     keys: &AwsKeys,
     region: &str,
     now: Timestamp,
     request: &mut UpstreamRequest,
 ) -> Result<(), String> {
-    let failed = |e: &dyn std::fmt::Display| format!("the request cannot be signed: {e}");
-    let token = keys.session_token.as_ref().map(|token| token.expose().to_owned());
-    let identity = Credentials::new(
-        keys.access_key_id.expose(),
-        keys.secret_access_key.expose(),
-        token,
-        None,
-        "tollgate",
-    )
-    .into();
-    let parameters = v4::SigningParams::builder()
-        .identity(&identity)
-        .region(region)
-        .name(SERVICE)
-        .time(SystemTime::from(now))
-        .settings(SigningSettings::default())
-        .build()
-        .map_err(|e| failed(&e))?
-        .into();
     let uri = request.uri.to_string();
     // Only what no proxy in between changes.
-    let headers = [("content-type", "application/json")];
+    let signed = [("content-type", "application/json")];
     let signable =
-        SignableRequest::new("POST", &uri, headers.into_iter(), SignableBody::Bytes(&request.body));
-    let signable = signable.map_err(|e| failed(&e))?;
-    let (instructions, _) = sign_request(signable, &parameters).map_err(|e| failed(&e))?.into_parts();
-    for (name, value) in instructions.headers() {
-        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|e| failed(&e))?;
-        let mut value = HeaderValue::from_str(value).map_err(|e| failed(&e))?;
-        value.set_sensitive(true);
-        request.headers.insert(name, value);
+        Signable { service: "bedrock", method: "POST", uri: &uri, headers: &signed, body: &request.body };
+    signable.sign(keys, region, now, SigningSettings::default(), &mut request.headers)
+}
+
+/// Signs `request`, which goes to an object store that speaks S3, as of `now`. The store wants the body's hash in a
+/// header, and the path as it stands.
+pub(super) fn sign_object(
+    keys: &AwsKeys,
+    region: &str,
+    now: Timestamp,
+    request: &mut Request<Bytes>,
+) -> Result<(), String> {
+    let mut settings = SigningSettings::default();
+    settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+    settings.percent_encoding_mode = PercentEncodingMode::Single;
+    settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+    let (uri, method, body) =
+        (request.uri().to_string(), request.method().to_string(), request.body().clone());
+    let signable = Signable { service: "s3", method: &method, uri: &uri, headers: &[], body: &body };
+    signable.sign(keys, region, now, settings, request.headers_mut())
+}
+
+/// What is signed of a request.
+struct Signable<'a> {
+    service: &'a str,
+    method: &'a str,
+    uri: &'a str,
+    headers: &'a [(&'a str, &'a str)],
+    body: &'a [u8],
+}
+
+impl Signable<'_> {
+    fn sign(
+        &self,
+        keys: &AwsKeys,
+        region: &str,
+        now: Timestamp,
+        settings: SigningSettings,
+        headers: &mut HeaderMap,
+    ) -> Result<(), String> {
+        let failed = |e: &dyn std::fmt::Display| format!("the request cannot be signed: {e}");
+        let token = keys.session_token.as_ref().map(|token| token.expose().to_owned());
+        let identity = Credentials::new(
+            keys.access_key_id.expose(),
+            keys.secret_access_key.expose(),
+            token,
+            None,
+            "tollgate",
+        )
+        .into();
+        let parameters = v4::SigningParams::builder()
+            .identity(&identity)
+            .region(region)
+            .name(self.service)
+            .time(SystemTime::from(now))
+            .settings(settings)
+            .build()
+            .map_err(|e| failed(&e))?
+            .into();
+        let body = SignableBody::Bytes(self.body);
+        let signable = SignableRequest::new(self.method, self.uri, self.headers.iter().copied(), body);
+        let signable = signable.map_err(|e| failed(&e))?;
+        let (instructions, _) = sign_request(signable, &parameters).map_err(|e| failed(&e))?.into_parts();
+        for (name, value) in instructions.headers() {
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|e| failed(&e))?;
+            let mut value = HeaderValue::from_str(value).map_err(|e| failed(&e))?;
+            value.set_sensitive(true);
+            headers.insert(name, value);
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Temporary keys, as the container's platform and the metadata service write them.

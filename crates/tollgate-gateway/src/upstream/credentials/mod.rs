@@ -11,7 +11,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderValue, header};
+use bytes::Bytes;
+use http::{HeaderValue, Request, header};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use tollgate_core::config::snapshot::{AwsKeys, AwsSource, Cloud, EntraSource};
@@ -91,13 +92,7 @@ impl Credentials {
         };
         match cloud {
             Cloud::Aws { region, source } => {
-                let keys = match source {
-                    AwsSource::Keys(keys) => keys.clone(),
-                    _ => match self.fetched(gate, cloud).await.map_err(refused)? {
-                        Fetched::Keys(keys) => keys,
-                        Fetched::Token(_) => return Err(refused("a token where keys are needed".to_owned())),
-                    },
-                };
+                let keys = self.aws_keys(gate, cloud, source).await.map_err(refused)?;
                 candidate
                     .health
                     .remember(keys.session_token.as_ref().into_iter().chain([&keys.secret_access_key]));
@@ -111,6 +106,28 @@ impl Credentials {
                 }
                 Fetched::Keys(_) => Err(refused("keys where a token is needed".to_owned())),
             },
+        }
+    }
+
+    /// Signs a request to an object store that speaks S3.
+    pub(crate) async fn sign_object(
+        &self,
+        gate: &Gate,
+        cloud: &Cloud,
+        request: &mut Request<Bytes>,
+    ) -> Result<(), String> {
+        let Cloud::Aws { region, source } = cloud else { return Err("there are no AWS keys".to_owned()) };
+        let keys = self.aws_keys(gate, cloud, source).await?;
+        aws::sign_object(&keys, region, gate.parts.clock.now(), request)
+    }
+
+    async fn aws_keys(&self, gate: &Gate, cloud: &Cloud, source: &AwsSource) -> Result<AwsKeys, String> {
+        if let AwsSource::Keys(keys) = source {
+            return Ok(keys.clone());
+        }
+        match self.fetched(gate, cloud).await? {
+            Fetched::Keys(keys) => Ok(keys),
+            Fetched::Token(_) => Err("a token where keys are needed".to_owned()),
         }
     }
 
