@@ -2,6 +2,8 @@
 //! `bench stub PORT` and `bench floor PORT UPSTREAM` are the two servers that it needs.
 
 mod floor;
+mod gate;
+mod journal;
 mod load;
 mod process;
 mod report;
@@ -20,7 +22,19 @@ async fn main() -> Result<()> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["stub", port] => stub::serve(port.parse()?).await,
         ["floor", port, upstream] => floor::serve(port.parse()?, upstream).await,
-        ["run", gate, seconds] => run::run(gate, seconds.parse()?),
-        _ => bail!("usage: bench run GATE_BINARY SECONDS | bench stub PORT | bench floor PORT UPSTREAM"),
+        ["gate", port, upstream, journal] => gate::serve(port.parse()?, upstream, journal).await,
+        ["run", gate, seconds] => {
+            let (gate, seconds) = (gate.to_owned(), seconds.parse()?);
+            tokio::task::spawn_blocking(move || run::run(&gate, seconds)).await?
+        }
+        ["journal", seconds, calls] => {
+            let (seconds, calls) = (seconds.parse()?, calls.parse()?);
+            let text = tokio::task::spawn_blocking(move || journal::run(seconds, calls)).await??;
+            use std::io::Write;
+            Ok(std::io::stdout().write_all(text.as_bytes())?)
+        }
+        _ => bail!(
+            "usage: bench run GATE_BINARY SECONDS | bench journal SECONDS CALLS | bench stub PORT | bench floor PORT UPSTREAM | bench gate PORT UPSTREAM none|interval|every|off"
+        ),
     }
 }

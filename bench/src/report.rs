@@ -41,7 +41,7 @@ pub(crate) fn progress(workload: &str, connections: u32, target: &str, load: &Lo
 }
 
 /// Writes the results to `path`.
-pub(crate) fn write(path: &Path, facts: &Facts, rows: &[Row], seconds: u32) -> Result<()> {
+pub(crate) fn write(path: &Path, facts: &Facts, rows: &[Row], seconds: u32, journal: &str) -> Result<()> {
     let mut text = String::from(
         "# Results\n\nMade by `make bench`; the next run replaces them. All of a run is measured on one machine, one after the other,\n\
          so ratios mean more than absolute numbers. CPU is the process's own user and system time per request. *Added*\n\
@@ -74,6 +74,7 @@ pub(crate) fn write(path: &Path, facts: &Facts, rows: &[Row], seconds: u32) -> R
         line(&mut text, row)?;
     }
     translation(&mut text, rows)?;
+    text.push_str(journal);
     std::fs::write(path, text)?;
     Ok(())
 }
