@@ -116,7 +116,7 @@ fault_classes! {
     /// The upstream sent what is no answer in its protocol.
     BadUpstream, "bad_upstream_response", 502, Upstream, true, Possible;
     /// The upstream's answer ended before its end.
-    Cut, "upstream_cut", 502, Upstream, true, Certain;
+    Cut, "upstream_cut", 502, Upstream, true, Possible;
     /// The client went away before its answer was complete.
     ClientGone, "client_gone", 499, Client, false, Possible;
     /// Nothing can serve the model now: a credential is missing, or its provider is not supported.

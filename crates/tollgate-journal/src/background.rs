@@ -175,13 +175,16 @@ fn has_entries(inner: &Inner) -> bool {
     inner.seq > inner.first.0
 }
 
+/// How hard zstd tries: records repeat themselves, and a gate under load has better things to do.
+const LEVEL: i32 = 1;
+
 /// Compresses a sealed segment. The plain file goes when the other is whole and on the disk.
 fn compress(plain: &SegmentFile) -> std::io::Result<()> {
     let done = plain.path.with_extension("jsonl.zst");
     let new = plain.path.with_extension("zst.new");
     let mut from = std::fs::File::open(&plain.path)?;
     let to = std::fs::File::create(&new)?;
-    let mut encoder = zstd::Encoder::new(to, 3)?;
+    let mut encoder = zstd::Encoder::new(to, LEVEL)?;
     encoder.include_checksum(true)?;
     std::io::copy(&mut from, &mut encoder)?;
     encoder.finish()?.sync_data()?;

@@ -18,7 +18,8 @@ const MOST_TOTALS: usize = 100_000;
 /// What must be known of a chain apart from its entries.
 #[derive(Debug, Default)]
 pub(crate) struct State {
-    open: HashMap<CallId, Box<RawValue>>,
+    /// Their `opened` entries as they were written.
+    open: HashMap<CallId, Vec<u8>>,
     /// By the principal's id, and there by kind and model.
     totals: BTreeMap<String, Vec<Total>>,
     total_count: usize,
@@ -53,19 +54,14 @@ impl State {
     /// Takes `entry`, which was written as `composed`.
     pub(crate) fn take(&mut self, entry: &Entry<'_>, composed: &Composed) {
         match entry {
-            Entry::Opened(opened) => self.opened(opened.call_id, composed.body()),
+            Entry::Opened(opened) => {
+                self.open.insert(opened.call_id, composed.body());
+            }
             Entry::Closed(closed) => {
                 self.open.remove(&closed.call_id);
                 self.settled(closed);
             }
             Entry::Attempt(_) | Entry::Event(_) | Entry::Checkpoint(_) => {}
-        }
-    }
-
-    fn opened(&mut self, call_id: CallId, body: Vec<u8>) {
-        let raw = String::from_utf8(body).ok().and_then(|text| RawValue::from_string(text).ok());
-        if let Some(raw) = raw {
-            self.open.insert(call_id, raw);
         }
     }
 
@@ -124,7 +120,7 @@ impl State {
             }
             "opened" => {
                 if let Some(id) = call_id() {
-                    self.opened(id, line.to_vec());
+                    self.open.insert(id, line.to_vec());
                 }
             }
             "closed" => {
@@ -158,7 +154,9 @@ impl State {
 
     /// The calls that are open, the oldest first, as their `opened` entries.
     pub(crate) fn open(&self) -> Vec<(CallId, &RawValue)> {
-        let mut open: Vec<_> = self.open.iter().map(|(id, raw)| (*id, &**raw)).collect();
+        let parsed =
+            self.open.iter().filter_map(|(id, body)| Some((*id, serde_json::from_slice(body).ok()?)));
+        let mut open: Vec<(CallId, &RawValue)> = parsed.collect();
         open.sort_by_key(|(id, _)| *id);
         open
     }

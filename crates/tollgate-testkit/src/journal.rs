@@ -2,8 +2,9 @@
 
 use parking_lot::Mutex;
 use serde_json::Value;
+use tokio::sync::watch;
 use tollgate_core::digest::{Digest, DigestKey};
-use tollgate_core::ports::{Journal, JournalError, Position};
+use tollgate_core::ports::{Journal, JournalError, Position, Safe};
 use tollgate_core::record::Entry;
 
 /// A journal in memory, which can be made to fail.
@@ -12,13 +13,21 @@ pub struct MemoryJournal {
     entries: Mutex<Vec<Value>>,
     aside: Mutex<Vec<(Digest, Vec<u8>)>>,
     broken: Mutex<bool>,
+    /// What is safe from a power cut; `None` where nobody waits for that.
+    safe: watch::Sender<Option<Position>>,
     key: DigestKey,
 }
 
 impl Default for MemoryJournal {
     fn default() -> Self {
         let key = DigestKey::derive(b"test");
-        Self { entries: Mutex::default(), aside: Mutex::default(), broken: Mutex::default(), key }
+        Self {
+            entries: Mutex::default(),
+            aside: Mutex::default(),
+            broken: Mutex::default(),
+            safe: watch::Sender::new(None),
+            key,
+        }
     }
 }
 
@@ -31,6 +40,11 @@ impl MemoryJournal {
     /// The entries whose `entry` is `kind`.
     pub fn of_kind(&self, kind: &str) -> Vec<Value> {
         self.entries.lock().iter().filter(|entry| entry["entry"] == kind).cloned().collect()
+    }
+
+    /// From now on calls wait until entries are safe, and all entries up to `position` are.
+    pub fn safe_to(&self, position: Position) {
+        self.safe.send_replace(Some(position));
     }
 
     /// The content that is kept aside under `name`.
@@ -54,6 +68,16 @@ impl Journal for MemoryJournal {
         let mut entries = self.entries.lock();
         entries.push(value);
         Ok(entries.len() as Position)
+    }
+
+    fn safe(&self, position: Position) -> Option<Safe> {
+        (*self.safe.borrow())?;
+        let mut safe = self.safe.subscribe();
+        Some(Box::pin(async move {
+            // The sender lives as long as the journal.
+            let _ = safe.wait_for(|safe| safe.is_none_or(|safe| safe >= position)).await;
+            Ok(())
+        }))
     }
 
     fn ready(&self) -> Result<(), JournalError> {
