@@ -16,7 +16,7 @@ PHOENIX := 20.26.1
 DEBUG := $(CARGO_TARGET_DIR)/debug/tollgate
 RELEASE := $(CARGO_TARGET_DIR)/release/tollgate
 
-.PHONY: help demo build test lint unit clients docs fuzz bench advisories catalog tools
+.PHONY: help demo build test lint unit clients docs fuzz torture bench advisories catalog tools
 
 help: ## List the commands
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -53,6 +53,10 @@ docs: tools ## Every command in README.md and docs/
 
 fuzz: tools ## The property tests, with a hundred times as many cases
 	PROPTEST_CASES=50000 cargo nextest run --release -p tollgate-llm -p tollgate-core
+
+torture: tools ## Kill the gate hundreds of times under load, fill its disk, take its database away; nothing may be lost
+	cargo build --quiet -p tollgate
+	cd clients && TOLLGATE_BIN=$(DEBUG) uv run --frozen python torture.py
 
 bench: ## Measure against a bare proxy; writes bench/RESULTS.md
 	@command -v wrk >/dev/null || { echo "wrk is missing: apt-get install wrk"; exit 1; }

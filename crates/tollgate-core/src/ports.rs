@@ -25,6 +25,9 @@ pub trait Journal: Send + Sync {
     /// Appends `entry`. When this returns `Ok`, a killed process does not lose it.
     fn append(&self, entry: &Entry<'_>) -> Result<Position, JournalError>;
 
+    /// Takes `entry`, which could not be appended, to be written as soon as that is possible again. It is in memory only.
+    fn later(&self, _entry: &Entry<'_>) {}
+
     /// The wait until a power cut does not lose the entry at `position` either; `None` where the configuration does not
     /// ask for that.
     fn safe(&self, _position: Position) -> Option<Safe> {

@@ -20,6 +20,31 @@ const KINDS: &[(&str, &str)] = &[
     ("phone", r"(?:\(\d{3}\)\s?|\b\d{3}[\s.\-])\d{3}[\s.\-]\d{4}\b"),
 ];
 
+/// JSON nests to so many levels, those of JSON in strings included. What is deeper is not kept.
+const DEEPEST: usize = 100;
+
+/// What stands for what cannot be looked into.
+const UNREADABLE: &str = "[not readable]";
+
+/// Whether a member called `name` holds a secret.
+fn is_secret(name: &str) -> bool {
+    let bare: String =
+        name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
+    [
+        "password",
+        "passwd",
+        "passphrase",
+        "secret",
+        "apikey",
+        "token",
+        "privatekey",
+        "accesskey",
+        "authorization",
+    ]
+    .iter()
+    .any(|known| bare.ends_with(known))
+}
+
 /// What blanks out.
 #[derive(Clone, Debug)]
 pub struct Redactor(Vec<(&'static str, Regex)>);
@@ -42,28 +67,44 @@ impl Redactor {
     /// `text` without what should not be kept. Where it is JSON, the strings in it are looked at as what they say and not
     /// as what they are written as: an escape hides nothing.
     pub fn redact(&self, text: &str) -> String {
+        self.within(text, DEEPEST)
+    }
+
+    /// The same, to a depth: JSON in strings in JSON could go on for ever.
+    fn within(&self, text: &str, depth: usize) -> String {
+        let looks_like_json = text.trim_start().starts_with(['{', '[']);
         match serde_json::from_str::<Value>(text) {
-            Ok(mut value) if value.is_object() || value.is_array() => {
-                self.value(&mut value);
+            Ok(mut value) if looks_like_json => {
+                self.value(&mut value, depth);
                 value.to_string()
             }
+            // What an escape says cannot be seen here, and may be what has to go.
+            Err(_) if text.contains("\\u") => UNREADABLE.to_owned(),
             _ => self.text(text).into_owned(),
         }
     }
 
-    fn value(&self, value: &mut Value) {
+    fn value(&self, value: &mut Value, depth: usize) {
+        let Some(depth) = depth.checked_sub(1) else {
+            *value = Value::from(UNREADABLE);
+            return;
+        };
         match value {
             Value::String(text) => {
                 // Arguments of tools are JSON in a string.
-                let inner = text.trim_start().starts_with(['{', '[']).then(|| self.redact(text));
-                let redacted = inner.unwrap_or_else(|| self.text(text).into_owned());
+                let redacted = self.within(text, depth);
                 *text = redacted;
             }
-            Value::Array(items) => items.iter_mut().for_each(|item| self.value(item)),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.value(item, depth)),
             Value::Object(members) => {
                 let taken = std::mem::take(members);
                 for (name, mut value) in taken {
-                    self.value(&mut value);
+                    match &value {
+                        Value::String(_) | Value::Number(_) if is_secret(&name) => {
+                            value = Value::from("[key]")
+                        }
+                        _ => self.value(&mut value, depth),
+                    }
                     members.insert(self.text(&name).into_owned(), value);
                 }
             }
@@ -130,6 +171,40 @@ mod tests {
             assert_eq!(redactor.redact(text), expected);
         }
         assert!(Redactor::new(&["(".to_owned()]).unwrap_err().contains('('));
+    }
+
+    /// An attack: JSON in a string in JSON, and so on, until the stack is full.
+    #[test]
+    fn nesting_ends_somewhere() {
+        let redactor = Redactor::new(&[]).unwrap();
+        let mut text = "[1]".to_owned();
+        for _ in 0..200 {
+            let quoted: String = text
+                .chars()
+                .map(|c| match c {
+                    '"' => "\\u0022".to_owned(),
+                    '\\' => "\\u005c".to_owned(),
+                    c => c.to_string(),
+                })
+                .collect();
+            text = format!("{}\"{quoted}\"{}", "[".repeat(90), "]".repeat(90));
+            if text.len() > 300_000 {
+                break;
+            }
+        }
+        assert!(redactor.redact(&text).contains("[not readable]"));
+        assert_eq!(redactor.redact("{\"a\":\"x@y.example"), "{\"a\":\"[email]");
+        assert_eq!(redactor.redact("{\"a\":\"x\\u0040y.example"), "[not readable]");
+    }
+
+    #[test]
+    fn members_that_hold_secrets_are_blanked_out() {
+        let redactor = Redactor::new(&[]).unwrap();
+        let body = r#"{"db":{"password":"hunter22"},"api_key":12345,"max_tokens":5,"arguments":"{\"X-Api-Key\":\"abc\"}"}"#;
+        assert_eq!(
+            redactor.redact(body),
+            r#"{"db":{"password":"[key]"},"api_key":"[key]","max_tokens":5,"arguments":"{\"X-Api-Key\":\"[key]\"}"}"#
+        );
     }
 
     /// An attack: what an escape or a nested JSON hides from a search of the bytes.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use tollgate_core::ports::Position;
-use tollgate_journal::{Consumer, Followed, Follower};
+use tollgate_journal::{Consumer, DiskJournal, Followed, Follower};
 
 /// A reader of the journal that remembers how far it is.
 #[derive(Debug)]
@@ -16,16 +16,17 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// Goes on where the reader called `name` was in the chain of `instance` in `folder`. Where it was nowhere yet, it
-    /// begins with the first entry there is.
-    pub fn new(folder: &Path, instance: &str, name: &str, consumer: Option<Consumer>) -> Self {
+    /// Goes on where the reader called `name` was in `journal`. Where it was nowhere yet, it begins with the first entry
+    /// there is.
+    pub fn new(journal: &DiskJournal, name: &str) -> Self {
+        let (folder, consumer) = (journal.folder(), journal.consumer(name));
         let file = folder.join(format!("{name}.position"));
         let taken =
             std::fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
         if let Some(consumer) = &consumer {
             consumer.took(taken);
         }
-        Self { follower: Follower::new(folder, taken), file, consumer, instance: instance.to_owned() }
+        Self { follower: journal.follower(taken), file, consumer, instance: journal.instance().to_owned() }
     }
 
     /// The next entries, up to about `most` bytes; none when there are none yet.

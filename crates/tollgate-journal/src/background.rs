@@ -44,12 +44,8 @@ fn sync(shared: &Shared) {
         let (file, seq) = {
             let mut inner = shared.inner.lock();
             if inner.seq == safe && !stopping {
-                match shared.options.sync {
-                    Sync::Every => shared.written.wait(&mut inner),
-                    _ => {
-                        shared.written.wait_for(&mut inner, INTERVAL);
-                    }
-                }
+                // Woken by the next entry where calls wait for the disk; never for good.
+                shared.written.wait_for(&mut inner, INTERVAL);
             } else if shared.options.sync == Sync::Interval && !stopping {
                 shared.written.wait_for(&mut inner, INTERVAL);
             }
@@ -58,12 +54,8 @@ fn sync(shared: &Shared) {
         // What stands in an earlier segment was made safe when that was sealed.
         if seq > safe {
             if let Err(error) = file.sync_data() {
-                // What was not written then may be gone though a second try succeeds: only a restart, which reads
-                // what is there, knows.
-                let error = shared.error(format!("the disk did not take what was written: {error}"));
-                tracing::error!(%error, "the journal has failed; new calls are refused until a restart");
-                shared.inner.lock().failed = Some(error.clone());
-                let _ = shared.safe.send_replace(Err(error));
+                let error = shared.untrusted(&error);
+                shared.inner.lock().failed = Some(error);
                 return;
             }
             safe = seq;
@@ -78,15 +70,10 @@ fn sync(shared: &Shared) {
 fn keep(shared: &Shared) {
     let (mut signed, mut signed_at) = (0, Instant::now());
     let mut retired_at: Option<Instant> = None;
+    let mut failing = false;
     loop {
         let stopping = shared.is_stopping();
-        let sealed = std::mem::take(&mut shared.inner.lock().to_seal);
-        for segment in sealed {
-            if let Err(error) = shared.seal(&segment) {
-                tracing::error!(%error, first = segment.first, "a segment could not be sealed; it is tried again");
-                shared.inner.lock().to_seal.push(segment);
-            }
-        }
+        let sealed = shared.seal_all(&mut failing);
         if stopping || signed_at.elapsed() >= shared.options.head_every || signed == 0 {
             signed = shared.sign_head(signed);
             signed_at = Instant::now();
@@ -103,13 +90,37 @@ fn keep(shared: &Shared) {
             retired_at = Some(Instant::now());
         }
         let mut inner = shared.inner.lock();
-        if inner.to_seal.is_empty() && !shared.is_stopping() {
+        if (inner.to_seal.is_empty() || !sealed) && !shared.is_stopping() {
             shared.sealed.wait_for(&mut inner, LOOK);
         }
     }
 }
 
 impl Shared {
+    /// Seals what is to be sealed, in order: the manifest holds segments in the order of the chain. Whether all of it
+    /// could be; that it could not is logged once.
+    fn seal_all(&self, failing: &mut bool) -> bool {
+        // Compressing needs room, and what there is belongs to the calls under way.
+        if self.inner.lock().full {
+            return false;
+        }
+        while let Some(segment) = self.next_to_seal() {
+            if let Err(error) = self.seal(&segment) {
+                if !std::mem::replace(failing, true) {
+                    tracing::error!(%error, first = segment.first, "a segment cannot be sealed; it is tried again");
+                }
+                return false;
+            }
+            *failing = false;
+            self.inner.lock().to_seal.pop_front();
+        }
+        true
+    }
+
+    fn next_to_seal(&self) -> Option<Segment> {
+        self.inner.lock().to_seal.front().cloned()
+    }
+
     /// States what a sealed segment holds, and compresses it.
     pub(crate) fn seal(&self, segment: &Segment) -> std::io::Result<()> {
         let known = manifest::Manifest::read(&self.folder)?;
@@ -132,7 +143,12 @@ impl Shared {
         if seq == before || seq == 0 {
             return before;
         }
-        match file.sync_data().and_then(|()| self.write_head(seq, hash)) {
+        if let Err(error) = file.sync_data() {
+            let error = self.untrusted(&error);
+            self.inner.lock().failed = Some(error);
+            return before;
+        }
+        match self.write_head(seq, hash) {
             Ok(()) => seq,
             Err(error) => {
                 tracing::error!(%error, "the head of the journal could not be signed");
@@ -151,20 +167,21 @@ impl Shared {
 
     /// Where the disk was full: whether there is room again.
     fn look_for_room(&self) {
-        let mut inner = self.inner.lock();
-        if !inner.full || self.reserve.hold().is_err() {
+        if !self.inner.lock().full || !self.reserve.has_room_besides() || self.reserve.hold().is_err() {
             return;
         }
+        let mut inner = self.inner.lock();
         inner.full = false;
         let unrecorded = std::mem::take(&mut inner.unrecorded);
         tracing::info!(unrecorded, "the disk has room again");
+        self.write_late(&mut inner);
         let _ = self.put_event(&mut inner, "recordable", json!({ "not_written": unrecorded }));
     }
 
     fn rotate_by_age(&self) {
         let mut inner = self.inner.lock();
         // A segment that holds nothing but its checkpoint is not worth a file.
-        let age = self.clock.now().duration_since(inner.began).unsigned_abs();
+        let age = crate::retention::age(self.clock.now(), inner.began);
         if age >= self.options.segment_age && has_entries(&inner) {
             let _ = self.rotate(&mut inner);
         }
@@ -183,7 +200,11 @@ fn compress(plain: &SegmentFile) -> std::io::Result<()> {
     let done = plain.path.with_extension("jsonl.zst");
     let new = plain.path.with_extension("zst.new");
     let mut from = std::fs::File::open(&plain.path)?;
-    let to = std::fs::File::create(&new)?;
+    let mut options = std::fs::OpenOptions::new();
+    options.create(true).truncate(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let to = options.open(&new)?;
     let mut encoder = zstd::Encoder::new(to, LEVEL)?;
     encoder.include_checksum(true)?;
     std::io::copy(&mut from, &mut encoder)?;

@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use tokio::sync::watch;
 use tollgate_core::ports::Position;
 
 use crate::line::Front;
 use crate::segment::{self, Lines};
+use crate::writer::Synced;
 
 /// Reads the entries of one chain in order.
 #[derive(Debug)]
@@ -13,6 +15,8 @@ pub struct Follower {
     folder: PathBuf,
     next: Position,
     lines: Option<Lines>,
+    /// Nothing beyond this is read; `None` reads everything.
+    safe: Option<watch::Receiver<Synced>>,
 }
 
 /// Entries that are not there any more.
@@ -36,7 +40,19 @@ pub struct Followed {
 impl Follower {
     /// Reads the chain in `folder` from the entry after `taken` on.
     pub fn new(folder: &Path, taken: Position) -> Self {
-        Self { folder: folder.to_owned(), next: taken + 1, lines: None }
+        Self { folder: folder.to_owned(), next: taken.saturating_add(1), lines: None, safe: None }
+    }
+
+    /// The same, which reads nothing beyond what `safe` says.
+    pub(crate) fn up_to(mut self, safe: Option<watch::Receiver<Synced>>) -> Self {
+        self.safe = safe;
+        self
+    }
+
+    /// The same reader, from the entry after `taken` on.
+    #[must_use]
+    pub fn again(&self, taken: Position) -> Self {
+        Self::new(&self.folder, taken).up_to(self.safe.clone())
     }
 
     /// The folder of the chain.
@@ -52,14 +68,16 @@ impl Follower {
     /// The next entries, up to about `most` bytes; none when there are no more yet.
     pub fn read(&mut self, most: usize) -> std::io::Result<Followed> {
         let mut followed = Followed::default();
+        let safe =
+            self.safe.as_ref().map_or(Position::MAX, |safe| safe.borrow().as_ref().map_or(0, |safe| *safe));
         let mut bytes = 0;
-        while bytes < most {
+        while bytes < most && self.next <= safe {
             if self.lines.is_none() && !self.find(&mut followed)? {
                 break;
             }
             let Some(line) = self.lines.as_mut().map(Lines::next).transpose()?.flatten() else {
                 // The end of the segment, or of what was written so far.
-                if !self.next_has_begun()? {
+                if !self.has_ended(&mut followed)? {
                     break;
                 }
                 self.lines = None;
@@ -70,14 +88,24 @@ impl Follower {
             if seq >= self.next {
                 bytes += line.len();
                 followed.entries.push((seq, line.to_vec()));
-                self.next = seq + 1;
+                self.next = seq.saturating_add(1);
             }
         }
         Ok(followed)
     }
 
-    fn next_has_begun(&self) -> std::io::Result<bool> {
-        Ok(segment::list(&self.folder)?.iter().any(|file| file.first == self.next))
+    /// Whether the next segment has begun. Where the end of this one is missing, that is a gap.
+    fn has_ended(&mut self, followed: &mut Followed) -> std::io::Result<bool> {
+        let files = segment::list(&self.folder)?;
+        let Some(file) = files.iter().find(|file| file.first >= self.next) else { return Ok(false) };
+        if file.first > self.next {
+            if !followed.entries.is_empty() {
+                return Ok(false);
+            }
+            followed.gap = Some(Gap { from: self.next, to: file.first });
+            self.next = file.first;
+        }
+        Ok(true)
     }
 
     /// Opens the segment that holds the next entry; the first one there is, where it was removed.

@@ -29,6 +29,11 @@ impl Composed {
         Ok(Self(bytes))
     }
 
+    /// Its size.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// The entry itself, as JSON, whether it has been numbered or not.
     pub(crate) fn body(&self) -> Vec<u8> {
         [b"{", &self.0[ROOM + 1..self.0.len() - 1]].concat()

@@ -57,23 +57,36 @@ impl Manifest {
     }
 }
 
-/// Adds a signed statement to the manifest in `folder`, on the disk when this returns.
+/// Adds a signed statement to the manifest in `folder`, on the disk when this returns. What a failed write or a crash has
+/// left of a line is taken back.
 pub(crate) fn add(folder: &Path, statement: &Statement, keys: &Keys) -> std::io::Result<()> {
-    let path = folder.join(FILE);
     let signed = Signed::new(statement, keys)?;
     let mut line = serde_json::to_vec(&signed)?;
     line.push(b'\n');
-    // A line that a crash left unfinished is ended first.
-    if std::fs::read(&path).is_ok_and(|text| text.last().is_some_and(|last| *last != b'\n')) {
-        line.insert(0, b'\n');
-    }
     let mut options = OpenOptions::new();
     options.create(true).append(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
-    file.write_all(&line)?;
-    file.sync_data()
+    let mut file = options.open(folder.join(FILE))?;
+    let whole = mend(folder)?;
+    file.write_all(&line).and_then(|()| file.sync_data()).inspect_err(|_| {
+        // It is mended before the next line otherwise.
+        let _ = file.set_len(whole);
+    })
+}
+
+/// Takes back what a crash has left of an unfinished line. Returns the size of what is whole.
+pub(crate) fn mend(folder: &Path) -> std::io::Result<u64> {
+    let path = folder.join(FILE);
+    let text = match std::fs::read(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+        other => other?,
+    };
+    let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+    if whole < text.len() {
+        OpenOptions::new().write(true).open(&path)?.set_len(whole as u64)?;
+    }
+    Ok(whole as u64)
 }
 
 /// The last signed head of the chain in `folder`.

@@ -3,6 +3,7 @@
 //! An unfinished last line is cut off. Segments that were not sealed are. Calls that were opened and never closed may
 //! have been sent: each gets its `closed` entry, and what was reserved for it is charged.
 
+use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::path::Path;
 use std::sync::Arc;
@@ -26,7 +27,7 @@ use crate::retention::Consumers;
 use crate::segment::{self, Lines, SegmentFile};
 use crate::state::State;
 use crate::statement::{Head, Lost, Segment, Statement};
-use crate::writer::{DiskJournal, Inner, Shared, begin};
+use crate::writer::{DiskJournal, Inner, Shared, begin, is_full};
 
 /// What is in a segment that was not sealed.
 #[derive(Debug)]
@@ -53,36 +54,14 @@ impl DiskJournal {
     ) -> Result<Self, OpenError> {
         let folder = data_dir.join("journal").join(instance);
         let failed = OpenError::io(&folder);
-        std::fs::create_dir_all(&folder).map_err(&failed)?;
+        make_folder(&folder).map_err(&failed)?;
         let lock = lock(&folder)?;
-        let mut files = segment::list(&folder).map_err(&failed)?;
-        let manifest = Manifest::read(&folder).map_err(&failed)?;
-        // A file that is compressed or in the manifest is sealed; of the others the last one goes on.
-        files
-            .retain(|file| !file.compressed && !manifest.segments().any(|sealed| sealed.first == file.first));
-        let end =
-            manifest.segments().last().map_or((0, Hash::genesis(instance)), |last| (last.last, last.hash));
-        let mut to_seal = Vec::new();
-        let mut scanned = None;
-        let mut follows = end;
-        for file in files.iter().filter(|file| file.first > end.0) {
-            let this = scan(file, follows).map_err(OpenError::io(&file.path))?;
-            if let Some((_, before)) = scanned.replace((file.clone(), this)) {
-                to_seal.push(sealed(instance, &before, &*clock));
-            }
-            follows = scanned.as_ref().map_or(end, |(_, this): &(SegmentFile, Scanned)| this.last);
-        }
-        let (file, first, scan) = match scanned {
-            Some((file, scan)) => {
-                (reopen(&file, &scan).map_err(OpenError::io(&file.path))?, scan.first, scan)
-            }
-            None => first_segment(&folder, end, &*clock).map_err(&failed)?,
-        };
+        let Tail { file, scan, to_seal } = tail(&folder, instance, &*clock)?;
         let reserve = Reserve::new(&folder, options.reserve_bytes);
         let full = reserve.hold().is_err();
         let inner = Inner {
             file: Arc::new(file),
-            first,
+            first: scan.first,
             began: scan.began.unwrap_or_else(|| clock.now()),
             length: scan.bytes,
             seq: scan.last.0,
@@ -94,6 +73,7 @@ impl DiskJournal {
             unrecorded: 0,
             rotate_at: options.segment_bytes,
             to_seal,
+            late: VecDeque::new(),
         };
         let (found, torn, broken) = (scan.last.0, scan.torn, scan.broken);
         let consumers = Consumers::new(&options.takers);
@@ -114,10 +94,71 @@ impl DiskJournal {
             stopping: AtomicBool::new(false),
             _lock: lock,
         });
-        shared.put_in_order(found, torn, broken).map_err(&failed)?;
+        if let Err(error) = shared.put_in_order(found, torn, broken) {
+            // A disk that was full before: what is held back is for this too.
+            shared.inner.lock().full = true;
+            if !(is_full(&error) && shared.reserve.release()) {
+                return Err(failed(error));
+            }
+            shared.put_in_order(found, 0, None).map_err(&failed)?;
+        }
         let threads = background::start(&shared).map_err(&failed)?;
         Ok(Self { shared, threads })
     }
+}
+
+/// The end of a chain, and what of it is still to be sealed.
+struct Tail {
+    file: File,
+    scan: Scanned,
+    to_seal: VecDeque<Segment>,
+}
+
+/// Finds the end of the chain in `folder`; begins it where there is none.
+fn tail(folder: &Path, instance: &str, clock: &dyn Clock) -> Result<Tail, OpenError> {
+    let failed = OpenError::io(folder);
+    manifest::mend(folder).map_err(&failed)?;
+    let manifest = Manifest::read(folder).map_err(&failed)?;
+    let files = segment::list(folder).map_err(&failed)?;
+    let is_sealed = |file: &SegmentFile| manifest.segments().any(|sealed| sealed.first == file.first);
+    let plain = |first| files.iter().any(|file| file.first == first && !file.compressed);
+    // What was stated and not compressed any more is compressed now.
+    let mut to_seal: VecDeque<Segment> = manifest.segments().filter(|s| plain(s.first)).cloned().collect();
+    let end = manifest.segments().last().map_or((0, Hash::genesis(instance)), |last| (last.last, last.hash));
+    let mut scanned: Option<(SegmentFile, Scanned)> = None;
+    for file in files.iter().filter(|file| !file.compressed && !is_sealed(file) && file.first > end.0) {
+        let (follows, state) = scanned
+            .as_ref()
+            .map_or((end, State::default()), |(_, before)| (before.last, before.state.clone()));
+        let this = scan(file, follows, state).map_err(OpenError::io(&file.path))?;
+        if this.bytes == 0 {
+            // The process died before its first line was whole: the one before it goes on.
+            std::fs::remove_file(&file.path).map_err(OpenError::io(&file.path))?;
+        } else if let Some((_, before)) = scanned.replace((file.clone(), this)) {
+            to_seal.push_back(sealed(instance, &before, clock));
+        }
+    }
+    let (file, scan) = match scanned {
+        Some((file, scan)) => (reopen(&file, &scan).map_err(OpenError::io(&file.path))?, scan),
+        None => {
+            // What was open and spent stands in the last segment that was sealed.
+            let state = match files.iter().rfind(|file| is_sealed(file)) {
+                Some(file) => scan(file, end, State::default()).map_err(OpenError::io(&file.path))?.state,
+                None => State::default(),
+            };
+            first_segment(folder, end, state, clock).map_err(&failed)?
+        }
+    };
+    Ok(Tail { file, scan, to_seal })
+}
+
+/// Makes a folder that only the gate's own user can look into.
+fn make_folder(folder: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
 }
 
 /// Two writers would tear the chain.
@@ -135,10 +176,10 @@ fn lock(folder: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// Reads a segment that was not sealed. `follows` is the entry that its first one follows.
-fn scan(file: &SegmentFile, follows: (Position, Hash)) -> std::io::Result<Scanned> {
+/// Reads a segment. `follows` is the entry that its first one follows, `state` what was true then: a checkpoint replaces
+/// it.
+fn scan(file: &SegmentFile, follows: (Position, Hash), mut state: State) -> std::io::Result<Scanned> {
     let mut lines = Lines::open(file)?;
-    let mut state = State::default();
     let (mut last, mut broken, mut number, mut began) = (follows, None, 0, None);
     while let Some(line) = lines.next()? {
         number += 1;
@@ -148,12 +189,13 @@ fn scan(file: &SegmentFile, follows: (Position, Hash)) -> std::io::Result<Scanne
                 .and_then(|first| first["at"].as_str()?.parse().ok());
         }
         let front = Front::of(line);
-        let fits = front.is_some_and(|front| front.seq == last.0 + 1 && front.prev == last.1);
+        let fits = front.is_some_and(|front| front.seq == last.0.saturating_add(1) && front.prev == last.1);
         if !fits && broken.is_none() {
             broken = Some(number);
         }
         // Whatever was done to the line, what follows counts on from there.
-        last = (front.map_or(last.0 + 1, |front| front.seq.max(last.0 + 1)), Hash::of(line));
+        let next = last.0.saturating_add(1);
+        last = (front.filter(|_| fits).map_or(next, |front| front.seq), Hash::of(line));
         state.take_line(line);
     }
     let bytes = lines.read_bytes();
@@ -170,12 +212,16 @@ fn reopen(file: &SegmentFile, scan: &Scanned) -> std::io::Result<File> {
     Ok(opened)
 }
 
-type Begun = (File, (Position, Hash), Scanned);
+type Begun = (File, Scanned);
 
 /// The first segment of a new chain, or of one whose last segment was sealed when the process died.
-fn first_segment(folder: &Path, end: (Position, Hash), clock: &dyn Clock) -> std::io::Result<Begun> {
+fn first_segment(
+    folder: &Path,
+    end: (Position, Hash),
+    state: State,
+    clock: &dyn Clock,
+) -> std::io::Result<Begun> {
     let (seq, prev) = (end.0 + 1, end.1);
-    let state = State::default();
     let checkpoint = state.checkpoint(clock.now());
     let mut composed = Composed::new(&tollgate_core::record::Entry::Checkpoint(&checkpoint))?;
     let line = composed.numbered(seq, prev);
@@ -187,7 +233,7 @@ fn first_segment(folder: &Path, end: (Position, Hash), clock: &dyn Clock) -> std
     drop(checkpoint);
     let scan =
         Scanned { first: (seq, prev), last: (seq, hash), bytes, state, began: None, broken: None, torn: 0 };
-    Ok((file, (seq, prev), scan))
+    Ok((file, scan))
 }
 
 fn sealed(instance: &str, scan: &Scanned, clock: &dyn Clock) -> Segment {
@@ -238,8 +284,13 @@ impl Shared {
 
     /// The last signed head, when its entry is not there.
     fn lost_head(&self, found: Position) -> Option<Head> {
-        match manifest::head(&self.folder)?.statement().ok()? {
-            Statement::Head(head) if head.seq > found => Some(head),
+        let signed = manifest::head(&self.folder)?;
+        // What somebody else has put there proves nothing.
+        if !signed.is_signed_by(&self.keys.public) {
+            return None;
+        }
+        match signed.statement().ok()? {
+            Statement::Head(head) if head.seq > found && head.instance == self.instance => Some(head),
             _ => None,
         }
     }

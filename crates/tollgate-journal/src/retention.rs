@@ -3,6 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
 
 use tollgate_core::ports::Position;
 
@@ -41,6 +44,11 @@ impl Consumers {
     }
 }
 
+/// How old something is; a clock that was set back makes nothing old.
+pub(crate) fn age(now: Timestamp, at: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(at)).unwrap_or_default()
+}
+
 impl Shared {
     /// Removes segments whose time is over, the oldest first.
     pub(crate) fn retire(&self) -> std::io::Result<()> {
@@ -50,7 +58,7 @@ impl Shared {
         let read = manifest::Manifest::read(&self.folder)?;
         let gone: Vec<Position> = read.removed().map(|removed| removed.first).collect();
         for sealed in read.segments().filter(|segment| !gone.contains(&segment.first)) {
-            let age = now.duration_since(sealed.at).unsigned_abs();
+            let age = age(now, sealed.at);
             let waited_enough = age >= keep + self.options.wait_for_sink;
             if age < keep || sealed.last > self.consumers.taken(waited_enough) {
                 // What follows is younger.

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use tollgate_core::ports::Position;
 
-/// The longest line that is read: an entry is far smaller.
-pub(crate) const LONGEST_LINE: usize = 16 << 20;
+/// The longest line that is read: a checkpoint with very many open calls. An entry is far smaller.
+pub(crate) const LONGEST_LINE: usize = 256 << 20;
 
 /// A segment's file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

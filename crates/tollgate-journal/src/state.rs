@@ -13,10 +13,10 @@ use tollgate_core::record::{Checkpoint, Closed, Entry, Outcome, Total};
 use crate::line::Composed;
 
 /// More different totals than that are added up under the name `other`.
-const MOST_TOTALS: usize = 100_000;
+const MOST_TOTALS: usize = 10_000;
 
 /// What must be known of a chain apart from its entries.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct State {
     /// Their `opened` entries as they were written.
     open: HashMap<CallId, Vec<u8>>,
@@ -70,13 +70,15 @@ impl State {
         let model = closed.model.filter(|_| closed.deployment.is_some());
         let kind = sub.kind.name();
         let total = self.total(kind, &sub.id, model.unwrap_or_default());
-        total.calls += 1;
-        total.faults += u64::from(closed.outcome != Outcome::Ok);
-        total.input_tokens += closed.usage.map_or(0, |usage| usage.input_tokens);
-        total.output_tokens += closed.usage.map_or(0, |usage| usage.output_tokens);
+        total.calls = total.calls.saturating_add(1);
+        total.faults = total.faults.saturating_add(u64::from(closed.outcome != Outcome::Ok));
+        total.input_tokens =
+            total.input_tokens.saturating_add(closed.usage.map_or(0, |usage| usage.input_tokens));
+        total.output_tokens =
+            total.output_tokens.saturating_add(closed.usage.map_or(0, |usage| usage.output_tokens));
         match closed.cost {
-            Some(Cost::Known(nano)) => total.cost_nano_usd += nano,
-            Some(Cost::Unknown) => total.unpriced_calls += 1,
+            Some(Cost::Known(nano)) => total.cost_nano_usd = total.cost_nano_usd.saturating_add(nano),
+            Some(Cost::Unknown) => total.unpriced_calls = total.unpriced_calls.saturating_add(1),
             None => {}
         }
     }
@@ -141,15 +143,20 @@ impl State {
         let model = read.model.as_deref().filter(|_| read.deployment.is_some()).unwrap_or_default();
         let total = self.total(&sub("kind"), &sub("id"), model);
         let tokens = |member: &str| read.usage.as_ref().and_then(|u| u[member].as_u64()).unwrap_or(0);
-        total.calls += 1;
-        total.faults += u64::from(read.outcome.as_deref() != Some("ok"));
-        total.input_tokens += tokens("input_tokens");
-        total.output_tokens += tokens("output_tokens");
+        total.calls = total.calls.saturating_add(1);
+        total.faults = total.faults.saturating_add(u64::from(read.outcome.as_deref() != Some("ok")));
+        total.input_tokens = total.input_tokens.saturating_add(tokens("input_tokens"));
+        total.output_tokens = total.output_tokens.saturating_add(tokens("output_tokens"));
         match read.cost_nano_usd.as_ref().map(Value::as_u64) {
-            Some(Some(nano)) => total.cost_nano_usd += nano,
-            Some(None) => total.unpriced_calls += 1,
+            Some(Some(nano)) => total.cost_nano_usd = total.cost_nano_usd.saturating_add(nano),
+            Some(None) => total.unpriced_calls = total.unpriced_calls.saturating_add(1),
             None => {}
         }
+    }
+
+    /// Whether `entry` ends a call that has begun.
+    pub(crate) fn is_closing(&self, entry: &Entry<'_>) -> bool {
+        matches!(entry, Entry::Closed(closed) if self.open.contains_key(&closed.call_id))
     }
 
     /// The calls that are open, the oldest first, as their `opened` entries.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use tollgate_core::ports::Position;
@@ -166,13 +167,18 @@ impl Verifier {
             if let Some(found) = walk.wanted.get_mut(&segment.last) {
                 *found = Some(segment.hash);
             }
-            if !files.iter().any(|file| file.first == segment.first) && !removed.contains(&segment.first) {
+            if !files.iter().any(|file| file.first == segment.first) && !self.is_gone(segment.first)? {
                 walk.report.find(Finding::SegmentMissing(segment.first, segment.last));
             }
         }
         for (number, file) in files.iter().enumerate() {
             let known = sealed.iter().find(|segment| segment.first == file.first);
-            walk.segment(file, known, &sealed);
+            match open(file) {
+                Ok(lines) => walk.segment(lines, file, known, &sealed),
+                // A gate that runs has removed it meanwhile, and said so.
+                Err(error) if error.kind() == ErrorKind::NotFound && self.is_gone(file.first)? => {}
+                Err(error) => walk.report.find(Finding::Unreadable(file.first, error.to_string())),
+            }
             progress(number + 1, files.len());
         }
         let (last, wanted) = (walk.last.0, std::mem::take(&mut walk.wanted));
@@ -190,10 +196,18 @@ impl Verifier {
         Ok(report)
     }
 
+    /// Whether the manifest says now that the segment was removed.
+    fn is_gone(&self, first: Position) -> std::io::Result<bool> {
+        Ok(Manifest::read(&self.folder)?.removed().any(|removed| removed.first == first))
+    }
+
     /// The heads that are signed as they should be.
     fn heads(&self, report: &mut Report) -> Vec<Head> {
         let mut heads = Vec::new();
         let own = manifest::head(&self.folder).map(|head| (head, "head.json"));
+        if own.is_none() && self.folder.join(manifest::HEAD).exists() {
+            report.find(Finding::Signature(manifest::HEAD.to_owned()));
+        }
         for (signed, name) in
             own.into_iter().chain(self.outside.iter().cloned().map(|head| (head, "the outside head")))
         {
@@ -236,6 +250,17 @@ impl Verifier {
     }
 }
 
+/// Opens a segment; one that was compressed since it was listed, too.
+fn open(file: &SegmentFile) -> std::io::Result<Lines> {
+    match Lines::open(file) {
+        Err(error) if error.kind() == ErrorKind::NotFound && !file.compressed => {
+            let path = file.path.with_extension("jsonl.zst");
+            Lines::open(&SegmentFile { compressed: true, path, ..file.clone() })
+        }
+        opened => opened,
+    }
+}
+
 /// The walk along the entries.
 struct Walk<'a> {
     report: &'a mut Report,
@@ -249,19 +274,15 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn segment(&mut self, file: &SegmentFile, known: Option<&Segment>, sealed: &[Segment]) {
+    fn segment(&mut self, mut lines: Lines, file: &SegmentFile, known: Option<&Segment>, sealed: &[Segment]) {
         // Where the segment before it was removed, the manifest says what this one follows.
-        let before = sealed.iter().find(|segment| segment.last + 1 == file.first);
+        let before = sealed.iter().find(|segment| segment.last.saturating_add(1) == file.first);
         match (known, before) {
             (Some(segment), _) => self.last = (segment.first - 1, segment.prev),
             (None, Some(before)) => self.last = (before.last, before.hash),
             (None, None) => {}
         }
         self.suspect = None;
-        let mut lines = match Lines::open(file) {
-            Ok(lines) => lines,
-            Err(error) => return self.report.find(Finding::Unreadable(file.first, error.to_string())),
-        };
         loop {
             match lines.next() {
                 Ok(Some(line)) => self.line(line),
@@ -283,7 +304,7 @@ impl Walk<'_> {
     fn line(&mut self, line: &[u8]) {
         self.report.entries += 1;
         let hash = Hash::of(line);
-        let expected = self.last.0 + 1;
+        let expected = self.last.0.saturating_add(1);
         let Some(front) = Front::of(line) else {
             let suspect = self.suspect.take();
             self.convict(suspect);
@@ -337,7 +358,7 @@ impl Walk<'_> {
         let mut missing = std::mem::take(&mut self.missing).into_iter().peekable();
         while let Some(from) = missing.next() {
             let mut to = from;
-            while missing.next_if_eq(&(to + 1)).is_some() {
+            while missing.next_if_eq(&to.saturating_add(1)).is_some() {
                 to += 1;
             }
             self.report.find(Finding::Removed(from, to));

@@ -1,5 +1,6 @@
 //! Appending: numbering, chaining and writing entries, and cutting the chain into segments.
 
+use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use tollgate_core::digest::{Digest, DigestKey};
 use tollgate_core::ports::{Clock, Journal, JournalError, Position, Safe};
 use tollgate_core::record::{Entry, Event};
 
+use crate::follow::Follower;
 use crate::hash::Hash;
 use crate::keys::Keys;
 use crate::line::Composed;
@@ -25,6 +27,9 @@ use crate::state::State;
 use crate::statement::{Segment, Signed};
 use crate::{aside, segment};
 use tollgate_core::config::recording::{Sync, WhenFull};
+
+/// The largest entry: what is larger was not bounded where it should have been.
+const LONGEST_ENTRY: usize = 8 << 20;
 
 /// A segment that could not be begun is tried again after so many bytes.
 const TRY_AGAIN: u64 = 1 << 20;
@@ -87,8 +92,10 @@ pub(crate) struct Inner {
     /// Entries that were not written while the disk was full.
     pub(crate) unrecorded: u64,
     pub(crate) rotate_at: u64,
-    /// Segments that are sealed and not yet in the manifest.
-    pub(crate) to_seal: Vec<Segment>,
+    /// Segments that are sealed and not yet in the manifest, or not yet compressed.
+    pub(crate) to_seal: VecDeque<Segment>,
+    /// Entries that found no room and are written when there is some.
+    pub(crate) late: VecDeque<serde_json::Value>,
 }
 
 impl Shared {
@@ -111,15 +118,7 @@ impl Shared {
         }
         match self.put(inner, composed) {
             Err(error) if is_full(&error) && !inner.full => {
-                inner.full = true;
-                let calls = match self.options.when_full {
-                    WhenFull::Refuse => "are refused",
-                    WhenFull::Continue => "go on unrecorded",
-                };
-                tracing::error!(calls, "the disk of the journal is full: until it has room, new calls");
-                self.reserve.release();
-                let detail = json!({ "reserve_bytes": self.options.reserve_bytes });
-                let _ = self.put_event(inner, "journal_full", detail);
+                self.filled_up(inner);
                 if begins {
                     Err(self.error("the disk is full"))
                 } else {
@@ -127,6 +126,29 @@ impl Shared {
                 }
             }
             other => other.map_err(|error| self.error(error.to_string())),
+        }
+    }
+
+    /// The disk is full: what was held back is given free for what is under way, and that is put on record.
+    fn filled_up(&self, inner: &mut Inner) {
+        inner.full = true;
+        let calls = match self.options.when_full {
+            WhenFull::Refuse => "are refused",
+            WhenFull::Continue => "go on unrecorded",
+        };
+        tracing::error!(calls, "the disk of the journal is full: until it has room, new calls");
+        self.reserve.release();
+        let detail = json!({ "reserve_bytes": self.options.reserve_bytes });
+        let _ = self.put_event(inner, "journal_full", detail);
+    }
+
+    /// Writes what had found no room.
+    pub(crate) fn write_late(&self, inner: &mut Inner) {
+        while let Some(entry) = inner.late.pop_front() {
+            if self.put_value(inner, &entry).is_err() {
+                inner.late.push_front(entry);
+                return;
+            }
         }
     }
 
@@ -173,8 +195,11 @@ impl Shared {
 
     /// Seals the segment and begins the next one.
     pub(crate) fn rotate(&self, inner: &mut Inner) -> std::io::Result<()> {
-        if self.options.sync != Sync::Off {
-            inner.file.sync_data()?;
+        if self.options.sync != Sync::Off
+            && let Err(error) = inner.file.sync_data()
+        {
+            inner.failed = Some(self.untrusted(&error));
+            return Err(error);
         }
         let (first, prev) = (inner.seq + 1, inner.hash);
         let path = segment::path(&self.folder, first);
@@ -186,7 +211,7 @@ impl Shared {
             let _ = std::fs::remove_file(&path);
         })?;
         let (begins, before) = inner.first;
-        inner.to_seal.push(Segment {
+        inner.to_seal.push_back(Segment {
             instance: self.instance.clone(),
             first: begins,
             prev: before,
@@ -197,9 +222,20 @@ impl Shared {
         });
         inner.file = Arc::new(file);
         (inner.first, inner.began, inner.length) = ((first, prev), self.clock.now(), length);
-        (inner.seq, inner.hash, inner.rotate_at) = (first, hash, self.options.segment_bytes);
+        (inner.seq, inner.hash) = (first, hash);
+        // A checkpoint that fills a segment by itself must not make each entry begin another one.
+        inner.rotate_at = self.options.segment_bytes.max(2 * length);
         self.sealed.notify_one();
         Ok(())
+    }
+
+    /// Notes that the disk did not take what was written, for good: what was not written then may be gone though a second
+    /// try succeeds. Only a restart, which reads what is there, knows.
+    pub(crate) fn untrusted(&self, error: &std::io::Error) -> JournalError {
+        let error = self.error(format!("the disk did not take what was written: {error}"));
+        tracing::error!(%error, "the journal has failed; new calls are refused until a restart");
+        let _ = self.safe.send_replace(Err(error.clone()));
+        error
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
@@ -228,7 +264,7 @@ pub(crate) fn sync_folder(path: &Path) -> std::io::Result<()> {
     }
 }
 
-fn is_full(error: &std::io::Error) -> bool {
+pub(crate) fn is_full(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
 }
 
@@ -237,7 +273,15 @@ impl Journal for DiskJournal {
         let shared = &*self.shared;
         let mut composed = Composed::new(entry).map_err(|e| shared.error(e.to_string()))?;
         let begins = matches!(entry, Entry::Opened(_) | Entry::Attempt(_));
+        if composed.len() > LONGEST_ENTRY {
+            return Err(shared.error(format!("an entry is larger than {LONGEST_ENTRY} bytes")));
+        }
         let mut inner = shared.inner.lock();
+        if inner.full && !begins && !inner.state.is_closing(entry) {
+            // What room there is belongs to the calls under way: this is only counted.
+            inner.unrecorded += 1;
+            return Ok(0);
+        }
         let written = shared.write(&mut inner, &mut composed, begins);
         match written {
             Ok(_) => inner.state.take(entry, &composed),
@@ -285,7 +329,31 @@ impl Journal for DiskJournal {
         let first = self.shared.inner.lock().first.0;
         let folder = aside::folder(&self.shared.folder, first);
         let sync = self.shared.options.sync == Sync::Every;
-        aside::keep(&folder, frames, &self.shared.keys, sync).map_err(|e| self.shared.error(e.to_string()))
+        let keep = || aside::keep(&folder, frames, &self.shared.keys, sync);
+        let kept = match keep() {
+            Err(error) if is_full(&error) => {
+                let mut inner = self.shared.inner.lock();
+                if !inner.full {
+                    self.shared.filled_up(&mut inner);
+                }
+                drop(inner);
+                keep()
+            }
+            kept => kept,
+        };
+        kept.map_err(|e| self.shared.error(e.to_string()))
+    }
+
+    fn later(&self, entry: &Entry<'_>) {
+        // More than that is a disk that has been full for long under load, where new calls are refused anyway.
+        const MOST: usize = 20_000;
+        let mut inner = self.shared.inner.lock();
+        if inner.late.len() < MOST
+            && inner.state.is_closing(entry)
+            && let Ok(value) = serde_json::to_value(entry)
+        {
+            inner.late.push_back(value);
+        }
     }
 
     fn digest_key(&self) -> &DigestKey {
@@ -314,6 +382,11 @@ impl DiskJournal {
         self.shared.heads.subscribe()
     }
 
+    /// Whether the disk is full: what is not needed for calls should not use it now.
+    pub fn is_full(&self) -> bool {
+        self.shared.inner.lock().full
+    }
+
     /// One of those who take entries, as the options named them.
     pub fn consumer(&self, name: &str) -> Option<Consumer> {
         self.shared.consumers.find(name)
@@ -327,6 +400,13 @@ impl DiskJournal {
     /// Puts everything on the disk and signs the head now, as happens by itself in intervals.
     pub fn sign(&self) {
         self.shared.sign_head(0);
+    }
+
+    /// A reader that goes on after `taken` and sees nothing that a power cut could take back: what others have taken is
+    /// never written anew.
+    pub fn follower(&self, taken: Position) -> Follower {
+        let safe = (self.shared.options.sync != Sync::Off).then(|| self.shared.safe.subscribe());
+        Follower::new(&self.shared.folder, taken).up_to(safe)
     }
 
     /// Seals the segment now, and begins the next one.

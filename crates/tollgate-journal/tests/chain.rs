@@ -8,8 +8,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use tollgate_core::call::CallId;
+use tollgate_core::effect::Effect;
 use tollgate_core::ports::{Clock, Journal};
-use tollgate_core::record::{Entry, Event};
+use tollgate_core::price::Cost;
+use tollgate_core::principal::{ActorKind, Principal};
+use tollgate_core::record::{Entry, Event, Opened, Reservation, Trace};
+use tollgate_core::usage::Usage;
 use tollgate_journal::{DiskJournal, Finding, Follower, Keys, Options, Report, Signed, Verifier};
 
 struct Fixed;
@@ -279,4 +284,149 @@ fn old_segments_go_when_all_have_taken_them_and_the_rest_still_verifies() {
     assert_eq!((report.removed, report.findings), (2, vec![]));
     let followed = Follower::new(&folder(data.path()), 0).read(usize::MAX).unwrap();
     assert_eq!(followed.gap.map(|gap| gap.from), Some(1));
+}
+
+/// An `opened` entry of a call that will not end.
+fn open_call(journal: &DiskJournal) -> CallId {
+    let call_id = CallId::new();
+    let digest = journal.digest_key().digest(b"x");
+    let usage = Usage { input_tokens: 10, ..Usage::default() };
+    let trace =
+        Trace { trace_id: call_id.trace(), span_id: call_id.span(0), parent_span_id: None, cause: None };
+    let entry = Entry::Opened(&Opened {
+        at: Timestamp::UNIX_EPOCH,
+        call_id,
+        trace: &trace,
+        principal: &Principal::direct(ActorKind::Master, "ann"),
+        peer: None,
+        surface: "openai_chat",
+        model: "m",
+        deployment: "d",
+        stream: false,
+        effect: Effect::Read,
+        reservation: Reservation { usage, cost: Cost::Known(77) },
+        request_bytes: 1,
+        request_digest: digest,
+        tools: None,
+        results: &[],
+        headers: &[],
+        capture: None,
+    });
+    journal.append(&entry).unwrap();
+    call_id
+}
+
+fn closed(data: &Path, call_id: CallId) -> Vec<Value> {
+    let id = call_id.to_string();
+    entries(data).into_iter().filter(|e| e["entry"] == "closed" && e["call_id"] == id.as_str()).collect()
+}
+
+/// Promise 3: wherever the process dies, an open call is closed once and charged, and totals go on.
+#[test]
+fn open_calls_and_totals_survive_every_kind_of_crash() {
+    type Crash = fn(&Path);
+    let crashes: [(&str, Crash); 5] = [
+        ("none", |_| {}),
+        ("an empty next segment", |folder| write_next(folder, b"")),
+        ("a torn next segment", |folder| write_next(folder, b"{\"seq\":7,\"prev\":\"")),
+        ("a torn statement", |folder| append(&folder.join("manifest.jsonl"), b"{\"statement\":{\"seg")),
+        ("an interrupted compression", |folder| {
+            std::fs::write(folder.join("00000000000000000001.zst.new"), b"x").unwrap()
+        }),
+    ];
+    for (name, crash) in crashes {
+        let data = tempfile::tempdir().unwrap();
+        let journal = open(data.path(), small());
+        event(&journal, 1);
+        journal.rotate().unwrap();
+        let call = open_call(&journal);
+        journal.rotate().unwrap();
+        event(&journal, 2);
+        drop(journal);
+        crash(&folder(data.path()));
+        for _ in 0..2 {
+            drop(open(data.path(), small()));
+            let closed = closed(data.path(), call);
+            assert_eq!(closed.len(), 1, "{name}");
+            assert_eq!(
+                (&closed[0]["outcome"], &closed[0]["cost_nano_usd"]),
+                (&json!("unknown"), &json!(77)),
+                "{name}"
+            );
+            assert_eq!(verify(data.path()).findings, [], "{name}");
+        }
+        let journal = open(data.path(), small());
+        journal.rotate().unwrap();
+        drop(journal);
+        let last = entries(data.path()).into_iter().rfind(|e| e["entry"] == "checkpoint").unwrap();
+        assert_eq!((&last["open"], &last["totals"][0]["cost_nano_usd"]), (&json!([]), &json!(77)), "{name}");
+    }
+}
+
+fn write_next(folder: &Path, content: &[u8]) {
+    let last = Follower::new(folder, 0).read(usize::MAX).unwrap().entries.last().unwrap().0;
+    std::fs::write(folder.join(format!("{:020}.jsonl", last + 1)), content).unwrap();
+}
+
+fn append(path: &Path, content: &[u8]) {
+    std::io::Write::write_all(&mut std::fs::OpenOptions::new().append(true).open(path).unwrap(), content)
+        .unwrap();
+}
+
+/// A clock that was set back, or forward and back again, makes nothing old.
+#[test]
+fn a_clock_that_jumps_back_removes_nothing() {
+    let data = tempfile::tempdir().unwrap();
+    let keep = Options { keep: Some(Duration::from_secs(60)), ..small() };
+    let keys = || Keys::load(data.path(), None, None).unwrap();
+    let journal = DiskJournal::open(data.path(), INSTANCE, keys(), keep.clone(), Arc::new(Later)).unwrap();
+    event(&journal, 1);
+    journal.rotate().unwrap();
+    drop(journal);
+    let journal = DiskJournal::open(data.path(), INSTANCE, keys(), keep, Arc::new(Fixed)).unwrap();
+    journal.retire().unwrap();
+    drop(journal);
+    assert_eq!(verify(data.path()).removed, 0);
+}
+
+/// A segment whose end is missing does not stop who follows.
+#[test]
+fn a_missing_end_is_a_gap() {
+    let data = tempfile::tempdir().unwrap();
+    let journal = open(data.path(), small());
+    event(&journal, 1);
+    event(&journal, 2);
+    journal.rotate().unwrap();
+    event(&journal, 3);
+    drop(journal);
+    let path = folder(data.path()).join("00000000000000000001.jsonl.zst");
+    let text = zstd::decode_all(std::fs::File::open(&path).unwrap()).unwrap();
+    let kept: Vec<&[u8]> = text.split_inclusive(|b| *b == b'\n').take(2).collect();
+    std::fs::write(&path, zstd::encode_all(&kept.concat()[..], 1).unwrap()).unwrap();
+    let mut follower = Follower::new(&folder(data.path()), 0);
+    assert_eq!(follower.read(usize::MAX).unwrap().entries.len(), 2);
+    let rest = follower.read(usize::MAX).unwrap();
+    assert_eq!((rest.gap.map(|gap| (gap.from, gap.to)), rest.entries.len()), (Some((3, 4)), 2));
+    assert_eq!(verify(data.path()).findings, [Finding::Removed(3, 3)]);
+}
+
+#[cfg(unix)]
+#[test]
+fn nobody_else_can_read_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let data = tempfile::tempdir().unwrap();
+    let journal = open(data.path(), small());
+    journal.keep_aside(b"content").unwrap();
+    event(&journal, 1);
+    journal.rotate().unwrap();
+    drop(journal);
+    let mut files = vec![folder(data.path())];
+    while let Some(path) = files.pop() {
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        if path.is_dir() {
+            files.extend(std::fs::read_dir(&path).unwrap().map(|e| e.unwrap().path()));
+        } else if !path.ends_with("lock") && !path.ends_with("reserve") {
+            assert_eq!(mode & 0o077, 0, "{}", path.display());
+        }
+    }
 }

@@ -14,6 +14,14 @@ const MOST_NAMES: usize = 256;
 /// Ids of results that are kept: the latest of a long conversation.
 const MOST_RESULTS: usize = 64;
 
+/// The longest name or id that is kept: providers take 64 characters.
+const LONGEST: usize = 128;
+
+/// `text`, cut to what is kept. The same for a choice and for its result, so that they stay tied.
+pub fn clipped(text: &str) -> &str {
+    &text[..text.floor_char_boundary(LONGEST)]
+}
+
 /// What a request says of tools.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ToolFacts {
@@ -64,12 +72,12 @@ pub fn in_request(client: &dyn ChatClient, body: &str) -> Result<ToolFacts, Stri
     let parts = request.messages.iter().flat_map(|message| &message.parts);
     let mut results: Vec<String> = parts
         .filter_map(|part| match part {
-            Part::ToolResult { id, .. } => Some(bare_id(id.as_ref().into()).into_owned()),
+            Part::ToolResult { id, .. } => Some(clipped(&bare_id(id.as_ref().into())).to_owned()),
             _ => None,
         })
         .collect();
     results.drain(..results.len().saturating_sub(MOST_RESULTS));
-    let names = request.tools.iter().take(MOST_NAMES).map(|tool| tool.name.to_string()).collect();
+    let names = request.tools.iter().take(MOST_NAMES).map(|tool| clipped(&tool.name).to_owned()).collect();
     Ok(ToolFacts { count: request.tools.len(), names, definitions, results })
 }
 

@@ -33,8 +33,17 @@ impl std::fmt::Debug for Loader {
 impl Loader {
     /// A loader of the journal of `instance` in `folder`, which goes on where the index ends.
     pub async fn new(index: Arc<dyn Index>, instance: &str, folder: &Path) -> Result<Self, QueryError> {
+        Self::following(index, instance, &Follower::new(folder, 0)).await
+    }
+
+    /// The same, which reads the journal as `follower` does.
+    pub async fn following(
+        index: Arc<dyn Index>,
+        instance: &str,
+        follower: &Follower,
+    ) -> Result<Self, QueryError> {
         let taken = index.position(instance).await?;
-        Ok(Self { index, instance: instance.to_owned(), follower: Follower::new(folder, taken), taken })
+        Ok(Self { index, instance: instance.to_owned(), follower: follower.again(taken), taken })
     }
 
     /// The last entry that was loaded.
@@ -73,9 +82,8 @@ impl Loader {
             }
             Err(error) => {
                 // Read again what was not loaded, from where the index is.
-                let folder = self.follower.folder().to_owned();
                 self.taken = self.index.position(&self.instance).await.unwrap_or(self.taken);
-                self.follower = Follower::new(&folder, self.taken);
+                self.follower = self.follower.again(self.taken);
                 Err(error)
             }
         }

@@ -177,11 +177,11 @@ impl Batch {
             row.at = came_at(id).unwrap_or_else(|| read.at.to_string());
         }
         if let Some(principal) = &read.principal {
-            row.principal_kind.clone_from(&principal.sub.kind);
+            row.principal_kind = storable(&principal.sub.kind);
             row.principal = storable(&principal.sub.id);
         }
-        row.trace_id = read.trace.as_ref().map_or(String::new(), |trace| trace.trace_id.to_owned());
-        row.surface = read.surface.to_string();
+        row.trace_id = read.trace.as_ref().map_or(String::new(), |trace| storable(trace.trace_id));
+        row.surface = storable(&read.surface);
         row.model = storable(&read.model);
         row.deployment = storable(&read.deployment);
         if read.entry == "closed" {
@@ -219,9 +219,16 @@ impl Batch {
     }
 }
 
-/// PostgreSQL's texts cannot hold the character that a client may well send, and one such call must not stop the rest.
+/// PostgreSQL's texts cannot hold the character that a client may well send, and its indexes no long ones: one such call
+/// must not stop the rest. What is cut is still told apart, by its hash.
 fn storable(text: &str) -> String {
-    text.replace('\0', "\u{fffd}")
+    const LONGEST: usize = 256;
+    let text = text.replace('\0', "\u{fffd}");
+    if text.len() <= LONGEST {
+        return text;
+    }
+    let hash = tollgate_journal::Hash::of(text.as_bytes()).to_string();
+    format!("{}…{}", &text[..text.floor_char_boundary(LONGEST)], &hash[..16])
 }
 
 /// When the call `id` came, as its id says.

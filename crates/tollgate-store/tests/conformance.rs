@@ -280,6 +280,8 @@ async fn traces(index: Arc<dyn Index>) {
 async fn strange_texts(index: Arc<dyn Index>) {
     let fixture = Fixture::new("strange");
     let strange = fixture.call(Said { model: "a\0b\u{1F512}'\"", chose: Some(("c\0", "n\0")), ..OK });
+    let long: String = (0..6_000_u32).map(|n| char::from(b'a' + (n * n % 26) as u8)).collect();
+    let longest = fixture.call(Said { model: &long, chose: Some((&long, &long)), result: Some(&long), ..OK });
     let event = Event { at: Timestamp::now(), event: "e", call_id: None, detail: json!({ "x": "\0" }) };
     fixture.journal.append(&Entry::Event(&event)).unwrap();
     std::fs::write(fixture.data.path().join("unrelated"), b"x").unwrap();
@@ -288,9 +290,9 @@ async fn strange_texts(index: Arc<dyn Index>) {
     let all = rows(&index, CallFilter::default()).await;
     assert_eq!(
         all.iter().map(|row| row.call_id.clone()).collect::<Vec<_>>(),
-        [after.to_string(), strange.to_string()]
+        [after.to_string(), longest.to_string(), strange.to_string()]
     );
-    assert_eq!(all[1].model, "a\u{fffd}b\u{1F512}'\"");
+    assert_eq!(all[2].model, "a\u{fffd}b\u{1F512}'\"");
 }
 
 async fn everything(open: impl AsyncFn() -> Arc<dyn Index>) {

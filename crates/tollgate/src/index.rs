@@ -9,6 +9,7 @@ use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
 use tokio::task::JoinHandle;
 use tollgate_core::call::CallId;
+use tollgate_core::ports::Journal;
 use tollgate_core::query::{
     Answering, CallFilter, CallPage, CallStory, Following, Live, QueryError, Records, TraceStory,
 };
@@ -77,9 +78,15 @@ impl Slot {
             }
         };
         let journal = &loading.journal;
-        let mut loader = Loader::new(Arc::clone(&index), journal.instance(), journal.folder()).await?;
+        let follower = journal.follower(0);
+        let mut loader = Loader::following(Arc::clone(&index), journal.instance(), &follower).await?;
         let mut dropped: Option<tokio::time::Instant> = None;
         loop {
+            if journal.is_full() {
+                // What room there is belongs to the calls under way.
+                tokio::time::sleep(AFTER_FAILURE).await;
+                continue;
+            }
             let begun = tokio::time::Instant::now();
             let count = loader.step().await?;
             let took = begun.elapsed();
@@ -89,7 +96,9 @@ impl Slot {
             if let Some(keep) = loading.keep
                 && dropped.is_none_or(|at| at.elapsed() >= DROP)
             {
-                index.drop_before(Timestamp::now() - keep).await?;
+                if let Ok(before) = Timestamp::now().checked_sub(keep) {
+                    index.drop_before(before).await?;
+                }
                 dropped = Some(tokio::time::Instant::now());
             }
             // It takes at most half of a core from the calls; what is left over is loaded when they are fewer.
@@ -136,7 +145,14 @@ impl Live for Folder {
     }
 
     fn aside(&self, instance: &str, name: &str) -> Result<Vec<u8>, QueryError> {
-        aside(&self.data_dir, instance, name, self.content_key.as_ref().map(Secret::expose))
+        let kept = aside(&self.data_dir, instance, name, self.content_key.as_ref().map(Secret::expose))?;
+        if instance == self.journal.instance() && self.journal.digest_key().digest(&kept).to_string() != name
+        {
+            return Err(QueryError(format!(
+                "the side file {name} was altered: its content has another digest"
+            )));
+        }
+        Ok(kept)
     }
 }
 

@@ -11,6 +11,7 @@ use http_body_util::BodyExt;
 use hyper::{Request, Response};
 use jiff::Timestamp;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tollgate_core::config::recording::JournalSettings;
 use tollgate_core::config::resolve::Overrides;
@@ -174,7 +175,7 @@ impl Ready {
 fn tell_others(gate: &Arc<Gate>, journal: &DiskJournal) -> JoinSet<()> {
     let snapshot = Arc::clone(&gate.runtime().snapshot);
     let deliver = || Arc::clone(gate) as Arc<dyn Deliver>;
-    let reading = |name| Reading::new(journal.folder(), journal.instance(), name, journal.consumer(name));
+    let reading = |name| Reading::new(journal, name);
     let mut telling = JoinSet::new();
     for target in &snapshot.journal.publish {
         telling.spawn(tollgate_export::publish(deliver(), target.clone(), journal.heads()));
@@ -200,16 +201,17 @@ async fn roll_up_strangers(gate: Arc<Gate>) {
 
 /// Serves `source` until the process is told to stop.
 pub(crate) async fn serve(source: &Source, overrides: &Overrides, data_dir: Option<PathBuf>) -> Result<()> {
+    let signals = StopSignals::new();
     let ready = prepare(source.read(overrides)?, data_dir).await?;
     let watching = reload::watch(Arc::clone(&ready.gate), source.clone(), overrides.clone());
     let gate = Arc::clone(&ready.gate);
     let stop = async {
-        stop_signal().await;
+        signals.wait(1).await;
         let drain_ms = u64::try_from(gate.runtime().snapshot.timeouts.drain.as_millis()).unwrap_or(u64::MAX);
         let open_calls = gate.open_calls();
         tracing::info!(open_calls, drain_ms, "stopping: calls in flight may end; a second signal ends them");
     };
-    ready.serve(stop, stop_signal()).await;
+    ready.serve(stop, signals.wait(2)).await;
     watching.abort();
     Ok(())
 }
@@ -220,18 +222,42 @@ pub(crate) fn default_data_dir() -> Result<PathBuf> {
     Ok(folder.context("no place for records: set --data-dir or TOLLGATE_DATA_DIR")?.join("tollgate"))
 }
 
-/// Resolves at SIGTERM or SIGINT.
-pub(crate) async fn stop_signal() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        // Each wait sees only signals that come after it has begun.
-        let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = tokio::signal::ctrl_c() => {}
+/// Counts SIGTERM and SIGINT from now on.
+pub(crate) struct StopSignals(watch::Receiver<u32>);
+
+impl StopSignals {
+    /// Listens from now on: before anybody is told that the gate is up.
+    pub(crate) fn new() -> Self {
+        let (count, signals) = watch::channel(0);
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+                let Ok(mut stream) = signal(kind) else { continue };
+                let count = count.clone();
+                tokio::spawn(async move {
+                    while stream.recv().await.is_some() {
+                        count.send_modify(|count| *count += 1);
+                    }
+                });
+            }
+        }
+        #[cfg(not(unix))]
+        tokio::spawn(async move {
+            while tokio::signal::ctrl_c().await.is_ok() {
+                count.send_modify(|count| *count += 1);
+            }
+        });
+        Self(signals)
+    }
+
+    /// Resolves when `number` of them have come.
+    pub(crate) fn wait(&self, number: u32) -> impl Future<Output = ()> + Send + use<> {
+        let mut signals = self.0.clone();
+        async move {
+            if signals.wait_for(|count| *count >= number).await.is_err() {
+                std::future::pending().await
+            }
         }
     }
-    #[cfg(not(unix))]
-    let _ = tokio::signal::ctrl_c().await;
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use tollgate_core::config::recording::WhenFull;
 use tollgate_core::effect::Effect;
 use tollgate_core::fault::{Fault, FaultClass};
 use tollgate_core::ports::{JournalError, Position};
@@ -87,7 +88,12 @@ impl Ticket {
             }));
         }
         let journal = &*self.gate.parts.journal;
-        let capture = self.witness.film.as_ref().map(|film| film.take(journal)).transpose()?.flatten();
+        let capture = self.witness.film.as_ref().map(|film| film.take(journal)).transpose();
+        let capture = match capture {
+            // Where calls go on unrecorded by name, a lost side file stops none.
+            Err(_) if self.runtime.snapshot.journal.when_full == WhenFull::Continue => None,
+            capture => capture?.flatten(),
+        };
         self.gate.record(&Entry::Opened(&Opened {
             at,
             call_id,

@@ -61,7 +61,12 @@ impl Film {
         let mut reel = self.reel.lock();
         let room = self.call_bytes.saturating_sub(reel.bytes);
         let text = std::str::from_utf8(bytes).ok();
-        let kept = text.map_or(bytes.len().min(room), |text| text.floor_char_boundary(room));
+        let kept = match text {
+            // A part of it might hold half of what has to go.
+            _ if self.mode == CaptureMode::Redacted && bytes.len() > room => 0,
+            Some(text) => text.floor_char_boundary(room),
+            None => bytes.len().min(room),
+        };
         reel.left_out += (bytes.len() - kept) as u64;
         reel.bytes += kept;
         if kept == 0 {

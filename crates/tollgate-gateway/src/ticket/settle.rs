@@ -41,7 +41,7 @@ impl Ticket {
             Ok(capture) => (capture.flatten(), Ok(())),
             Err(error) => (None, Err(error)),
         };
-        let closed = Closed {
+        let mut closed = Closed {
             at: self.gate.parts.clock.now(),
             call_id: self.call_id,
             trace: &self.witness.trace,
@@ -80,8 +80,16 @@ impl Ticket {
         };
         let recorded = written.map(|position| journal.safe(position)).map_err(|error| unrecordable(&error));
         match &recorded {
-            // What the client is told instead of its answer.
-            Err(unrecordable) => self.count(Outcome::Failed, Some(unrecordable), duration),
+            // What the client is told instead of its answer, and what the record will say when there is room again.
+            Err(unrecordable) => {
+                let class = unrecordable.class;
+                let (blame, retryable) = (class.blame(), unrecordable.retryable());
+                let (side_effect, message) = (self.side_effect(unrecordable), unrecordable.message.as_str());
+                closed.fault = Some(FaultEntry { class, blame, retryable, side_effect, message });
+                (closed.outcome, closed.status, closed.capture) = (Outcome::Failed, class.status(), None);
+                journal.later(&Entry::Closed(&closed));
+                self.count(Outcome::Failed, Some(unrecordable), duration);
+            }
             Ok(_) => self.count(outcome, fault, duration),
         }
         recorded

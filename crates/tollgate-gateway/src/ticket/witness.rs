@@ -11,7 +11,7 @@ use tollgate_core::principal::Principal;
 use tollgate_core::record::{Cause, ChosenTool, ToolsOffered, Trace};
 use tollgate_core::trace::TraceParent;
 use tollgate_llm::chat::{ToolCall, bare_id};
-use tollgate_llm::tool_facts::{ToolFacts, canonical_arguments};
+use tollgate_llm::tool_facts::{ToolFacts, canonical_arguments, clipped};
 
 use super::Film;
 use crate::causes::Causes;
@@ -101,8 +101,8 @@ impl Witness {
     /// Notes the tool calls that the model chose.
     pub(super) fn chose<'a>(&mut self, calls: impl Iterator<Item = &'a ToolCall>, key: &DigestKey) {
         let chosen = calls.take(MOST_CHOSEN).map(|call| ChosenTool {
-            id: bare_id(call.id.as_str().into()).into_owned(),
-            name: call.name.clone(),
+            id: clipped(&bare_id(call.id.as_str().into())).to_owned(),
+            name: clipped(&call.name).to_owned(),
             arguments_digest: key.digest(canonical_arguments(&call.arguments).as_bytes()),
         });
         self.chosen = chosen.collect();

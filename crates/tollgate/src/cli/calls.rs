@@ -78,10 +78,7 @@ impl Arguments {
             say(&line(call))?;
         }
         if page.next.is_some() {
-            say(&format!(
-                "… and more: --limit, or --until {}",
-                page.calls.last().map_or("", |call| &call.at)
-            ))?;
+            say("… and more: --limit")?;
         }
         Ok(())
     }

@@ -50,7 +50,7 @@ impl Arguments {
         summary(&records, &calls)?;
         if !self.once && std::io::stdout().is_terminal() {
             invitation(&demo.url)?;
-            wire::stop_signal().await;
+            wire::StopSignals::new().wait(1).await;
         }
         drop(stop);
         serving.await.context("serving")?;

@@ -99,7 +99,15 @@ impl Verify {
         }
         let mut wrong = 0;
         let mut reports = Vec::new();
-        for (instance, chain) in chains(&data_dir)? {
+        let there = chains(&data_dir)?;
+        for head in &heads {
+            let of = head.statement().map(|statement| statement.instance().to_owned()).unwrap_or_default();
+            if !there.iter().any(|(instance, _)| *instance == of) {
+                wrong += 1;
+                say(&format!("chain {of}: a head of it was kept, and it is not here"))?;
+            }
+        }
+        for (instance, chain) in there {
             let mut verifier = Verifier::new(&chain, &instance, key.clone());
             for head in &heads {
                 verifier = verifier.against(head.clone());

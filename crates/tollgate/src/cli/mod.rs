@@ -76,7 +76,9 @@ impl Cli {
 /// Prints a line for the person at the terminal.
 pub(crate) fn say(line: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{line}")?;
+    // What a client or a model wrote must not give orders to the terminal.
+    let plain = |c: char| if c.is_control() && !matches!(c, '\n' | '\t') { '\u{fffd}' } else { c };
+    writeln!(out, "{}", line.chars().map(plain).collect::<String>())?;
     out.flush()
 }
 
