@@ -700,7 +700,12 @@ def database(outages: int, seed: int, folder: pathlib.Path, report: Report, say=
                     report.wrong("a call failed while the index was away", dataclasses.asdict(one))
             calls = check_journal(data, seen, report)
             deadline = time.monotonic() + 90
-            while len(sum(pages := pages_of(gate), [])) < len(calls) and time.monotonic() < deadline:
+            # All calls, and the ends of all that have one: an end may be loaded after its beginning.
+            ended = sum(entry["entry"] == "closed" for entry in calls.values())
+            while time.monotonic() < deadline:
+                rows = sum(pages := pages_of(gate), [])
+                if len(rows) >= len(calls) and sum(row["outcome"] != "open" for row in rows) >= ended:
+                    break
                 time.sleep(0.2)
             check_rows(pages, calls, report)
             if gate.stop() != 0:

@@ -24,7 +24,7 @@ pub(super) struct Where {
     #[arg(long, value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
     /// The index's database, where it is not in the folder
-    #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true, requires = "data_dir")]
+    #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
     database_url: Option<String>,
 }
 
