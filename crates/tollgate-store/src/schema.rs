@@ -30,7 +30,7 @@ pub(crate) fn monthly(month: Month) -> Vec<String> {
         format!("CREATE INDEX IF NOT EXISTS calls_{month}_model ON calls_{month} (model, call_id)"),
         format!("CREATE INDEX IF NOT EXISTS calls_{month}_deployment ON calls_{month} (deployment, call_id)"),
         format!("CREATE INDEX IF NOT EXISTS calls_{month}_outcome ON calls_{month} (outcome, call_id)"),
-        format!("CREATE INDEX IF NOT EXISTS calls_{month}_fault ON calls_{month} (fault, call_id) WHERE fault <> ''"),
+        format!("CREATE INDEX IF NOT EXISTS calls_{month}_fault ON calls_{month} (fault, call_id)"),
         format!("CREATE INDEX IF NOT EXISTS calls_{month}_trace ON calls_{month} (trace_id, call_id)"),
         // Which tools an answer chose (`chosen`), and whose results a prompt carries (`result`).
         format!(
@@ -39,7 +39,7 @@ pub(crate) fn monthly(month: Month) -> Vec<String> {
                 name TEXT NOT NULL, PRIMARY KEY (tenant, tool_call_id, role, call_id))"
         ),
         format!("CREATE INDEX IF NOT EXISTS tools_{month}_call ON tools_{month} (call_id)"),
-        format!("CREATE INDEX IF NOT EXISTS tools_{month}_name ON tools_{month} (name, call_id) WHERE name <> ''"),
+        format!("CREATE INDEX IF NOT EXISTS tools_{month}_name ON tools_{month} (name, call_id)"),
         format!(
             "CREATE TABLE IF NOT EXISTS events_{month} (
                 instance TEXT NOT NULL, seq BIGINT NOT NULL, at TEXT NOT NULL, event TEXT NOT NULL,
