@@ -1,7 +1,6 @@
 //! Side files: what was kept of a call's content and is too large for its entry. Named by the keyed digest of what they
 //! hold, compressed, and encrypted where a key is given. They go when their segment does.
 
-use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +9,7 @@ use tollgate_core::digest::Digest;
 use tollgate_core::ports::Position;
 
 use crate::keys::{Keys, content_key};
+use crate::private::private;
 
 /// What an encrypted file begins with.
 const ENCRYPTED: &[u8; 4] = b"TGA1";
@@ -49,10 +49,8 @@ pub(crate) fn keep(folder: &Path, content: &[u8], keys: &Keys, sync: bool) -> st
         Some(key) => encrypted(key, compressed)?,
         None => compressed,
     };
-    let mut options = OpenOptions::new();
+    let mut options = private();
     options.create(true).truncate(true).write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     // Two calls may keep the same content at once: each writes a file of its own.
     let new = folder.join(format!("{}.new", uuid::Uuid::now_v7().simple()));
     let written = options.open(&new).and_then(|mut file| {

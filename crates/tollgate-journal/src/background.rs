@@ -10,6 +10,7 @@ use tollgate_core::ports::Position;
 
 use crate::hash::Hash;
 use crate::manifest;
+use crate::private::private;
 use crate::segment::SegmentFile;
 use crate::statement::{Head, Segment, Signed, Statement};
 use crate::writer::{Inner, Shared};
@@ -200,10 +201,8 @@ fn compress(plain: &SegmentFile) -> std::io::Result<()> {
     let done = plain.path.with_extension("jsonl.zst");
     let new = plain.path.with_extension("zst.new");
     let mut from = std::fs::File::open(&plain.path)?;
-    let mut options = std::fs::OpenOptions::new();
+    let mut options = private();
     options.create(true).truncate(true).write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let to = options.open(&new)?;
     let mut encoder = zstd::Encoder::new(to, LEVEL)?;
     encoder.include_checksum(true)?;

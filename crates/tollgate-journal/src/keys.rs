@@ -3,7 +3,6 @@
 //! They come from the environment or a file; otherwise they are made at the first start and kept in the data folder,
 //! readable by the gate's own user only.
 
-use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::Path;
 
@@ -16,6 +15,7 @@ use tollgate_core::digest::DigestKey;
 
 use crate::error::OpenError;
 use crate::hash::Hash;
+use crate::private::private;
 
 /// What comes before the 32 bytes of an Ed25519 public key in a SubjectPublicKeyInfo (RFC 8410 §4).
 const SPKI_FRONT: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
@@ -159,10 +159,8 @@ fn read_or_make(path: &Path, make: impl FnOnce() -> Vec<u8>) -> Result<Vec<u8>, 
         other => return other.map_err(failed),
     }
     let new = path.with_extension("new");
-    let mut options = OpenOptions::new();
+    let mut options = private();
     options.create(true).truncate(true).write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let bytes = make();
     let mut file = options.open(&new).map_err(&failed)?;
     file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(&failed)?;

@@ -17,6 +17,7 @@ mod keys;
 mod line;
 mod manifest;
 mod options;
+mod private;
 mod recover;
 mod reserve;
 mod retention;

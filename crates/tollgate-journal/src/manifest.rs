@@ -6,6 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::keys::Keys;
+use crate::private::private;
 use crate::statement::{Removed, Segment, Signed, Statement};
 
 pub(crate) const FILE: &str = "manifest.jsonl";
@@ -63,10 +64,8 @@ pub(crate) fn add(folder: &Path, statement: &Statement, keys: &Keys) -> std::io:
     let signed = Signed::new(statement, keys)?;
     let mut line = serde_json::to_vec(&signed)?;
     line.push(b'\n');
-    let mut options = OpenOptions::new();
+    let mut options = private();
     options.create(true).append(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(folder.join(FILE))?;
     let whole = mend(folder)?;
     file.write_all(&line).and_then(|()| file.sync_data()).inspect_err(|_| {
@@ -97,10 +96,8 @@ pub(crate) fn head(folder: &Path) -> Option<Signed> {
 /// Replaces the file at `path` by one with `bytes`: whole or not at all.
 pub fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let new: PathBuf = path.with_extension("new");
-    let mut options = OpenOptions::new();
+    let mut options = private();
     options.create(true).truncate(true).write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(&new)?;
     file.write_all(bytes)?;
     file.sync_data()?;

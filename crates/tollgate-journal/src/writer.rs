@@ -1,7 +1,7 @@
 //! Appending: numbering, chaining and writing entries, and cutting the chain into segments.
 
 use std::collections::VecDeque;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,6 +21,7 @@ use crate::hash::Hash;
 use crate::keys::Keys;
 use crate::line::Composed;
 use crate::options::Options;
+use crate::private::private;
 use crate::reserve::Reserve;
 use crate::retention::{Consumer, Consumers};
 use crate::state::State;
@@ -245,10 +246,8 @@ impl Shared {
 
 /// A new segment with its first line, on the disk.
 pub(crate) fn begin(path: &Path, line: &[u8]) -> std::io::Result<File> {
-    let mut options = OpenOptions::new();
+    let mut options = private();
     options.create_new(true).append(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path)?;
     file.write_all(line)?;
     file.sync_data()?;

@@ -30,18 +30,13 @@ pub(super) fn way(frame: &Frame, call: &Story) -> String {
     }
 }
 
-/// What passed, with every line set in. A terminal must not obey what a model wrote.
+/// What passed, with every line set in.
 pub(super) fn text(frame: &Frame) -> String {
     let text = match (&frame.text, &frame.base64) {
         (Some(text), _) => text.clone(),
         (None, Some(base64)) => format!("(base64) {base64}"),
         (None, None) => "(not kept: it is no text)".to_owned(),
     };
-    let lines = text.lines().map(|line| format!("      {}", plain(line)));
+    let lines = text.lines().map(|line| format!("      {line}"));
     lines.collect::<Vec<_>>().join("\n")
-}
-
-/// `text` without control characters.
-pub(super) fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
 }

@@ -12,7 +12,7 @@ use tollgate_llm::framing::{EventReader, Framing};
 use tollgate_llm::tool_facts;
 
 use super::ask::{Remote, Source, Where};
-use super::frames::{self, plain};
+use super::frames;
 use super::say;
 use super::story::Story;
 
@@ -178,7 +178,7 @@ fn report(arguments: &Arguments, id: &str, before: &Side, after: &Side) -> Resul
 
 fn lines(mark: &str, text: &str) -> Result<()> {
     for line in text.lines() {
-        say(&format!("{mark}{}", plain(line)))?;
+        say(&format!("{mark}{}", line))?;
     }
     Ok(())
 }

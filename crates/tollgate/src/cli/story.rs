@@ -5,8 +5,6 @@ use serde_json::Value;
 use tollgate_core::price::Cost;
 use tollgate_core::query::CallStory;
 
-use super::frames::plain;
-
 /// A call as its entries tell it.
 pub(super) struct Story {
     pub(super) id: String,
@@ -93,7 +91,7 @@ impl Story {
         if let Some(peer) = self.closed["peer"].as_str().or(self.opened["peer"].as_str()) {
             who.push_str(&format!(" from {peer}"));
         }
-        plain(&format!("{who}, speaking {}", self.text("surface")))
+        format!("{who}, speaking {}", self.text("surface"))
     }
 
     pub(super) fn is_unpriced(&self) -> bool {
@@ -129,10 +127,10 @@ impl Story {
             let chosen = call.closed["chosen"].as_array()?.iter().find(|chosen| chosen["id"] == result)?;
             Some((number + 1, chosen["name"].as_str()?))
         });
-        Some(plain(&match chooser {
+        Some(match chooser {
             Some((number, name)) => format!("it carries the result of {name}, chosen in {number} ({result})"),
             None => format!("it carries the result of {result}"),
-        }))
+        })
     }
 
     /// The tools that the model was offered.
@@ -142,7 +140,7 @@ impl Story {
         let digest: String = tools["digest"].as_str()?.chars().take(12).collect();
         let more = tools["count"].as_u64().unwrap_or(0).saturating_sub(names.len() as u64);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        Some(plain(&format!("{}{more} (definitions {digest})", names.join(", "))))
+        Some(format!("{}{more} (definitions {digest})", names.join(", ")))
     }
 
     /// The tools that the model chose.
@@ -151,7 +149,7 @@ impl Story {
         let words = chosen.map(|chosen| {
             let text = |member: &str| chosen[member].as_str().unwrap_or("?").to_owned();
             let digest: String = text("arguments_digest").chars().take(12).collect();
-            plain(&format!("{} ({}, arguments {digest})", text("name"), text("id")))
+            format!("{} ({}, arguments {digest})", text("name"), text("id"))
         });
         words.collect()
     }
@@ -174,13 +172,13 @@ impl Story {
     pub(super) fn fault(&self) -> Option<String> {
         let fault = self.closed.get("fault")?;
         let text = |member: &str| fault[member].as_str().unwrap_or("?").to_owned();
-        Some(plain(&format!(
+        Some(format!(
             "{}, to blame: {}, side effect: {}: {}",
             text("class"),
             text("blame"),
             text("side_effect"),
             text("message")
-        )))
+        ))
     }
 
     /// What the gate changed.
@@ -188,7 +186,7 @@ impl Story {
         let edits = self.closed["edits"].as_array().into_iter().flatten();
         let words = edits.map(|edit| {
             let text = |member: &str| edit[member].as_str().unwrap_or("?").to_owned();
-            plain(&format!("by {}: {}", text("by"), text("what")))
+            format!("by {}: {}", text("by"), text("what"))
         });
         words.collect()
     }

@@ -11,7 +11,6 @@ use tollgate_journal::Follower;
 use tollgate_llm::sse::SseReader;
 
 use super::ask::Where;
-use super::frames::plain;
 use super::say;
 
 /// The longest entry that is read.
@@ -48,7 +47,7 @@ impl Arguments {
                 if self.json {
                     say(&String::from_utf8_lossy(line))?;
                 } else if let Some(words) = words(&entry) {
-                    say(&plain(&words))?;
+                    say(&words)?;
                 }
             }
             Ok(())
