@@ -19,7 +19,7 @@ use crate::background;
 use crate::error::OpenError;
 use crate::hash::Hash;
 use crate::keys::Keys;
-use crate::line::{Composed, Front};
+use crate::line::Front;
 use crate::manifest::{self, Manifest};
 use crate::options::Options;
 use crate::reserve::Reserve;
@@ -222,15 +222,9 @@ fn first_segment(
     clock: &dyn Clock,
 ) -> std::io::Result<Begun> {
     let (seq, prev) = (end.0 + 1, end.1);
-    let checkpoint = state.checkpoint(clock.now());
-    let mut composed = Composed::new(&tollgate_core::record::Entry::Checkpoint(&checkpoint))?;
-    let line = composed.numbered(seq, prev);
-    let (hash, bytes) = (Hash::of(&line[..line.len() - 1]), line.len() as u64);
-    let path = segment::path(folder, seq);
     // Left by a crash before its first line was whole.
-    let _ = std::fs::remove_file(&path);
-    let file = begin(&path, line)?;
-    drop(checkpoint);
+    let _ = std::fs::remove_file(segment::path(folder, seq));
+    let (file, hash, bytes) = begin(folder, seq, prev, &state.checkpoint(clock.now()))?;
     let scan =
         Scanned { first: (seq, prev), last: (seq, hash), bytes, state, began: None, broken: None, torn: 0 };
     Ok((file, scan))

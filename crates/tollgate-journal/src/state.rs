@@ -69,18 +69,9 @@ impl State {
         let sub = &closed.principal.sub;
         let model = closed.model.filter(|_| closed.deployment.is_some());
         let kind = sub.kind.name();
-        let total = self.total(kind, &sub.id, model.unwrap_or_default());
-        total.calls = total.calls.saturating_add(1);
-        total.faults = total.faults.saturating_add(u64::from(closed.outcome != Outcome::Ok));
-        total.input_tokens =
-            total.input_tokens.saturating_add(closed.usage.map_or(0, |usage| usage.input_tokens));
-        total.output_tokens =
-            total.output_tokens.saturating_add(closed.usage.map_or(0, |usage| usage.output_tokens));
-        match closed.cost {
-            Some(Cost::Known(nano)) => total.cost_nano_usd = total.cost_nano_usd.saturating_add(nano),
-            Some(Cost::Unknown) => total.unpriced_calls = total.unpriced_calls.saturating_add(1),
-            None => {}
-        }
+        let tokens = closed.usage.map_or((0, 0), |usage| (usage.input_tokens, usage.output_tokens));
+        let well = closed.outcome == Outcome::Ok;
+        add(self.total(kind, &sub.id, model.unwrap_or_default()), well, tokens, closed.cost);
     }
 
     fn total(&mut self, kind: &str, id: &str, model: &str) -> &mut Total {
@@ -88,9 +79,6 @@ impl State {
         let known =
             self.totals.get(id).is_some_and(|of| of.iter().any(|t| t.kind == kind && t.model == model));
         let (kind, id, model) = if known || room { (kind, id, model) } else { ("", "other", "") };
-        if !self.totals.contains_key(id) {
-            self.totals.insert(id.to_owned(), Vec::new());
-        }
         let of = self.totals.entry(id.to_owned()).or_default();
         let at = of.iter().position(|t| t.kind == kind && t.model == model).unwrap_or_else(|| {
             of.push(Total {
@@ -141,17 +129,11 @@ impl State {
             value.unwrap_or_default().to_owned()
         };
         let model = read.model.as_deref().filter(|_| read.deployment.is_some()).unwrap_or_default();
-        let total = self.total(&sub("kind"), &sub("id"), model);
         let tokens = |member: &str| read.usage.as_ref().and_then(|u| u[member].as_u64()).unwrap_or(0);
-        total.calls = total.calls.saturating_add(1);
-        total.faults = total.faults.saturating_add(u64::from(read.outcome.as_deref() != Some("ok")));
-        total.input_tokens = total.input_tokens.saturating_add(tokens("input_tokens"));
-        total.output_tokens = total.output_tokens.saturating_add(tokens("output_tokens"));
-        match read.cost_nano_usd.as_ref().map(Value::as_u64) {
-            Some(Some(nano)) => total.cost_nano_usd = total.cost_nano_usd.saturating_add(nano),
-            Some(None) => total.unpriced_calls = total.unpriced_calls.saturating_add(1),
-            None => {}
-        }
+        let tokens = (tokens("input_tokens"), tokens("output_tokens"));
+        let cost = read.cost_nano_usd.as_ref().map(|cost| cost.as_u64().map_or(Cost::Unknown, Cost::Known));
+        let well = read.outcome.as_deref() == Some(Outcome::Ok.name());
+        add(self.total(&sub("kind"), &sub("id"), model), well, tokens, cost);
     }
 
     /// Whether `entry` ends a call that has begun.
@@ -172,5 +154,18 @@ impl State {
     pub(crate) fn checkpoint(&self, at: Timestamp) -> Checkpoint<'_> {
         let open = self.open().into_iter().map(|(_, raw)| raw).collect();
         Checkpoint { at, open, totals: self.totals.values().flatten().cloned().collect() }
+    }
+}
+
+/// Adds a call that has ended: whether it ended well, its tokens in and out, what it cost.
+fn add(total: &mut Total, well: bool, (input, output): (u64, u64), cost: Option<Cost>) {
+    total.calls = total.calls.saturating_add(1);
+    total.faults = total.faults.saturating_add(u64::from(!well));
+    total.input_tokens = total.input_tokens.saturating_add(input);
+    total.output_tokens = total.output_tokens.saturating_add(output);
+    match cost {
+        Some(Cost::Known(nano)) => total.cost_nano_usd = total.cost_nano_usd.saturating_add(nano),
+        Some(Cost::Unknown) => total.unpriced_calls = total.unpriced_calls.saturating_add(1),
+        None => {}
     }
 }

@@ -14,7 +14,7 @@ use serde_json::json;
 use tokio::sync::watch;
 use tollgate_core::digest::{Digest, DigestKey};
 use tollgate_core::ports::{Clock, Journal, JournalError, Position, Safe};
-use tollgate_core::record::{Entry, Event};
+use tollgate_core::record::{Checkpoint, Entry, Event};
 
 use crate::follow::Follower;
 use crate::hash::Hash;
@@ -203,14 +203,8 @@ impl Shared {
             return Err(error);
         }
         let (first, prev) = (inner.seq + 1, inner.hash);
-        let path = segment::path(&self.folder, first);
-        let mut composed = Composed::new(&Entry::Checkpoint(&inner.state.checkpoint(self.clock.now())))?;
-        let line = composed.numbered(first, prev);
-        let hash = Hash::of(&line[..line.len() - 1]);
-        let (begun, length) = (begin(&path, line), line.len() as u64);
-        let file = begun.inspect_err(|_| {
-            let _ = std::fs::remove_file(&path);
-        })?;
+        let (file, hash, length) =
+            begin(&self.folder, first, prev, &inner.state.checkpoint(self.clock.now()))?;
         let (begins, before) = inner.first;
         inner.to_seal.push_back(Segment {
             instance: self.instance.clone(),
@@ -244,15 +238,25 @@ impl Shared {
     }
 }
 
-/// A new segment with its first line, on the disk.
-pub(crate) fn begin(path: &Path, line: &[u8]) -> std::io::Result<File> {
+/// A new segment with its first line, on the disk; the hash and the size of that line. Nothing is left of one that cannot
+/// be begun.
+pub(crate) fn begin(
+    folder: &Path,
+    first: Position,
+    prev: Hash,
+    checkpoint: &Checkpoint<'_>,
+) -> std::io::Result<(File, Hash, u64)> {
+    let path = segment::path(folder, first);
+    let mut composed = Composed::new(&Entry::Checkpoint(checkpoint))?;
+    let line = composed.numbered(first, prev);
     let mut options = private();
     options.create_new(true).append(true);
-    let mut file = options.open(path)?;
-    file.write_all(line)?;
-    file.sync_data()?;
-    sync_folder(path)?;
-    Ok(file)
+    let mut file = options.open(&path)?;
+    let begun = file.write_all(line).and_then(|()| file.sync_data()).and_then(|()| sync_folder(&path));
+    begun.inspect_err(|_| {
+        let _ = std::fs::remove_file(&path);
+    })?;
+    Ok((file, Hash::of(&line[..line.len() - 1]), line.len() as u64))
 }
 
 /// Makes the name of a new file safe.
