@@ -10,7 +10,7 @@ use tollgate_core::config::parse;
 use tollgate_core::config::recording::Sync;
 use tollgate_core::config::resolve::{Overrides, World, resolve};
 use tollgate_core::digest::{Digest, DigestKey};
-use tollgate_core::ports::{Clock, Environment, Journal, JournalError, Position};
+use tollgate_core::ports::{Clock, Environment, Journal, JournalError, Offered, Position};
 use tollgate_core::record::Entry;
 use tollgate_gateway::dice::Dice;
 use tollgate_gateway::gate::{Gate, Parts};
@@ -31,7 +31,11 @@ impl Clock for Now {
 struct NoJournal(DigestKey);
 
 impl Journal for NoJournal {
-    fn append(&self, _: &Entry<'_>) -> Result<Position, JournalError> {
+    fn offer(&self, _: &Entry<'_>) -> Offered {
+        Offered::default()
+    }
+
+    fn collect(&self, _: &Offered) -> Result<Position, JournalError> {
         Ok(0)
     }
 

@@ -1,6 +1,7 @@
 //! What the domain needs of the world, as small traits. `wire.rs` in the binary chooses who fills them.
 
 use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 
@@ -20,10 +21,41 @@ pub type Position = u64;
 /// A wait that ends when an entry is safe.
 pub type Safe = Pin<Box<dyn Future<Output = Result<(), JournalError>> + Send>>;
 
+/// An entry that a journal has taken and not necessarily written.
+#[derive(Clone, Debug, Default)]
+pub struct Offered(Arc<OnceLock<Result<Position, JournalError>>>);
+
+impl Offered {
+    /// One of which it is known what became of it.
+    pub fn settled(result: Result<Position, JournalError>) -> Self {
+        Self(Arc::new(OnceLock::from(result)))
+    }
+
+    /// Says what became of it. Only the first word counts.
+    pub fn settle(&self, result: Result<Position, JournalError>) {
+        let _ = self.0.set(result);
+    }
+
+    /// What became of it, once that is known.
+    pub fn result(&self) -> Option<&Result<Position, JournalError>> {
+        self.0.get()
+    }
+}
+
 /// The log of records and events.
 pub trait Journal: Send + Sync {
     /// Appends `entry`. When this returns `Ok`, a killed process does not lose it.
-    fn append(&self, entry: &Entry<'_>) -> Result<Position, JournalError>;
+    fn append(&self, entry: &Entry<'_>) -> Result<Position, JournalError> {
+        self.collect(&self.offer(entry))
+    }
+
+    /// Takes `entry`, to be written together with those that others offer at the same time. Nothing is certain until it
+    /// is collected.
+    fn offer(&self, entry: &Entry<'_>) -> Offered;
+
+    /// Writes what was offered, unless that has been done since, and says what became of this entry. When this returns
+    /// `Ok`, a killed process does not lose it.
+    fn collect(&self, offered: &Offered) -> Result<Position, JournalError>;
 
     /// Takes `entry`, which could not be appended, to be written as soon as that is possible again. It is in memory only.
     fn later(&self, _entry: &Entry<'_>) {}

@@ -61,7 +61,11 @@ macro_rules! hexadecimal {
 
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
+                // The digits of a 16-byte number, of which the id is the low part.
+                let number = Uuid::from_u128(u128::from(self.0));
+                let mut buffer = Uuid::encode_buffer();
+                let all: &str = number.as_simple().encode_lower(&mut buffer);
+                serializer.serialize_str(&all[32 - $digits..])
             }
         }
     };

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tollgate_core::config::snapshot::{Deployment, Found, Snapshot};
-use tollgate_core::ports::{Catalog, Clock, Journal, JournalError, Position};
+use tollgate_core::ports::{Catalog, Clock, Journal};
 use tollgate_core::record::{Entry, Event};
 
 use crate::causes::Causes;
@@ -95,11 +95,6 @@ impl Gate {
         self.runtime.store(Arc::new(Runtime::new(snapshot, &before.health)));
     }
 
-    /// Writes an entry.
-    pub fn record(&self, entry: &Entry<'_>) -> Result<Position, JournalError> {
-        self.parts.journal.append(entry)
-    }
-
     /// Writes an event. Its loss is logged by the journal and harms no call.
     pub fn event(
         &self,
@@ -108,7 +103,7 @@ impl Gate {
         detail: serde_json::Value,
     ) {
         let entry = Event { at: self.parts.clock.now(), event, call_id, detail };
-        let _ = self.record(&Entry::Event(&entry));
+        let _ = self.parts.journal.append(&Entry::Event(&entry));
     }
 
     /// Whether new calls can be recorded.

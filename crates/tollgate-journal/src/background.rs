@@ -50,6 +50,8 @@ fn sync(shared: &Shared) {
             } else if shared.options.sync == Sync::Interval && !stopping {
                 shared.written.wait_for(&mut inner, INTERVAL);
             }
+            // Offered by someone who went away before it was collected.
+            shared.write_waiting(&mut inner);
             (Arc::clone(&inner.file), inner.seq)
         };
         // What stands in an earlier segment was made safe when that was sealed.
@@ -181,6 +183,7 @@ impl Shared {
 
     fn rotate_by_age(&self) {
         let mut inner = self.inner.lock();
+        self.write_waiting(&mut inner);
         // A segment that holds nothing but its checkpoint is not worth a file.
         let age = crate::retention::age(self.clock.now(), inner.began);
         if age >= self.options.segment_age && has_entries(&inner) {

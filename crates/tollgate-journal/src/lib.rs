@@ -25,6 +25,7 @@ mod segment;
 mod state;
 mod statement;
 mod verify;
+mod waiting;
 mod writer;
 
 pub use aside::{AsideError, read_aside};

@@ -16,7 +16,7 @@ const ROOM: usize = 112;
 const TYPICAL: usize = 1_536;
 
 /// An entry that has been written out, with room for what comes before it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Composed(Vec<u8>);
 
 impl Composed {
@@ -34,9 +34,20 @@ impl Composed {
         self.0.len()
     }
 
-    /// The entry itself, as JSON, whether it has been numbered or not.
-    pub(crate) fn body(&self) -> Vec<u8> {
-        [b"{", &self.0[ROOM + 1..self.0.len() - 1]].concat()
+    /// One that was written out before, as `json`.
+    pub(crate) fn of(json: &[u8]) -> Self {
+        Self([&[0; ROOM], json, b"\n"].concat())
+    }
+
+    /// The entry itself, as JSON, unless it was numbered last.
+    pub(crate) fn body(&self) -> &[u8] {
+        &self.0[ROOM..self.0.len() - 1]
+    }
+
+    /// Takes its number away.
+    pub(crate) fn unnumbered(mut self) -> Self {
+        self.0[ROOM] = b'{';
+        self
     }
 
     /// The line, as number `seq` after the line whose hash is `prev`. Its last byte is the line's end.
@@ -93,6 +104,7 @@ mod tests {
             let value: serde_json::Value = serde_json::from_slice(line).unwrap();
             assert_eq!((value["seq"].as_u64(), &value["n"]), (Some(seq), &1.into()));
             assert_eq!(line.last(), Some(&b'\n'));
+            assert_eq!(composed.unnumbered().body(), br#"{"entry":"event","n":1}"#);
         }
     }
 

@@ -83,6 +83,7 @@ impl DiskJournal {
             keys,
             options,
             clock,
+            waiting: Mutex::default(),
             inner: Mutex::new(inner),
             written: Condvar::new(),
             sealed: Condvar::new(),

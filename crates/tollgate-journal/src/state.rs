@@ -15,11 +15,41 @@ use crate::line::Composed;
 /// More different totals than that are added up under the name `other`.
 const MOST_TOTALS: usize = 10_000;
 
+/// What an entry changes in what must be known. Owned, for an entry that is written later than it was made.
+#[derive(Debug)]
+pub(crate) enum Change {
+    /// A call begins.
+    Opens(CallId),
+    /// A call goes on with another attempt.
+    GoesOn,
+    /// A call ends.
+    Closes(CallId, Box<Total>),
+    /// None.
+    Nothing,
+}
+
+impl Change {
+    /// What `entry` changes.
+    pub(crate) fn of(entry: &Entry<'_>) -> Self {
+        match entry {
+            Entry::Opened(opened) => Self::Opens(opened.call_id),
+            Entry::Attempt(_) => Self::GoesOn,
+            Entry::Closed(closed) => Self::Closes(closed.call_id, Box::new(total_of(closed))),
+            Entry::Event(_) | Entry::Checkpoint(_) => Self::Nothing,
+        }
+    }
+
+    /// Whether a call waits for the entry to go on.
+    pub(crate) const fn begins(&self) -> bool {
+        matches!(self, Self::Opens(_) | Self::GoesOn)
+    }
+}
+
 /// What must be known of a chain apart from its entries.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct State {
     /// Their `opened` entries as they were written.
-    open: HashMap<CallId, Vec<u8>>,
+    open: HashMap<CallId, Composed>,
     /// By the principal's id, and there by kind and model.
     totals: BTreeMap<String, Vec<Total>>,
     total_count: usize,
@@ -51,27 +81,29 @@ struct Read<'a> {
 }
 
 impl State {
-    /// Takes `entry`, which was written as `composed`.
-    pub(crate) fn take(&mut self, entry: &Entry<'_>, composed: &Composed) {
-        match entry {
-            Entry::Opened(opened) => {
-                self.open.insert(opened.call_id, composed.body());
+    /// Takes an entry that was written as `composed`.
+    pub(crate) fn take(&mut self, change: Change, composed: Composed) {
+        match change {
+            Change::Opens(call_id) => {
+                self.open.insert(call_id, composed.unnumbered());
             }
-            Entry::Closed(closed) => {
-                self.open.remove(&closed.call_id);
-                self.settled(closed);
+            Change::Closes(call_id, total) => {
+                self.open.remove(&call_id);
+                self.add(&total);
             }
-            Entry::Attempt(_) | Entry::Event(_) | Entry::Checkpoint(_) => {}
+            Change::GoesOn | Change::Nothing => {}
         }
     }
 
-    fn settled(&mut self, closed: &Closed<'_>) {
-        let sub = &closed.principal.sub;
-        let model = closed.model.filter(|_| closed.deployment.is_some());
-        let kind = sub.kind.name();
-        let tokens = closed.usage.map_or((0, 0), |usage| (usage.input_tokens, usage.output_tokens));
-        let well = closed.outcome == Outcome::Ok;
-        add(self.total(kind, &sub.id, model.unwrap_or_default()), well, tokens, closed.cost);
+    /// Adds calls that have ended.
+    fn add(&mut self, more: &Total) {
+        let total = self.total(&more.kind, &more.id, &more.model);
+        total.calls = total.calls.saturating_add(more.calls);
+        total.faults = total.faults.saturating_add(more.faults);
+        total.input_tokens = total.input_tokens.saturating_add(more.input_tokens);
+        total.output_tokens = total.output_tokens.saturating_add(more.output_tokens);
+        total.cost_nano_usd = total.cost_nano_usd.saturating_add(more.cost_nano_usd);
+        total.unpriced_calls = total.unpriced_calls.saturating_add(more.unpriced_calls);
     }
 
     fn total(&mut self, kind: &str, id: &str, model: &str) -> &mut Total {
@@ -110,7 +142,7 @@ impl State {
             }
             "opened" => {
                 if let Some(id) = call_id() {
-                    self.open.insert(id, line.to_vec());
+                    self.open.insert(id, Composed::of(line));
                 }
             }
             "closed" => {
@@ -133,18 +165,28 @@ impl State {
         let tokens = (tokens("input_tokens"), tokens("output_tokens"));
         let cost = read.cost_nano_usd.as_ref().map(|cost| cost.as_u64().map_or(Cost::Unknown, Cost::Known));
         let well = read.outcome.as_deref() == Some(Outcome::Ok.name());
-        add(self.total(&sub("kind"), &sub("id"), model), well, tokens, cost);
+        self.add(&Total {
+            kind: sub("kind"),
+            id: sub("id"),
+            model: model.to_owned(),
+            ..one(well, tokens, cost)
+        });
     }
 
-    /// Whether `entry` ends a call that has begun.
-    pub(crate) fn is_closing(&self, entry: &Entry<'_>) -> bool {
-        matches!(entry, Entry::Closed(closed) if self.open.contains_key(&closed.call_id))
+    /// Whether the call has begun and not ended.
+    pub(crate) fn is_open(&self, call_id: CallId) -> bool {
+        self.open.contains_key(&call_id)
+    }
+
+    /// Whether `change` ends a call that has begun.
+    pub(crate) fn ends(&self, change: &Change) -> bool {
+        matches!(change, Change::Closes(call_id, _) if self.is_open(*call_id))
     }
 
     /// The calls that are open, the oldest first, as their `opened` entries.
     pub(crate) fn open(&self) -> Vec<(CallId, &RawValue)> {
-        let parsed =
-            self.open.iter().filter_map(|(id, body)| Some((*id, serde_json::from_slice(body).ok()?)));
+        let open = self.open.iter();
+        let parsed = open.filter_map(|(id, opened)| Some((*id, serde_json::from_slice(opened.body()).ok()?)));
         let mut open: Vec<(CallId, &RawValue)> = parsed.collect();
         open.sort_by_key(|(id, _)| *id);
         open
@@ -157,15 +199,20 @@ impl State {
     }
 }
 
-/// Adds a call that has ended: whether it ended well, its tokens in and out, what it cost.
-fn add(total: &mut Total, well: bool, (input, output): (u64, u64), cost: Option<Cost>) {
-    total.calls = total.calls.saturating_add(1);
-    total.faults = total.faults.saturating_add(u64::from(!well));
-    total.input_tokens = total.input_tokens.saturating_add(input);
-    total.output_tokens = total.output_tokens.saturating_add(output);
-    match cost {
-        Some(Cost::Known(nano)) => total.cost_nano_usd = total.cost_nano_usd.saturating_add(nano),
-        Some(Cost::Unknown) => total.unpriced_calls = total.unpriced_calls.saturating_add(1),
-        None => {}
-    }
+/// A call that has ended, as a total of its own.
+fn total_of(closed: &Closed<'_>) -> Total {
+    let sub = &closed.principal.sub;
+    // A model's name is a caller's word until a deployment has served it.
+    let model = closed.model.filter(|_| closed.deployment.is_some()).unwrap_or_default();
+    let tokens = closed.usage.map_or((0, 0), |usage| (usage.input_tokens, usage.output_tokens));
+    let (kind, id, model) = (sub.kind.name().to_owned(), sub.id.to_string(), model.to_owned());
+    Total { kind, id, model, ..one(closed.outcome == Outcome::Ok, tokens, closed.cost) }
+}
+
+/// One call: whether it ended well, its tokens in and out, what it cost.
+fn one(well: bool, (input_tokens, output_tokens): (u64, u64), cost: Option<Cost>) -> Total {
+    let cost_nano_usd = if let Some(Cost::Known(nano)) = cost { nano } else { 0 };
+    let unpriced_calls = u64::from(cost == Some(Cost::Unknown));
+    let faults = u64::from(!well);
+    Total { calls: 1, faults, input_tokens, output_tokens, cost_nano_usd, unpriced_calls, ..Total::default() }
 }

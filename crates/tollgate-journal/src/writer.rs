@@ -13,7 +13,7 @@ use parking_lot::{Condvar, Mutex};
 use serde_json::json;
 use tokio::sync::watch;
 use tollgate_core::digest::{Digest, DigestKey};
-use tollgate_core::ports::{Clock, Journal, JournalError, Position, Safe};
+use tollgate_core::ports::{Clock, Journal, JournalError, Offered, Position, Safe};
 use tollgate_core::record::{Checkpoint, Entry, Event};
 
 use crate::follow::Follower;
@@ -26,14 +26,9 @@ use crate::reserve::Reserve;
 use crate::retention::{Consumer, Consumers};
 use crate::state::State;
 use crate::statement::{Segment, Signed};
+use crate::waiting::Waiting;
 use crate::{aside, segment};
 use tollgate_core::config::recording::{Sync, WhenFull};
-
-/// The largest entry: what is larger was not bounded where it should have been.
-const LONGEST_ENTRY: usize = 8 << 20;
-
-/// A segment that could not be begun is tried again after so many bytes.
-const TRY_AGAIN: u64 = 1 << 20;
 
 /// An instance's journal on a disk.
 #[derive(Debug)]
@@ -49,6 +44,8 @@ pub(crate) struct Shared {
     pub(crate) keys: Keys,
     pub(crate) options: Options,
     pub(crate) clock: Arc<dyn Clock>,
+    /// What was offered and is not written, in the order in which it came. Locked after `inner`, and never for long.
+    pub(crate) waiting: Mutex<Vec<Waiting>>,
     pub(crate) inner: Mutex<Inner>,
     /// Tells the syncer that there is something to sync.
     pub(crate) written: Condvar,
@@ -105,7 +102,7 @@ impl Shared {
     }
 
     /// Writes an entry at the end of the chain. `begins` says that a call waits for it to go on.
-    fn write(
+    pub(crate) fn write(
         &self,
         inner: &mut Inner,
         composed: &mut Composed,
@@ -153,12 +150,23 @@ impl Shared {
         }
     }
 
-    /// Writes a line; what a failed write has left of it is taken back.
     fn put(&self, inner: &mut Inner, composed: &mut Composed) -> std::io::Result<Position> {
         let seq = inner.seq + 1;
         let line = composed.numbered(seq, inner.hash);
-        let hash = Hash::of(&line[..line.len() - 1]);
-        if let Err(error) = (&*inner.file).write_all(line) {
+        self.put_lines(inner, line, seq, Hash::of(&line[..line.len() - 1]))?;
+        Ok(seq)
+    }
+
+    /// Writes lines, of which the last has the number `seq` and the hash `hash`, at once. What a failed write has left of
+    /// them is taken back.
+    pub(crate) fn put_lines(
+        &self,
+        inner: &mut Inner,
+        lines: &[u8],
+        seq: Position,
+        hash: Hash,
+    ) -> std::io::Result<()> {
+        if let Err(error) = (&*inner.file).write_all(lines) {
             if !std::mem::replace(&mut inner.erring, true) {
                 tracing::error!(%error, folder = %self.folder.display(), "entries of the journal cannot be written");
             }
@@ -168,8 +176,8 @@ impl Shared {
             return Err(error);
         }
         (inner.seq, inner.hash, inner.erring) = (seq, hash, false);
-        inner.length += line.len() as u64;
-        Ok(seq)
+        inner.length += lines.len() as u64;
+        Ok(())
     }
 
     /// Writes an event of the journal's own.
@@ -272,35 +280,26 @@ pub(crate) fn is_full(error: &std::io::Error) -> bool {
 }
 
 impl Journal for DiskJournal {
-    fn append(&self, entry: &Entry<'_>) -> Result<Position, JournalError> {
-        let shared = &*self.shared;
-        let mut composed = Composed::new(entry).map_err(|e| shared.error(e.to_string()))?;
-        let begins = matches!(entry, Entry::Opened(_) | Entry::Attempt(_));
-        if composed.len() > LONGEST_ENTRY {
-            return Err(shared.error(format!("an entry is larger than {LONGEST_ENTRY} bytes")));
+    fn offer(&self, entry: &Entry<'_>) -> Offered {
+        match Waiting::new(entry) {
+            Ok(waiting) => {
+                let offered = waiting.offered.clone();
+                self.shared.waiting.lock().push(waiting);
+                offered
+            }
+            Err(reason) => Offered::settled(Err(self.shared.error(reason))),
         }
-        let mut inner = shared.inner.lock();
-        if inner.full && !begins && !inner.state.is_closing(entry) {
-            // What room there is belongs to the calls under way: this is only counted.
-            inner.unrecorded += 1;
-            return Ok(0);
+    }
+
+    fn collect(&self, offered: &Offered) -> Result<Position, JournalError> {
+        if offered.result().is_none() {
+            self.shared.write_waiting(&mut self.shared.inner.lock());
+            if self.shared.options.sync == Sync::Every {
+                self.shared.written.notify_one();
+            }
         }
-        let written = shared.write(&mut inner, &mut composed, begins);
-        match written {
-            Ok(_) => inner.state.take(entry, &composed),
-            Err(_) => inner.unrecorded += 1,
-        }
-        if inner.length >= inner.rotate_at && shared.rotate(&mut inner).is_err() {
-            inner.rotate_at = inner.length + TRY_AGAIN;
-        }
-        drop(inner);
-        if shared.options.sync == Sync::Every {
-            shared.written.notify_one();
-        }
-        match written {
-            Err(_) if shared.options.when_full == WhenFull::Continue => Ok(0),
-            written => written,
-        }
+        // There is always a result now: what waits is settled under the lock that was held.
+        offered.result().cloned().unwrap_or_else(|| Err(self.shared.error("the entry was not written")))
     }
 
     fn safe(&self, position: Position) -> Option<Safe> {
@@ -352,7 +351,7 @@ impl Journal for DiskJournal {
         const MOST: usize = 20_000;
         let mut inner = self.shared.inner.lock();
         if inner.late.len() < MOST
-            && inner.state.is_closing(entry)
+            && matches!(entry, Entry::Closed(closed) if inner.state.is_open(closed.call_id))
             && let Ok(value) = serde_json::to_value(entry)
         {
             inner.late.push_back(value);
@@ -423,7 +422,8 @@ impl Drop for DiskJournal {
     fn drop(&mut self) {
         self.shared.stopping.store(true, Ordering::Relaxed);
         {
-            let _inner = self.shared.inner.lock();
+            let mut inner = self.shared.inner.lock();
+            self.shared.write_waiting(&mut inner);
             self.shared.written.notify_all();
             self.shared.sealed.notify_all();
         }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tollgate_core::call::CallId;
 use tollgate_core::effect::Effect;
-use tollgate_core::ports::{Clock, Journal};
+use tollgate_core::ports::{Clock, Journal, Offered};
 use tollgate_core::price::Cost;
 use tollgate_core::principal::{ActorKind, Principal};
 use tollgate_core::record::{Entry, Event, Opened, Reservation, Trace};
@@ -61,6 +61,55 @@ fn entries(data: &Path) -> Vec<Value> {
 
 fn small() -> Options {
     Options { reserve_bytes: 4096, ..Options::default() }
+}
+
+fn offer(journal: &DiskJournal, n: u64) -> Offered {
+    let event = Event { at: Timestamp::UNIX_EPOCH, event: "n", call_id: None, detail: json!({ "n": n }) };
+    journal.offer(&Entry::Event(&event))
+}
+
+/// Promise 3: whoever collects writes for all, in the order of the offers, across segments; nobody's entry is left behind.
+#[test]
+fn what_is_offered_together_is_written_together() {
+    let data = tempfile::tempdir().unwrap();
+    let journal = open(data.path(), Options { segment_bytes: 2_000, ..small() });
+    let offered: Vec<_> = (1..=50).map(|n| offer(&journal, n)).collect();
+    assert_eq!(journal.last(), 1, "nothing is written before somebody collects");
+    journal.collect(&offered[7]).unwrap();
+    let positions: Vec<_> = offered.iter().map(|o| o.result().unwrap().clone().unwrap()).collect();
+    assert!(positions.is_sorted_by(|a, b| a < b), "{positions:?}");
+    let left = offer(&journal, 51);
+    drop(journal);
+    assert!(left.result().is_some_and(Result::is_ok), "what nobody collected is written in the end");
+    let read = entries(data.path());
+    let numbers: Vec<_> =
+        read.iter().filter(|e| e["event"] == "n").map(|e| e["detail"]["n"].as_u64()).collect();
+    assert_eq!(numbers, (1..=51).map(Some).collect::<Vec<_>>());
+    assert_eq!(verify(data.path()).findings, []);
+}
+
+#[test]
+fn many_who_offer_at_once_make_one_chain() {
+    let data = tempfile::tempdir().unwrap();
+    let journal = open(data.path(), Options { segment_bytes: 20_000, ..small() });
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let journal = &journal;
+            scope.spawn(move || {
+                for n in 0..200 {
+                    let offered = offer(journal, thread * 1_000 + n);
+                    if n % 3 == 0 {
+                        std::thread::yield_now();
+                    }
+                    let position = journal.collect(&offered).unwrap();
+                    assert!(position > 0 && position <= journal.last());
+                }
+            });
+        }
+    });
+    drop(journal);
+    assert_eq!(entries(data.path()).iter().filter(|e| e["event"] == "n").count(), 1_600);
+    assert_eq!(verify(data.path()).findings, []);
 }
 
 /// A chain of a checkpoint and nine events, in one segment, with its head signed.

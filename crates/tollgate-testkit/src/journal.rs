@@ -4,7 +4,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::watch;
 use tollgate_core::digest::{Digest, DigestKey};
-use tollgate_core::ports::{Journal, JournalError, Position, Safe};
+use tollgate_core::ports::{Journal, JournalError, Offered, Position, Safe};
 use tollgate_core::record::Entry;
 
 /// A journal in memory, which can be made to fail.
@@ -56,10 +56,8 @@ impl MemoryJournal {
     pub fn set_broken(&self, broken: bool) {
         *self.broken.lock() = broken;
     }
-}
 
-impl Journal for MemoryJournal {
-    fn append(&self, entry: &Entry<'_>) -> Result<Position, JournalError> {
+    fn write(&self, entry: &Entry<'_>) -> Result<Position, JournalError> {
         let failed = |reason: &str| JournalError { place: "memory".to_owned(), reason: reason.to_owned() };
         if *self.broken.lock() {
             return Err(failed("no space left"));
@@ -68,6 +66,16 @@ impl Journal for MemoryJournal {
         let mut entries = self.entries.lock();
         entries.push(value);
         Ok(entries.len() as Position)
+    }
+}
+
+impl Journal for MemoryJournal {
+    fn offer(&self, entry: &Entry<'_>) -> Offered {
+        Offered::settled(self.write(entry))
+    }
+
+    fn collect(&self, offered: &Offered) -> Result<Position, JournalError> {
+        offered.result().cloned().unwrap_or(Ok(0))
     }
 
     fn safe(&self, position: Position) -> Option<Safe> {

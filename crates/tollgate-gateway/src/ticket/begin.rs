@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use tollgate_core::config::recording::WhenFull;
 use tollgate_core::effect::Effect;
 use tollgate_core::fault::{Fault, FaultClass};
-use tollgate_core::ports::{JournalError, Position};
+use tollgate_core::ports::{JournalError, Offered};
 use tollgate_core::record::{Attempt, AttemptEntry, Entry, Opened};
 use tollgate_core::trace::TraceParent;
 
@@ -29,7 +29,10 @@ impl Ticket {
     /// Begins an attempt: writes the entry without which nothing may be sent, and waits until it is as safe as the
     /// configuration wants it.
     pub async fn begin(&mut self, candidate: &Candidate, why: Why) -> Result<Leg, Fault> {
-        self.written = self.record_attempt(candidate, why).map_err(|error| unrecordable(&error))?;
+        let offered = self.offer_attempt(candidate, why).map_err(|error| unrecordable(&error))?;
+        self.others_turn().await;
+        let written = self.gate.parts.journal.collect(&offered);
+        self.written = written.map_err(|error| unrecordable(&error))?;
         if let Some(safe) = self.gate.parts.journal.safe(self.written) {
             safe.await.map_err(|error| unrecordable(&error))?;
         }
@@ -71,30 +74,24 @@ impl Ticket {
         Ok(Leg::new(&self.gate, &self.runtime, call, number, candidate.clone(), notes))
     }
 
-    fn record_attempt(&mut self, candidate: &Candidate, why: Why) -> Result<Position, JournalError> {
+    fn offer_attempt(&mut self, candidate: &Candidate, why: Why) -> Result<Offered, JournalError> {
         let (at, call_id) = (self.gate.parts.clock.now(), self.call_id);
         let deployment = &candidate.deployment.id;
+        let journal = &*self.gate.parts.journal;
         if self.opened {
             let number = u32::try_from(self.attempts.len() + 1).unwrap_or(u32::MAX);
             let after = if let Why::After(class) = why { Some(class) } else { None };
             let hedge = why == Why::Beside;
-            return self.gate.record(&Entry::Attempt(&Attempt {
-                at,
-                call_id,
-                number,
-                deployment,
-                after,
-                hedge,
-            }));
+            let attempt = Attempt { at, call_id, number, deployment, after, hedge };
+            return Ok(journal.offer(&Entry::Attempt(&attempt)));
         }
-        let journal = &*self.gate.parts.journal;
         let capture = self.witness.film.as_ref().map(|film| film.take(journal)).transpose();
         let capture = match capture {
             // Where calls go on unrecorded by name, a lost side file stops none.
             Err(_) if self.runtime.snapshot.journal.when_full == WhenFull::Continue => None,
             capture => capture?.flatten(),
         };
-        self.gate.record(&Entry::Opened(&Opened {
+        Ok(journal.offer(&Entry::Opened(&Opened {
             at,
             call_id,
             trace: &self.witness.trace,
@@ -112,7 +109,7 @@ impl Ticket {
             results: &self.witness.results,
             headers: &self.witness.headers,
             capture: capture.as_ref(),
-        }))
+        })))
     }
 }
 

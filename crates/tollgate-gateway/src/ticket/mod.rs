@@ -75,7 +75,9 @@ pub struct Ticket {
     opened: bool,
     /// The last entry that was written.
     written: Position,
-    closed: bool,
+    /// How it ended, once its `closed` entry is offered.
+    closed: Option<Outcome>,
+    counted: bool,
     witness: Witness,
     reservation: Reservation,
     first_byte: Option<Duration>,
@@ -121,7 +123,8 @@ impl Ticket {
             billed: true,
             opened: false,
             written: 0,
-            closed: false,
+            closed: None,
+            counted: false,
             reservation: Reservation { usage: Usage::default(), cost: Cost::Unknown },
             first_byte: None,
             response_bytes: 0,
@@ -338,6 +341,14 @@ impl Ticket {
         Usage { input_tokens: estimate_tokens(self.prompt_bytes), ..Usage::default() }
     }
 
+    /// Gives other calls the time to offer their entries too, so that one write does for all; none where this is the only
+    /// call.
+    async fn others_turn(&self) {
+        if self.gate.open_calls() > u64::from(self.closed.is_none()) {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// The gate.
     pub fn gate(&self) -> &Arc<Gate> {
         &self.gate
@@ -397,7 +408,11 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        if self.closed {
+        if let Some(outcome) = self.closed {
+            // The client went away while the last entry was on its way to the disk.
+            if !self.counted {
+                self.count(outcome, None, self.arrived.elapsed());
+            }
             return;
         }
         let fault = self.gone();

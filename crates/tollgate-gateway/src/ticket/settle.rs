@@ -4,45 +4,112 @@ use std::time::Duration;
 
 use tollgate_core::config::recording::WhenFull;
 use tollgate_core::fault::Fault;
-use tollgate_core::ports::Safe;
-use tollgate_core::record::{AttemptEntry, Closed, EditEntry, Entry, FaultEntry, Outcome};
+use tollgate_core::ports::{JournalError, Offered, Safe};
+use tollgate_core::record::{AttemptEntry, Capture, Closed, EditEntry, Entry, FaultEntry, Outcome};
 
 use super::begin::unrecordable;
 use super::{Ticket, micros};
 use crate::metrics::{CallLabels, DeploymentLabels};
 
+/// What a call's end is made of, apart from what its ticket has.
+struct Ending<'a> {
+    outcome: Outcome,
+    fault: Option<&'a Fault>,
+    duration: Duration,
+    attempts: Vec<AttemptEntry>,
+    edits: Vec<EditEntry>,
+    capture: Option<Capture>,
+    /// Why nothing is kept of the content that should be.
+    lost_capture: Option<JournalError>,
+}
+
 impl Ticket {
     /// Phase 9, and the wait until its entry is as safe as the configuration wants it. An error says that the call
     /// cannot be recorded: its answer must not be handed over as if it were.
     pub async fn settle(&mut self, outcome: Outcome, fault: Option<&Fault>) -> Result<(), Fault> {
-        match self.close(outcome, fault)? {
+        let Some(ending) = self.ending(outcome, fault) else { return Ok(()) };
+        let offered = self.offer_end(&ending);
+        self.others_turn().await;
+        match self.end(&ending, &offered)? {
             Some(safe) => safe.await.map_err(|error| unrecordable(&error)),
             None => Ok(()),
         }
     }
 
-    /// Phase 9. Does nothing the second time.
+    /// Phase 9, at once. Does nothing the second time.
     pub fn close(&mut self, outcome: Outcome, fault: Option<&Fault>) -> Result<Option<Safe>, Fault> {
-        if std::mem::replace(&mut self.closed, true) {
-            return Ok(None);
+        let Some(ending) = self.ending(outcome, fault) else { return Ok(None) };
+        let offered = self.offer_end(&ending);
+        self.end(&ending, &offered)
+    }
+
+    /// Gathers what the record says; `None` where that has been done.
+    fn ending<'a>(&mut self, outcome: Outcome, fault: Option<&'a Fault>) -> Option<Ending<'a>> {
+        if self.closed.is_some() {
+            return None;
         }
+        self.closed = Some(outcome);
         self.gate.call_ended();
         for chosen in &self.witness.chosen {
             let trace = self.witness.trace.trace_id;
             self.gate.causes.remember(&self.principal, &chosen.id, self.call_id, trace);
         }
-        let total = self.total();
         let duration = self.arrived.elapsed();
         let (attempts, edits) = self.gathered();
-        let deployment = self.candidate().map(|c| &*c.deployment.id).filter(|_| outcome != Outcome::Refused);
         let journal = &*self.gate.parts.journal;
-        let film = self.witness.film.as_ref().map(|film| film.take(journal)).transpose();
-        let (capture, kept) = match film {
-            Ok(capture) => (capture.flatten(), Ok(())),
-            Err(error) => (None, Err(error)),
+        let (capture, lost_capture) =
+            match self.witness.film.as_ref().and_then(|film| film.take(journal).transpose()) {
+                None => (None, None),
+                Some(Ok(capture)) => (Some(capture), None),
+                Some(Err(error)) => (None, Some(error)),
+            };
+        Some(Ending { outcome, fault, duration, attempts, edits, capture, lost_capture })
+    }
+
+    fn offer_end(&self, ending: &Ending<'_>) -> Offered {
+        let closed = self.closed_entry(ending, self.gate.parts.clock.now());
+        log(&closed);
+        self.gate.parts.journal.offer(&Entry::Closed(&closed))
+    }
+
+    /// The wait until the entry is safe, where there is one; an error where it could not be written.
+    fn end(&mut self, ending: &Ending<'_>, offered: &Offered) -> Result<Option<Safe>, Fault> {
+        let journal = &*self.gate.parts.journal;
+        let written = journal.collect(offered);
+        // Where calls go on unrecorded by name, a lost side file stops none.
+        let written = match &ending.lost_capture {
+            Some(error) if self.runtime.snapshot.journal.when_full == WhenFull::Refuse => Err(error.clone()),
+            _ => written,
         };
-        let mut closed = Closed {
-            at: self.gate.parts.clock.now(),
+        match written {
+            Ok(position) => {
+                let safe = journal.safe(position);
+                self.count(ending.outcome, ending.fault, ending.duration);
+                Ok(safe)
+            }
+            Err(error) => {
+                let fault = unrecordable(&error);
+                self.end_later(ending, &fault);
+                self.count(Outcome::Failed, Some(&fault), ending.duration);
+                Err(fault)
+            }
+        }
+    }
+
+    /// What the client is told instead of its answer, and what the record will say when there is room again.
+    fn end_later(&self, ending: &Ending<'_>, fault: &Fault) {
+        let mut closed = self.closed_entry(ending, self.gate.parts.clock.now());
+        closed.fault = Some(self.fault_entry(fault));
+        (closed.outcome, closed.status, closed.capture) = (Outcome::Failed, fault.class.status(), None);
+        self.gate.parts.journal.later(&Entry::Closed(&closed));
+    }
+
+    fn closed_entry<'a>(&'a self, ending: &'a Ending<'_>, at: jiff::Timestamp) -> Closed<'a> {
+        let outcome = ending.outcome;
+        let total = self.total();
+        let deployment = self.candidate().map(|c| &*c.deployment.id).filter(|_| outcome != Outcome::Refused);
+        Closed {
+            at,
             call_id: self.call_id,
             trace: &self.witness.trace,
             principal: &self.principal,
@@ -52,47 +119,29 @@ impl Ticket {
             deployment,
             outcome,
             status: self.status,
-            fault: fault.map(|fault| FaultEntry {
-                class: fault.class,
-                blame: fault.class.blame(),
-                retryable: fault.retryable(),
-                side_effect: self.side_effect(fault),
-                message: &fault.message,
-            }),
-            attempts: &attempts,
+            fault: ending.fault.map(|fault| self.fault_entry(fault)),
+            attempts: &ending.attempts,
             route: self.route.as_ref(),
             usage: total.map(|(usage, _)| usage),
             cost: total.map(|(_, cost)| cost),
             chosen: &self.witness.chosen,
-            edits: &edits,
-            duration_us: micros(duration),
+            edits: &ending.edits,
+            duration_us: micros(ending.duration),
             first_byte_us: self.first_byte.map(micros),
             response_bytes: self.response_bytes,
             response_digest: self.witness.answer_digest(),
-            capture: capture.as_ref(),
-        };
-        let written = self.gate.record(&Entry::Closed(&closed));
-        log(&closed);
-        // Where calls go on unrecorded by name, a lost side file stops none.
-        let written = match kept {
-            Err(error) if self.runtime.snapshot.journal.when_full == WhenFull::Refuse => Err(error),
-            _ => written,
-        };
-        let recorded = written.map(|position| journal.safe(position)).map_err(|error| unrecordable(&error));
-        match &recorded {
-            // What the client is told instead of its answer, and what the record will say when there is room again.
-            Err(unrecordable) => {
-                let class = unrecordable.class;
-                let (blame, retryable) = (class.blame(), unrecordable.retryable());
-                let (side_effect, message) = (self.side_effect(unrecordable), unrecordable.message.as_str());
-                closed.fault = Some(FaultEntry { class, blame, retryable, side_effect, message });
-                (closed.outcome, closed.status, closed.capture) = (Outcome::Failed, class.status(), None);
-                journal.later(&Entry::Closed(&closed));
-                self.count(Outcome::Failed, Some(unrecordable), duration);
-            }
-            Ok(_) => self.count(outcome, fault, duration),
+            capture: ending.capture.as_ref(),
         }
-        recorded
+    }
+
+    fn fault_entry<'a>(&self, fault: &'a Fault) -> FaultEntry<'a> {
+        FaultEntry {
+            class: fault.class,
+            blame: fault.class.blame(),
+            retryable: fault.retryable(),
+            side_effect: self.side_effect(fault),
+            message: &fault.message,
+        }
     }
 
     /// Every attempt as it is recorded, and what was changed in the requests.
@@ -107,7 +156,8 @@ impl Ticket {
         (entries.collect(), edits)
     }
 
-    fn count(&self, outcome: Outcome, fault: Option<&Fault>, duration: Duration) {
+    pub(super) fn count(&mut self, outcome: Outcome, fault: Option<&Fault>, duration: Duration) {
+        self.counted = true;
         let metrics = &self.gate.metrics;
         let labels = CallLabels {
             surface: self.surface,
