@@ -29,13 +29,7 @@ impl Ticket {
     /// Begins an attempt: writes the entry without which nothing may be sent, and waits until it is as safe as the
     /// configuration wants it.
     pub async fn begin(&mut self, candidate: &Candidate, why: Why) -> Result<Leg, Fault> {
-        let offered = self.offer_attempt(candidate, why).map_err(|error| unrecordable(&error))?;
-        self.others_turn().await;
-        let written = self.gate.parts.journal.collect(&offered);
-        self.written = written.map_err(|error| unrecordable(&error))?;
-        if let Some(safe) = self.gate.parts.journal.safe(self.written) {
-            safe.await.map_err(|error| unrecordable(&error))?;
-        }
+        self.record_attempt(candidate, why).await.map_err(|error| unrecordable(&error))?;
         self.opened = true;
         let notes = Arc::<Mutex<Notes>>::default();
         self.attempts.push(Attempting {
@@ -74,7 +68,18 @@ impl Ticket {
         Ok(Leg::new(&self.gate, &self.runtime, call, number, candidate.clone(), notes))
     }
 
-    fn offer_attempt(&mut self, candidate: &Candidate, why: Why) -> Result<Offered, JournalError> {
+    async fn record_attempt(&mut self, candidate: &Candidate, why: Why) -> Result<(), JournalError> {
+        let offered = self.offer_attempt(candidate, why)?;
+        self.others_turn().await;
+        let journal = &self.gate.parts.journal;
+        let written = journal.collect(&offered)?;
+        match journal.safe(written) {
+            Some(safe) => safe.await,
+            None => Ok(()),
+        }
+    }
+
+    fn offer_attempt(&self, candidate: &Candidate, why: Why) -> Result<Offered, JournalError> {
         let (at, call_id) = (self.gate.parts.clock.now(), self.call_id);
         let deployment = &candidate.deployment.id;
         let journal = &*self.gate.parts.journal;

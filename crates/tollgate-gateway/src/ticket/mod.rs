@@ -17,7 +17,6 @@ use tokio::time::Instant;
 use tollgate_core::call::CallId;
 use tollgate_core::config::snapshot::{Deployment, ModelRules};
 use tollgate_core::fault::{Fault, FaultClass, SideEffect};
-use tollgate_core::ports::Position;
 use tollgate_core::price::Cost;
 use tollgate_core::principal::Principal;
 use tollgate_core::record::{AttemptEntry, Direction, Outcome, Reservation, RouteEntry};
@@ -73,8 +72,6 @@ pub struct Ticket {
     /// Whether the operation is one that providers bill.
     billed: bool,
     opened: bool,
-    /// The last entry that was written.
-    written: Position,
     /// How it ended, once its `closed` entry is offered.
     closed: Option<Outcome>,
     counted: bool,
@@ -122,7 +119,6 @@ impl Ticket {
             charges: Charges::default(),
             billed: true,
             opened: false,
-            written: 0,
             closed: None,
             counted: false,
             reservation: Reservation { usage: Usage::default(), cost: Cost::Unknown },

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tollgate_core::config::recording::WhenFull;
 use tollgate_core::fault::Fault;
 use tollgate_core::ports::{JournalError, Offered, Safe};
@@ -13,6 +14,7 @@ use crate::metrics::{CallLabels, DeploymentLabels};
 
 /// What a call's end is made of, apart from what its ticket has.
 struct Ending<'a> {
+    at: Timestamp,
     outcome: Outcome,
     fault: Option<&'a Fault>,
     duration: Duration,
@@ -54,7 +56,7 @@ impl Ticket {
             let trace = self.witness.trace.trace_id;
             self.gate.causes.remember(&self.principal, &chosen.id, self.call_id, trace);
         }
-        let duration = self.arrived.elapsed();
+        let (at, duration) = (self.gate.parts.clock.now(), self.arrived.elapsed());
         let (attempts, edits) = self.gathered();
         let journal = &*self.gate.parts.journal;
         let (capture, lost_capture) =
@@ -63,11 +65,11 @@ impl Ticket {
                 Some(Ok(capture)) => (Some(capture), None),
                 Some(Err(error)) => (None, Some(error)),
             };
-        Some(Ending { outcome, fault, duration, attempts, edits, capture, lost_capture })
+        Some(Ending { at, outcome, fault, duration, attempts, edits, capture, lost_capture })
     }
 
     fn offer_end(&self, ending: &Ending<'_>) -> Offered {
-        let closed = self.closed_entry(ending, self.gate.parts.clock.now());
+        let closed = self.closed_entry(ending);
         log(&closed);
         self.gate.parts.journal.offer(&Entry::Closed(&closed))
     }
@@ -98,18 +100,18 @@ impl Ticket {
 
     /// What the client is told instead of its answer, and what the record will say when there is room again.
     fn end_later(&self, ending: &Ending<'_>, fault: &Fault) {
-        let mut closed = self.closed_entry(ending, self.gate.parts.clock.now());
+        let mut closed = self.closed_entry(ending);
         closed.fault = Some(self.fault_entry(fault));
         (closed.outcome, closed.status, closed.capture) = (Outcome::Failed, fault.class.status(), None);
         self.gate.parts.journal.later(&Entry::Closed(&closed));
     }
 
-    fn closed_entry<'a>(&'a self, ending: &'a Ending<'_>, at: jiff::Timestamp) -> Closed<'a> {
+    fn closed_entry<'a>(&'a self, ending: &'a Ending<'_>) -> Closed<'a> {
         let outcome = ending.outcome;
         let total = self.total();
         let deployment = self.candidate().map(|c| &*c.deployment.id).filter(|_| outcome != Outcome::Refused);
         Closed {
-            at,
+            at: ending.at,
             call_id: self.call_id,
             trace: &self.witness.trace,
             principal: &self.principal,
