@@ -103,6 +103,10 @@ fault_classes! {
     RateLimited, "rate_limited", 429, Upstream, true, None;
     /// Every deployment is at a limit that the configuration sets.
     AtLimit, "at_limit", 429, Gate, true, None;
+    /// A budget has no room for the call.
+    BudgetExceeded, "budget_exceeded", 429, Client, false, None;
+    /// A limit of requests, tokens or calls at the same time has no room for the call.
+    LimitExceeded, "limit_exceeded", 429, Client, true, None;
     /// The upstream refused the gate's own credential, model name or address.
     UpstreamRefused, "upstream_refused", 502, Gate, false, None;
     /// The upstream failed.

@@ -1,12 +1,14 @@
 //! The pure domain: what a call, a principal, a price, a fault and a record are, and how a configuration
 //! file becomes a snapshot. No runtime, no sockets, no database: everything here is a value or a function.
 
+pub mod access;
 pub mod call;
 pub mod config;
 pub mod deliver;
 pub mod digest;
 pub mod effect;
 pub mod fault;
+pub mod ledger;
 pub mod ports;
 pub mod price;
 pub mod principal;

@@ -1,12 +1,16 @@
 //! What the domain needs of the world, as small traits. `wire.rs` in the binary chooses who fills them.
 
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 
+use crate::access::{Caller, Holder, HolderRef, NotLetIn};
 use crate::digest::{Digest, DigestKey};
+use crate::ledger::{Hold, Need, Refusal};
 use crate::price::Price;
+use crate::query::Answering;
 use crate::record::Entry;
 
 /// Wall time, for records. Durations are measured on the runtime's own clock.
@@ -85,6 +89,63 @@ pub struct JournalError {
     pub place: String,
     /// What the system said.
     pub reason: String,
+}
+
+/// Who may call, and what holds them: keys, budgets and limits.
+pub trait Access: Send + Sync {
+    /// Who holds the key that was `presented` from `peer`.
+    fn identify(&self, presented: &str, peer: Option<IpAddr>, now: Timestamp) -> Result<Caller, NotLetIn>;
+
+    /// Holds what a call to `model` may need, under every budget and limit of `caller`, or under none of them.
+    fn hold(&self, caller: &Caller, model: &str, need: &Need, now: Timestamp) -> Result<Hold, Refusal>;
+
+    /// Holds as much more as a call now needs.
+    fn hold_more(&self, hold: &mut Hold, need: &Need, now: Timestamp) -> Result<(), Refusal>;
+
+    /// Counts what a call has used instead of what was held; `None` where nothing was sent. `hold` says afterwards what
+    /// was counted.
+    fn settle(&self, hold: &mut Hold, used: Option<&Need>, now: Timestamp);
+}
+
+/// Where keys, users and teams are kept.
+pub trait Registry: Send + Sync {
+    /// What was changed after `change`, in the order of the changes; everything for 0. Where a holder was changed
+    /// several times, only the last is told.
+    fn changed_after(&self, change: Change) -> Answering<'_, Vec<Stored>>;
+
+    /// Keeps `holder` instead of the version that was made by the change `expected`, or as a new one.
+    fn keep<'a>(&'a self, holder: &'a Holder, expected: Option<Change>) -> Keeping<'a>;
+
+    /// Removes the version that was made by the change `expected`.
+    fn remove<'a>(&'a self, holder: &'a HolderRef, expected: Change) -> Keeping<'a>;
+}
+
+/// The number of a change in a registry, from 1: changes are seen in the order of their numbers.
+pub type Change = u64;
+
+/// A holder as a registry keeps it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stored {
+    /// Which one.
+    pub name: HolderRef,
+    /// The change that made it what it is.
+    pub change: Change,
+    /// What it is; `None` where it was removed.
+    pub holder: Option<Holder>,
+}
+
+/// A registry at work: the number of the change that was made.
+pub type Keeping<'a> = Pin<Box<dyn Future<Output = Result<Change, KeepError>> + Send + 'a>>;
+
+/// Why a change was not made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeepError {
+    /// Somebody else has changed it meanwhile, or made one of that name.
+    #[error("it was changed meanwhile, or there is one of that name already")]
+    Conflict,
+    /// The database said no.
+    #[error("{0}")]
+    Away(String),
 }
 
 /// What is known of a model apart from configuration.

@@ -12,6 +12,8 @@ pub enum ActorKind {
     Local,
     /// The holder of the master key.
     Master,
+    /// A key that the gate has given out.
+    Key,
 }
 
 impl ActorKind {
@@ -20,6 +22,7 @@ impl ActorKind {
         match self {
             Self::Local => "local",
             Self::Master => "master",
+            Self::Key => "key",
         }
     }
 }
@@ -41,11 +44,17 @@ pub struct Principal {
     /// Who acts, nearest to the subject first; empty when the subject acts itself.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub act: Vec<Actor>,
+    /// The user that the subject's key belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<Arc<str>>,
+    /// The team that it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub team: Option<Arc<str>>,
 }
 
 impl Principal {
     /// A principal that acts for itself.
     pub fn direct(kind: ActorKind, id: impl Into<Arc<str>>) -> Self {
-        Self { sub: Actor { kind, id: id.into() }, act: Vec::new() }
+        Self { sub: Actor { kind, id: id.into() }, act: Vec::new(), user: None, team: None }
     }
 }

@@ -55,7 +55,7 @@ fn kind(class: FaultClass) -> &'static str {
         C::Forbidden => "permission_error",
         C::ModelNotFound | C::RouteNotFound => "not_found_error",
         C::TooLarge => "request_too_large",
-        C::RateLimited | C::AtLimit => "rate_limit_error",
+        C::RateLimited | C::AtLimit | C::BudgetExceeded | C::LimitExceeded => "rate_limit_error",
         C::Overloaded | C::Draining | C::Unavailable => "overloaded_error",
         C::Timeout => "timeout_error",
         C::MethodNotAllowed

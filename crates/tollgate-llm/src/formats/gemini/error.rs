@@ -110,7 +110,7 @@ fn status(class: FaultClass) -> &'static str {
         C::Forbidden => "PERMISSION_DENIED",
         C::ModelNotFound | C::RouteNotFound => "NOT_FOUND",
         C::MethodNotAllowed => "UNIMPLEMENTED",
-        C::RateLimited | C::AtLimit => "RESOURCE_EXHAUSTED",
+        C::RateLimited | C::AtLimit | C::BudgetExceeded | C::LimitExceeded => "RESOURCE_EXHAUSTED",
         C::Overloaded | C::Draining | C::Unavailable => "UNAVAILABLE",
         C::Timeout | C::SlowRequest => "DEADLINE_EXCEEDED",
         C::ClientGone => "CANCELLED",

@@ -99,7 +99,8 @@ fn kind_and_code(class: FaultClass) -> (&'static str, Option<&'static str>) {
         C::MethodNotAllowed | C::Invalid | C::TooLarge | C::MediaType | C::SlowRequest | C::ClientGone => {
             ("invalid_request_error", None)
         }
-        C::RateLimited | C::AtLimit => ("rate_limit_error", Some("rate_limit_exceeded")),
+        C::RateLimited | C::AtLimit | C::LimitExceeded => ("rate_limit_error", Some("rate_limit_exceeded")),
+        C::BudgetExceeded => ("budget_exceeded", Some("budget_exceeded")),
         C::Timeout => ("timeout_error", Some("timeout")),
         _ => ("server_error", Some(class.name())),
     }

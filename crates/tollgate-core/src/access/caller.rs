@@ -1,0 +1,97 @@
+//! Whoever presented a key that the gate has given out.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{Account, HolderRef, Key, Role};
+use crate::fault::{Fault, FaultClass};
+use crate::ledger::Meter;
+use crate::principal::{ActorKind, Principal};
+
+/// Whoever presented a key that the gate has given out: the key, and the user and the team that it belongs to.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    id: Arc<str>,
+    role: Role,
+    key: Arc<Account>,
+    user: Option<Arc<Account>>,
+    team: Option<Arc<Account>>,
+}
+
+impl Caller {
+    /// The holder of `key`, which the account `account` is of.
+    pub fn new(key: &Key, account: Arc<Account>, user: Option<Arc<Account>>, team: Option<Arc<Account>>) -> Self {
+        Self { id: Arc::clone(&key.id), role: key.spec.role, key: account, user, team }
+    }
+
+    /// The key's name.
+    pub fn key_id(&self) -> &Arc<str> {
+        &self.id
+    }
+
+    /// What the key's holder may do besides calling.
+    pub const fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Everybody whose rules hold, the key first.
+    pub fn accounts(&self) -> impl Iterator<Item = &Arc<Account>> {
+        [Some(&self.key), self.user.as_ref(), self.team.as_ref()].into_iter().flatten()
+    }
+
+    /// Every budget and limit that counts calls to `model`.
+    pub fn meters<'a>(&'a self, model: &'a str) -> impl Iterator<Item = &'a Arc<Meter>> {
+        self.accounts().flat_map(|account| &account.meters).filter(move |meter| meter.counts(model))
+    }
+
+    /// Whoever does not allow calls to `model`, if anybody.
+    pub fn who_forbids(&self, model: &str) -> Option<HolderRef> {
+        self.accounts().find(|account| !account.may_call(model)).map(|account| account.holder.name())
+    }
+
+    /// The same in records.
+    pub fn principal(&self) -> Principal {
+        let id = |account: &Option<Arc<Account>>| account.as_ref().map(|account| account.holder.name().id);
+        Principal {
+            user: id(&self.user),
+            team: id(&self.team),
+            ..Principal::direct(ActorKind::Key, Arc::clone(&self.id))
+        }
+    }
+}
+
+/// Why the holder of a key is not let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotLetIn {
+    /// There is no such key.
+    Unknown,
+    /// It cannot be known whether there is, because keys could not be read yet.
+    Unready,
+    /// It, or whom it belongs to, is blocked.
+    Blocked(HolderRef),
+    /// It has ended.
+    Expired(Timestamp),
+    /// It is used from an address that it is not good for.
+    Address,
+    /// Whom it belongs to is gone.
+    Orphan(HolderRef),
+}
+
+impl NotLetIn {
+    /// The same for the client.
+    pub fn fault(&self) -> Fault {
+        let (class, message) = match self {
+            Self::Unknown => (FaultClass::Unauthenticated, "the key is not known to this gate".to_owned()),
+            Self::Unready => (
+                FaultClass::Unavailable,
+                "the keys could not be read yet, so nobody can tell whether this is one; try again in a moment".to_owned(),
+            ),
+            Self::Blocked(holder) => (FaultClass::Forbidden, format!("the {holder} is blocked; an administrator can unblock it")),
+            Self::Expired(at) => (FaultClass::Unauthenticated, format!("the key ended at {at}; ask for a new one")),
+            Self::Address => (FaultClass::Forbidden, "the key may not be used from this address".to_owned()),
+            Self::Orphan(holder) => (FaultClass::Forbidden, format!("the {holder} that the key belongs to does not exist any more")),
+        };
+        Fault::new(class, message)
+    }
+}

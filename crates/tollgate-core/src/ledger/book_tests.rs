@@ -1,0 +1,214 @@
+//! What the arithmetic promises.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::access::{HolderKind, HolderRef};
+use crate::ledger::{Budget, Limit, Measure};
+use crate::price::Cost;
+use crate::usage::Usage;
+
+fn holder(kind: HolderKind) -> HolderRef {
+    HolderRef { kind, id: "h".into() }
+}
+
+fn budget(kind: HolderKind, amount: u64, more: serde_json::Value) -> Arc<Meter> {
+    let mut json = serde_json::json!({ "id": "b", "amount_usd": crate::ledger::Usd::from_nano(amount), "window": "day" });
+    json.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap_or_default());
+    let budget: Budget = serde_json::from_value(json).unwrap();
+    budget.check().unwrap();
+    Arc::new(Meter::of_budget(&holder(kind), &budget, Timestamp::UNIX_EPOCH).unwrap())
+}
+
+fn limit(measure: Measure, max: u64) -> Arc<Meter> {
+    let per = (measure != Measure::ConcurrentCalls).then_some(crate::ledger::Window::Minute);
+    let limit = Limit { id: "l".into(), measure, max, per, models: None };
+    Arc::new(Meter::of_limit(&holder(HolderKind::Key), &limit))
+}
+
+fn costs(nano: u64) -> Need {
+    let usage = Usage { input_tokens: 10, output_tokens: 5, ..Usage::default() };
+    Need { usage, cost: Cost::Known(nano) }
+}
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+#[test]
+fn a_call_is_checked_against_every_rule_before_it_counts_against_any() {
+    let (mut book, now) = (Book::default(), at("2026-05-01T10:00:00Z"));
+    let meters = [
+        budget(HolderKind::Key, 100, serde_json::json!({})),
+        budget(HolderKind::Team, 50, serde_json::json!({})),
+    ];
+    let mut first = book.hold(meters.iter(), &costs(40), now).unwrap();
+    let refusal = book.hold(meters.iter(), &costs(20), now).unwrap_err();
+    assert_eq!(refusal.meter.words(), "budget `b` of team `h`");
+    assert_eq!((refusal.ceiling, refusal.spent, refusal.held, refusal.needs), (50, 0, 40, Some(20)));
+    assert_eq!(refusal.resets, Some(at("2026-05-02T00:00:00Z")));
+    assert_eq!(book.standing(&meters[0], now).held, 40, "what was refused holds nothing anywhere");
+    book.settle(&mut first, Some(&costs(30)), now);
+    assert_eq!(book.standing(&meters[0], now).left(), 70);
+    let _held = book.hold(meters.iter(), &costs(20), now).unwrap();
+    assert_eq!(book.standing(&meters[1], now).left(), 0);
+}
+
+#[test]
+fn a_further_attempt_holds_the_difference_or_nothing() {
+    let (mut book, now) = (Book::default(), at("2026-05-01T10:00:00Z"));
+    let meter = budget(HolderKind::Key, 100, serde_json::json!({}));
+    let mut hold = book.hold([&meter].into_iter(), &costs(40), now).unwrap();
+    book.hold_more(&mut hold, &costs(100), now).unwrap();
+    assert_eq!(book.standing(&meter, now).held, 100, "the whole budget, which is not beyond it");
+    book.hold_more(&mut hold, &costs(10), now).unwrap();
+    assert_eq!(book.standing(&meter, now).held, 100, "less is never held of a call that goes on");
+    let refusal = book.hold_more(&mut hold, &costs(101), now).unwrap_err();
+    assert_eq!((refusal.held, refusal.needs), (0, Some(101)), "what others hold");
+    book.settle(&mut hold, None, now);
+    assert_eq!(book.standing(&meter, now).left(), 100, "nothing was sent, nothing is spent");
+}
+
+#[test]
+fn a_call_counts_in_the_window_in_which_it_began() {
+    let mut book = Book::default();
+    let (late, early) = (at("2026-05-01T23:59:59Z"), at("2026-05-02T00:00:00Z"));
+    let meter = budget(HolderKind::Key, 100, serde_json::json!({}));
+    let mut hold = book.hold([&meter].into_iter(), &costs(90), late).unwrap();
+    let mut next = book.hold([&meter].into_iter(), &costs(90), early).unwrap();
+    book.settle(&mut hold, Some(&costs(500)), early);
+    assert_eq!(book.standing(&meter, early).held, 90, "of the new day only");
+    assert_eq!(hold.each()[0].since, at("2026-05-01T00:00:00Z"));
+    book.settle(&mut next, Some(&costs(90)), early);
+    assert_eq!(book.standing(&meter, early).spent, 90);
+    // A clock that is set back opens no window again.
+    assert!(book.hold([&meter].into_iter(), &costs(20), late).is_err());
+}
+
+#[test]
+fn an_increase_holds_while_it_lasts_and_a_soft_budget_refuses_nothing() {
+    let mut book = Book::default();
+    let increase = serde_json::json!({ "increase": { "amount_usd": "0.000000050", "until": "2026-05-01T12:00:00Z" } });
+    let meter = budget(HolderKind::Key, 100, increase);
+    let mut hold = book.hold([&meter].into_iter(), &costs(150), at("2026-05-01T11:00:00Z")).unwrap();
+    book.settle(&mut hold, Some(&costs(150)), at("2026-05-01T11:00:00Z"));
+    assert!(book.hold([&meter].into_iter(), &costs(1), at("2026-05-01T12:00:00Z")).is_err());
+    let soft = budget(HolderKind::User, 1, serde_json::json!({ "soft": true }));
+    assert!(book.hold([&soft].into_iter(), &costs(1_000), at("2026-05-01T11:00:00Z")).is_ok());
+}
+
+#[test]
+fn a_holder_is_warned_once_at_its_share_and_once_at_the_end() {
+    let (mut book, now) = (Book::default(), at("2026-05-01T10:00:00Z"));
+    let meter = budget(HolderKind::Key, 100, serde_json::json!({ "warn_percent": 80, "soft": true }));
+    let mut spend = |nano| {
+        let mut hold = book.hold([&meter].into_iter(), &costs(nano), now).unwrap();
+        book.settle(&mut hold, Some(&costs(nano)), now).iter().map(|w| w.spent).collect::<Vec<_>>()
+    };
+    assert_eq!([spend(79), spend(1), spend(10), spend(10), spend(10)], [vec![], vec![80], vec![], vec![100], vec![]]);
+}
+
+#[test]
+fn what_nobody_can_tell_passes_while_something_is_left() {
+    let (mut book, now) = (Book::default(), at("2026-05-01T10:00:00Z"));
+    let meter = budget(HolderKind::Key, 100, serde_json::json!({}));
+    let unknown = Need { cost: Cost::Unknown, ..costs(0) };
+    let mut hold = book.hold([&meter].into_iter(), &unknown, now).unwrap();
+    book.settle(&mut hold, Some(&unknown), now);
+    let mut hold = book.hold([&meter].into_iter(), &costs(100), now).unwrap();
+    assert!(book.hold([&meter].into_iter(), &unknown, now).is_err());
+    book.settle(&mut hold, Some(&unknown), now);
+    assert_eq!(book.standing(&meter, now).spent, 100, "what was held, where nobody can tell what it cost");
+}
+
+#[test]
+fn each_measure_counts_its_own() {
+    let now = at("2026-05-01T10:00:00Z");
+    for (measure, passes, remains) in [
+        (Measure::Requests, 15, 15),
+        (Measure::InputTokens, 1, 10),
+        (Measure::OutputTokens, 3, 15),
+        (Measure::Tokens, 1, 15),
+        (Measure::ConcurrentCalls, 15, 0),
+    ] {
+        let (mut book, meter) = (Book::default(), limit(measure, 15));
+        let mut holds = Vec::new();
+        while let Ok(hold) = book.hold([&meter].into_iter(), &costs(0), now) {
+            holds.push(hold);
+        }
+        assert_eq!(holds.len(), passes, "{measure:?}");
+        holds.iter_mut().for_each(|hold| drop(book.settle(hold, Some(&costs(0)), now)));
+        assert_eq!(book.standing(&meter, now).spent, remains, "{measure:?}");
+        let mut refused = Book::default();
+        let mut hold = refused.hold([&meter].into_iter(), &costs(0), now).unwrap();
+        refused.settle(&mut hold, None, now);
+        assert_eq!(refused.standing(&meter, now).spent, u64::from(measure == Measure::Requests), "{measure:?}");
+    }
+}
+
+#[test]
+fn counting_goes_on_where_it_was_and_not_in_another_window() {
+    let (mut book, now) = (Book::default(), at("2026-05-02T10:00:00Z"));
+    let meter = budget(HolderKind::Key, 100, serde_json::json!({}));
+    book.restore(&meter, at("2026-05-01T00:00:00Z"), 70, now);
+    assert_eq!(book.standing(&meter, now).spent, 0, "yesterday's");
+    book.restore(&meter, at("2026-05-02T00:00:00Z"), 70, now);
+    assert_eq!(book.standing(&meter, now).spent, 70);
+    book.forget_past(at("2026-05-02T23:59:59Z"));
+    assert_eq!(book.standing(&meter, now).spent, 70);
+    book.forget_past(at("2026-05-03T00:00:00Z"));
+    assert!(book.tallies.is_empty());
+}
+
+/// One thing that happens to a book.
+#[derive(Clone, Debug)]
+enum Step {
+    Hold(u64),
+    More(usize, u64),
+    Settle(usize, Option<u64>),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        (0_u64..60).prop_map(Step::Hold),
+        (0_usize..8, 0_u64..90).prop_map(|(which, nano)| Step::More(which, nano)),
+        (0_usize..8, prop::option::of(0_u64..60)).prop_map(|(which, nano)| Step::Settle(which, nano)),
+    ]
+}
+
+proptest! {
+    /// Promise 4, on one instance: where calls cost at most what was held for them, a budget is never passed; and no
+    /// call is refused that it has room for.
+    #[test]
+    fn a_budget_is_never_passed_and_never_refuses_early(ceiling in 0_u64..200, steps in prop::collection::vec(step(), 0..60)) {
+        let (mut book, now) = (Book::default(), at("2026-05-01T10:00:00Z"));
+        let meter = budget(HolderKind::Key, ceiling, serde_json::json!({}));
+        let mut open: Vec<Hold> = Vec::new();
+        let mut spent = 0;
+        for step in steps {
+            let held: u64 = open.iter().map(|hold| hold.each()[0].amount).sum();
+            match step {
+                Step::Hold(nano) => match book.hold([&meter].into_iter(), &costs(nano), now) {
+                    Ok(hold) => { prop_assert!(spent + held + nano <= ceiling || nano == 0); open.push(hold); }
+                    Err(_) => prop_assert!(spent + held + nano > ceiling),
+                },
+                Step::More(which, nano) if which < open.len() => {
+                    let has = open[which].each()[0].amount;
+                    let fits = nano <= has || spent + held + nano - has <= ceiling;
+                    prop_assert_eq!(book.hold_more(&mut open[which], &costs(nano), now).is_ok(), fits);
+                }
+                Step::Settle(which, nano) if which < open.len() => {
+                    let mut hold = open.swap_remove(which);
+                    let used = nano.map(|nano| nano.min(hold.each()[0].amount));
+                    book.settle(&mut hold, used.map(costs).as_ref(), now);
+                    spent += used.unwrap_or(0);
+                }
+                _ => {}
+            }
+            let standing = book.standing(&meter, now);
+            let held: u64 = open.iter().map(|hold| hold.each()[0].amount).sum();
+            prop_assert_eq!((standing.spent, standing.held), (spent, held));
+            prop_assert!(spent + held <= ceiling);
+        }
+    }
+}

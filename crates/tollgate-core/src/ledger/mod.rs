@@ -1,0 +1,18 @@
+//! Budgets and limits: how much may be spent and used, by whom, over which time; and the arithmetic that holds it.
+//!
+//! What a call may need is held before it is sent ([`Book::hold`]) and replaced by what it used when it ends
+//! ([`Book::settle`]). A call counts in the windows in which it began.
+
+mod book;
+mod meter;
+mod refusal;
+mod rule;
+mod usd;
+mod window;
+
+pub use self::book::{Book, Held, Hold, Standing, Warned};
+pub use self::meter::{Meter, Need, Rule};
+pub use self::refusal::Refusal;
+pub use self::rule::{Budget, Increase, Limit, Measure, RuleError};
+pub use self::usd::Usd;
+pub use self::window::{Bounds, Window};
