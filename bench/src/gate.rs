@@ -90,6 +90,7 @@ pub(crate) async fn serve(port: u16, upstream: &str, mode: &str) -> Result<()> {
     };
     let clock: Arc<dyn Clock> = Arc::new(Now);
     let parts = Parts {
+        access: Arc::new(tollgate_core::access::Nobody),
         clock: Arc::clone(&clock),
         journal,
         catalog: Arc::new(catalog::BuiltIn),

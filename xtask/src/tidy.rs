@@ -9,14 +9,15 @@ use anyhow::{Result, bail};
 const LONGEST_FILE: usize = 500;
 
 /// Crates that a crate may depend on, of this workspace. The binary may depend on all.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("tollgate-core", &[]),
     ("tollgate-llm", &["tollgate-core"]),
     ("tollgate-gateway", &["tollgate-core", "tollgate-llm"]),
     ("tollgate-sdk", &["tollgate-core", "tollgate-llm"]),
     ("tollgate-journal", &["tollgate-core"]),
     ("tollgate-store", &["tollgate-core", "tollgate-journal"]),
-    ("tollgate-admin", &["tollgate-core"]),
+    ("tollgate-ledger", &["tollgate-core"]),
+    ("tollgate-admin", &["tollgate-core", "tollgate-ledger"]),
     ("tollgate-export", &["tollgate-core", "tollgate-journal"]),
 ];
 

@@ -1,15 +1,21 @@
-//! The management API: what people and their tools ask a running gate. Whoever reaches it was identified by the gate
-//! and may manage it.
+//! The management API: what people and their tools ask a running gate. Whoever reaches it was identified by the gate;
+//! what they may do there stands beside each route.
 
 mod calls;
 mod error;
+mod holders;
+mod routes;
 mod tail;
+mod who;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::get;
+use tollgate_core::ports::Clock;
 use tollgate_core::query::{Live, Records};
+use tollgate_ledger::Registrar;
+
+pub use who::Needs;
 
 /// What the API answers from.
 #[derive(Clone)]
@@ -18,6 +24,10 @@ pub struct Sources {
     pub records: Arc<dyn Records>,
     /// The journal as it grows.
     pub live: Arc<dyn Live>,
+    /// Keys, users and teams.
+    pub registrar: Arc<Registrar>,
+    /// Wall time.
+    pub clock: Arc<dyn Clock>,
 }
 
 impl std::fmt::Debug for Sources {
@@ -28,12 +38,10 @@ impl std::fmt::Debug for Sources {
 
 /// All of its paths, under `/api/v1`.
 pub fn router(sources: Sources) -> Router {
-    Router::new()
-        .route("/api/v1/calls", get(calls::list))
-        .route("/api/v1/calls/{id}", get(calls::one))
-        .route("/api/v1/traces/{id}", get(calls::trace))
-        .route("/api/v1/content/{instance}/{name}", get(calls::content))
-        .route("/api/v1/tail", get(tail::tail))
-        .fallback(error::no_such_path)
-        .with_state(sources)
+    routes::router().fallback(error::no_such_path).with_state(sources)
+}
+
+/// Every route, and what it asks of whoever uses it.
+pub fn needs() -> Vec<(http::Method, String, Needs)> {
+    routes::all().into_iter().map(|route| (route.method, route.path, route.needs)).collect()
 }

@@ -1,16 +1,20 @@
 //! The API over sources of a test's own: what it answers, and how it refuses.
 
+mod support;
+
 use std::sync::{Arc, Mutex};
 
-use http::{Request, StatusCode};
+use http::StatusCode;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use tollgate_admin::{Sources, router};
+use tollgate_admin::router;
 use tollgate_core::call::CallId;
 use tollgate_core::query::{
     Answering, CallFilter, CallPage, CallStory, Following, Live, QueryError, Records, TraceStory,
 };
 use tower::ServiceExt;
+
+use support::{read, request, sources};
 
 /// Answers what it is told to, and remembers what it was asked.
 #[derive(Default)]
@@ -58,13 +62,9 @@ impl Live for Told {
 }
 
 async fn get(told: &Arc<Told>, path: &str) -> (StatusCode, Value) {
-    let sources = Sources { records: Arc::clone(told) as Arc<_>, live: Arc::clone(told) as Arc<_> };
-    let request = Request::get(path).body(axum::body::Body::empty()).unwrap_or_default();
-    let Ok(response) = router(sources).oneshot(request).await;
-    let status = response.status();
-    let body =
-        response.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-    (status, serde_json::from_slice(&body).unwrap_or_default())
+    let sources = sources(Arc::clone(told) as Arc<_>, Arc::clone(told) as Arc<_>);
+    let Ok(response) = router(sources).oneshot(request("GET", path, None, None)).await;
+    read(response).await
 }
 
 #[tokio::test]
@@ -95,20 +95,19 @@ async fn what_is_not_there_is_said_so() {
     ] {
         let (got, body) = get(&told, &path).await;
         assert_eq!(got, status, "{path}: {body}");
-        assert!(status == StatusCode::OK || body["error"]["message"].is_string(), "{path}: {body}");
+        assert!(status == StatusCode::OK || body["detail"].is_string(), "{path}: {body}");
     }
     let away = Arc::new(Told { away: true, ..Told::default() });
     let (status, body) = get(&away, "/api/v1/calls").await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
-    assert!(body["error"]["message"].to_string().contains("not open"));
+    assert!(body["detail"].to_string().contains("not open"));
 }
 
 #[tokio::test]
 async fn the_journal_is_followed_as_events() {
     let told = Arc::new(Told::default());
-    let sources = Sources { records: Arc::clone(&told) as Arc<_>, live: told as Arc<_> };
-    let request = Request::get("/api/v1/tail").body(axum::body::Body::empty()).unwrap_or_default();
-    let Ok(response) = router(sources).oneshot(request).await;
+    let sources = sources(Arc::clone(&told) as Arc<_>, told as Arc<_>);
+    let Ok(response) = router(sources).oneshot(request("GET", "/api/v1/tail", None, None)).await;
     let mut body = response.into_body();
     let mut text = String::new();
     while text.matches("\n\n").count() < 2 {

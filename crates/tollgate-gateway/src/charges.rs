@@ -48,7 +48,8 @@ impl Charges {
     }
 }
 
-fn add_cost(a: Cost, b: Cost) -> Cost {
+/// Both together; unknown where one of them is.
+pub(crate) fn add_cost(a: Cost, b: Cost) -> Cost {
     match (a, b) {
         (Cost::Known(a), Cost::Known(b)) => a.checked_add(b).map_or(Cost::Unknown, Cost::Known),
         _ => Cost::Unknown,

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tollgate_core::config::snapshot::{Deployment, Found, Snapshot};
-use tollgate_core::ports::{Catalog, Clock, Journal};
+use tollgate_core::ports::{Access, Catalog, Clock, Journal};
 use tollgate_core::record::{Entry, Event};
 
 use crate::causes::Causes;
@@ -26,6 +26,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Where records go.
     pub journal: Arc<dyn Journal>,
+    /// Who may call, and what holds them.
+    pub access: Arc<dyn Access>,
     /// Prices of models that a pattern stands for.
     pub catalog: Arc<dyn Catalog>,
     /// What carries requests to upstreams.

@@ -1,42 +1,88 @@
 //! Phase 1: who calls.
 
+use tollgate_core::access::{Caller, NotLetIn};
 use tollgate_core::config::snapshot::Snapshot;
 use tollgate_core::fault::{Fault, FaultClass};
 use tollgate_core::principal::{ActorKind, Principal};
 
+use crate::gate::Gate;
 use crate::inbound::Inbound;
 
 /// Headers that SDKs put a key into, besides `Authorization: Bearer`.
 const KEY_HEADERS: [&str; 3] = ["x-api-key", "api-key", "x-goog-api-key"];
 
-/// The principal behind a request's credential, or why it is refused.
-pub(crate) fn principal(snapshot: &Snapshot, inbound: &Inbound) -> Result<Principal, Fault> {
+/// Whoever was identified.
+#[derive(Debug)]
+pub struct Identified {
+    /// On whose behalf the request is made.
+    pub principal: Principal,
+    /// Whose rules hold; `None` for whoever runs the gate.
+    pub caller: Option<Caller>,
+}
+
+impl Identified {
+    fn as_operator(kind: ActorKind) -> Self {
+        Self { principal: Principal::direct(kind, kind.name()), caller: None }
+    }
+
+    /// Whether calls to `model` are allowed.
+    pub(crate) fn may_call(&self, model: &str) -> bool {
+        self.caller.as_ref().is_none_or(|caller| caller.who_forbids(model).is_none())
+    }
+}
+
+impl From<Caller> for Identified {
+    fn from(caller: Caller) -> Self {
+        Self { principal: caller.principal(), caller: Some(caller) }
+    }
+}
+
+/// Who is behind a request's credential, or why they are refused.
+pub(crate) fn identify(gate: &Gate, snapshot: &Snapshot, inbound: &Inbound) -> Result<Identified, Fault> {
+    let in_query = key_in_query(inbound.head.uri.query());
+    let mut refused = None;
+    let (access, now) = (&*gate.parts.access, gate.parts.clock.now());
+    let mut known = |presented: &str| match access.identify(presented, inbound.peer, now) {
+        Ok(caller) => Some(caller),
+        Err(why) => {
+            // Of several that are refused, the one that is known says more.
+            refused = refused.take().filter(|before| *before != NotLetIn::Unknown).or(Some(why));
+            None
+        }
+    };
     let Some(master_key) = &snapshot.master_key else {
         local_only(inbound)?;
-        return Ok(Principal::direct(ActorKind::Local, "local"));
+        // Without a master key SDKs still send something: what is no key is what everybody on this machine may send.
+        let caller = presented(inbound, in_query.as_deref()).find_map(&mut known);
+        return match (caller, refused) {
+            (Some(caller), _) => Ok(caller.into()),
+            (None, None | Some(NotLetIn::Unknown | NotLetIn::Unready)) => {
+                Ok(Identified::as_operator(ActorKind::Local))
+            }
+            (None, Some(why)) => Err(why.fault()),
+        };
     };
+    // Some SDKs send several headers, of which one is a leftover from the environment.
+    if presented(inbound, in_query.as_deref()).any(|key| master_key.matches(key.as_bytes())) {
+        return Ok(Identified::as_operator(ActorKind::Master));
+    }
+    match (presented(inbound, in_query.as_deref()).find_map(&mut known), refused) {
+        (Some(caller), _) => Ok(caller.into()),
+        (None, Some(why)) => Err(why.fault()),
+        (None, None) => Err(Fault::new(
+            FaultClass::Unauthenticated,
+            "no key was sent: it goes into `Authorization: Bearer KEY` or `x-api-key: KEY`",
+        )),
+    }
+}
+
+/// Everything in a request that may be a key.
+fn presented<'a>(inbound: &'a Inbound, in_query: Option<&'a str>) -> impl Iterator<Item = &'a str> {
     let bearer = inbound.header("authorization").and_then(|value| {
         let (scheme, token) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     });
-    let in_query = key_in_query(inbound.head.uri.query());
-    let mut presented = bearer
-        .into_iter()
-        .chain(KEY_HEADERS.iter().filter_map(|name| inbound.header(name)))
-        .chain(in_query.as_deref())
-        .peekable();
-    if presented.peek().is_none() {
-        return Err(Fault::new(
-            FaultClass::Unauthenticated,
-            "no key was sent: it goes into `Authorization: Bearer KEY` or `x-api-key: KEY`",
-        ));
-    }
-    // Some SDKs send several headers, of which one is a leftover from the environment.
-    if presented.any(|key| master_key.matches(key.as_bytes())) {
-        Ok(Principal::direct(ActorKind::Master, "master"))
-    } else {
-        Err(Fault::new(FaultClass::Unauthenticated, "the key is not known to this gate"))
-    }
+    bearer.into_iter().chain(KEY_HEADERS.iter().filter_map(|name| inbound.header(name))).chain(in_query)
 }
 
 /// `?key=…`, as Google's older clients send it. The address is neither logged nor recorded.

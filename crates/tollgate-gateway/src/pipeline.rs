@@ -60,11 +60,11 @@ pub trait Protocol: Sync {
 pub async fn run<P: Protocol>(gate: &Arc<Gate>, protocol: &P, inbound: Inbound) -> Response<AnswerBody> {
     let runtime = gate.runtime();
     // 1 identify
-    let principal = match identify::principal(&runtime.snapshot, &inbound) {
-        Ok(principal) => principal,
+    let identified = match identify::identify(gate, &runtime.snapshot, &inbound) {
+        Ok(identified) => identified,
         Err(fault) => return refuse_stranger(gate, &fault, protocol.surface(), inbound.peer),
     };
-    let mut ticket = Ticket::new(gate, runtime, protocol.surface().name(), principal, &inbound);
+    let mut ticket = Ticket::new(gate, runtime, protocol.surface().name(), identified, &inbound);
     match phases(gate, protocol, inbound, &mut ticket).await {
         // 8 relay, 9 settle
         Ok(answer) => protocol.relay(answer, ticket).await,
@@ -81,7 +81,7 @@ async fn phases<P: Protocol>(
     // 2 parse
     let call = protocol.parse(inbound, ticket).await?;
     // 3 authorize
-    policies::authorize(gate, protocol.head(&call))?;
+    policies::authorize(gate, protocol.head(&call), ticket)?;
     // 4 guard
     guardrails::check_input(protocol.text(&call), &ticket.runtime.snapshot)?;
     // 5 route

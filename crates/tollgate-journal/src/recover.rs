@@ -10,8 +10,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use parking_lot::{Condvar, Mutex};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::sync::watch;
+use tollgate_core::call::CallId;
 use tollgate_core::fault::{Fault, FaultClass};
 use tollgate_core::ports::{Clock, Position};
 
@@ -262,10 +264,18 @@ impl Shared {
             manifest::add(&self.folder, &Statement::Lost(lost), &self.keys)?;
             self.put_event(&mut inner, "journal_lost", detail)?;
         }
-        let open: Vec<Value> =
-            inner.state.open().iter().filter_map(|(_, raw)| serde_json::from_str(raw.get()).ok()).collect();
-        for opened in &open {
-            let closed = closed_for(opened, self.clock.now());
+        let state = &inner.state;
+        let with_held = |(id, raw): &(CallId, &RawValue)| {
+            let opened: Value = serde_json::from_str(raw.get()).ok()?;
+            let held = state.held(*id).map_or_else(|| opened["held"].clone(), |held| json!(held));
+            Some((opened, held))
+        };
+        let open: Vec<(Value, Value)> = state.open().iter().filter_map(with_held).collect();
+        for (opened, held) in &open {
+            let mut closed = closed_for(opened, self.clock.now());
+            if held.is_array() {
+                closed["counted"] = held.clone();
+            }
             self.put_value(&mut inner, &closed)?;
         }
         if !open.is_empty() {

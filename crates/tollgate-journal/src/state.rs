@@ -1,6 +1,7 @@
 //! What must be known of a chain apart from its entries: which calls are open, and what was spent.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -8,7 +9,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use tollgate_core::call::CallId;
 use tollgate_core::price::Cost;
-use tollgate_core::record::{Checkpoint, Closed, Entry, Outcome, Total};
+use tollgate_core::record::{Checkpoint, Closed, Counted, Entry, HeldMore, Outcome, Total};
 
 use crate::line::Composed;
 
@@ -20,10 +21,10 @@ const MOST_TOTALS: usize = 10_000;
 pub(crate) enum Change {
     /// A call begins.
     Opens(CallId),
-    /// A call goes on with another attempt.
-    GoesOn,
-    /// A call ends.
-    Closes(CallId, Box<Total>),
+    /// A call goes on with another attempt, and holds so much from now on.
+    GoesOn(CallId, Vec<Counted>),
+    /// A call ends, and has counted so much.
+    Closes(CallId, Box<Total>, Vec<Counted>),
     /// None.
     Nothing,
 }
@@ -33,15 +34,17 @@ impl Change {
     pub(crate) fn of(entry: &Entry<'_>) -> Self {
         match entry {
             Entry::Opened(opened) => Self::Opens(opened.call_id),
-            Entry::Attempt(_) => Self::GoesOn,
-            Entry::Closed(closed) => Self::Closes(closed.call_id, Box::new(total_of(closed))),
+            Entry::Attempt(attempt) => Self::GoesOn(attempt.call_id, attempt.held.to_vec()),
+            Entry::Closed(closed) => {
+                Self::Closes(closed.call_id, Box::new(total_of(closed)), closed.counted.to_vec())
+            }
             Entry::Event(_) | Entry::Checkpoint(_) => Self::Nothing,
         }
     }
 
     /// Whether a call waits for the entry to go on.
     pub(crate) const fn begins(&self) -> bool {
-        matches!(self, Self::Opens(_) | Self::GoesOn)
+        matches!(self, Self::Opens(_) | Self::GoesOn(..))
     }
 }
 
@@ -53,7 +56,15 @@ pub(crate) struct State {
     /// By the principal's id, and there by kind and model.
     totals: BTreeMap<String, Vec<Total>>,
     total_count: usize,
+    /// What was counted under each budget and limit, in its latest windows.
+    counted: HashMap<Arc<str>, Vec<Counted>>,
+    /// What is held for open calls that have raised it since they began.
+    held: HashMap<CallId, Vec<Counted>>,
 }
+
+/// Windows of which counts are kept: the one that is open, and the one before, in which calls that are open may have
+/// begun.
+const WINDOWS: usize = 2;
 
 /// What is read of an entry to follow the state. What is missing is empty: an entry of a later version must not keep a
 /// gate from starting.
@@ -66,6 +77,10 @@ struct Read<'a> {
     open: Vec<&'a RawValue>,
     #[serde(default)]
     totals: Vec<Total>,
+    #[serde(default)]
+    counted: Vec<Counted>,
+    #[serde(default, borrow)]
+    held: Option<&'a RawValue>,
     #[serde(default)]
     principal: Option<Value>,
     #[serde(default)]
@@ -87,12 +102,50 @@ impl State {
             Change::Opens(call_id) => {
                 self.open.insert(call_id, composed.unnumbered());
             }
-            Change::Closes(call_id, total) => {
-                self.open.remove(&call_id);
+            Change::Closes(call_id, total, counted) => {
+                self.ended(call_id);
                 self.add(&total);
+                self.count(counted);
             }
-            Change::GoesOn | Change::Nothing => {}
+            Change::GoesOn(call_id, held) => self.goes_on(call_id, held),
+            Change::Nothing => {}
         }
+    }
+
+    fn ended(&mut self, call_id: CallId) {
+        self.open.remove(&call_id);
+        self.held.remove(&call_id);
+    }
+
+    fn goes_on(&mut self, call_id: CallId, held: Vec<Counted>) {
+        if !held.is_empty() && self.is_open(call_id) {
+            self.held.insert(call_id, held);
+        }
+    }
+
+    /// Adds what was counted under budgets and limits.
+    fn count(&mut self, counted: Vec<Counted>) {
+        for more in counted {
+            let windows = self.counted.entry(Arc::clone(&more.under)).or_default();
+            match windows.iter_mut().find(|known| known.since == more.since) {
+                Some(known) => known.amount = known.amount.saturating_add(more.amount),
+                None => windows.push(more),
+            }
+            if windows.len() > WINDOWS {
+                windows.sort_by_key(|known| known.since);
+                windows.remove(0);
+            }
+        }
+    }
+
+    /// What was counted under budgets and limits, in the latest windows of each.
+    pub(crate) fn counted(&self) -> Vec<Counted> {
+        self.counted.values().flatten().cloned().collect()
+    }
+
+    /// What is held for an open call, where that is more than its `opened` entry says.
+    pub(crate) fn held(&self, call_id: CallId) -> Option<&[Counted]> {
+        self.held.get(&call_id).map(Vec::as_slice)
     }
 
     /// Adds calls that have ended.
@@ -136,8 +189,15 @@ impl State {
                     self.total_count += 1;
                     self.totals.entry(total.id.clone()).or_default().push(total);
                 }
+                self.count(read.counted);
                 for raw in read.open {
                     self.take_line(raw.get().as_bytes());
+                }
+                let held: Vec<HeldMore> = parsed(read.held);
+                for more in held {
+                    if let Ok(id) = more.call_id.parse() {
+                        self.goes_on(id, more.held);
+                    }
                 }
             }
             "opened" => {
@@ -145,11 +205,17 @@ impl State {
                     self.open.insert(id, Composed::of(line));
                 }
             }
+            "attempt" => {
+                if let Some(id) = call_id() {
+                    self.goes_on(id, parsed(read.held));
+                }
+            }
             "closed" => {
                 if let Some(id) = call_id() {
-                    self.open.remove(&id);
+                    self.ended(id);
                 }
                 self.add_read(&read);
+                self.count(read.counted);
             }
             _ => {}
         }
@@ -180,7 +246,7 @@ impl State {
 
     /// Whether `change` ends a call that has begun.
     pub(crate) fn ends(&self, change: &Change) -> bool {
-        matches!(change, Change::Closes(call_id, _) if self.is_open(*call_id))
+        matches!(change, Change::Closes(call_id, ..) if self.is_open(*call_id))
     }
 
     /// The calls that are open, the oldest first, as their `opened` entries.
@@ -195,8 +261,16 @@ impl State {
     /// What a new segment begins with.
     pub(crate) fn checkpoint(&self, at: Timestamp) -> Checkpoint<'_> {
         let open = self.open().into_iter().map(|(_, raw)| raw).collect();
-        Checkpoint { at, open, totals: self.totals.values().flatten().cloned().collect() }
+        let held = self.held.iter();
+        let held = held.map(|(id, held)| HeldMore { call_id: id.to_string(), held: held.clone() }).collect();
+        let totals = self.totals.values().flatten().cloned().collect();
+        Checkpoint { at, open, totals, counted: self.counted(), held }
     }
+}
+
+/// A list as it is written; none where it is another.
+fn parsed<T: serde::de::DeserializeOwned>(raw: Option<&RawValue>) -> Vec<T> {
+    raw.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
 }
 
 /// A call that has ended, as a total of its own.

@@ -14,7 +14,7 @@ use serde_json::json;
 use tokio::sync::watch;
 use tollgate_core::digest::{Digest, DigestKey};
 use tollgate_core::ports::{Clock, Journal, JournalError, Offered, Position, Safe};
-use tollgate_core::record::{Checkpoint, Entry, Event};
+use tollgate_core::record::{Checkpoint, Counted, Entry, Event};
 
 use crate::follow::Follower;
 use crate::hash::Hash;
@@ -372,6 +372,11 @@ impl DiskJournal {
     /// Whose chain it is.
     pub fn instance(&self) -> &str {
         &self.shared.instance
+    }
+
+    /// What was counted under budgets and limits, in the latest windows of each.
+    pub fn counted(&self) -> Vec<Counted> {
+        self.shared.inner.lock().state.counted()
     }
 
     /// The last entry.

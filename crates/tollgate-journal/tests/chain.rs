@@ -354,6 +354,7 @@ fn open_call(journal: &DiskJournal) -> CallId {
         stream: false,
         effect: Effect::Read,
         reservation: Reservation { usage, cost: Cost::Known(77) },
+        held: &[],
         request_bytes: 1,
         request_digest: digest,
         tools: None,

@@ -1,12 +1,12 @@
-//! Why the index does not answer.
+//! Why a database does not answer.
 
 use tollgate_core::query::QueryError;
 
-/// Why the index does not answer.
+/// Why a database does not answer.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database said no.
-    #[error("the index: {0}")]
+    #[error("the database: {0}")]
     Database(#[from] sqlx::Error),
     /// Somebody else has loaded the same entries.
     #[error("the index: entries of {instance} were loaded by somebody else meanwhile")]
@@ -14,8 +14,22 @@ pub enum StoreError {
         /// Whose entries.
         instance: String,
     },
+    /// What was to be changed is not what it was thought to be.
+    #[error("it was changed meanwhile")]
+    Stale,
+    /// A later version has changed the tables.
+    #[error("the database was made by a later version of Tollgate; this one cannot use it")]
+    Newer,
+    /// What is kept cannot be understood.
+    #[error("the database: the {what} cannot be read: {why}")]
+    Unreadable {
+        /// What.
+        what: String,
+        /// Why not.
+        why: String,
+    },
     /// The address is none.
-    #[error("the index: {0} (postgres://USER:PASSWORD@HOST/DATABASE is expected)")]
+    #[error("the database: {0} (postgres://USER:PASSWORD@HOST/DATABASE is expected)")]
     Address(String),
 }
 

@@ -1,5 +1,7 @@
-//! The index over the journal: what can be asked quickly. It holds nothing that the journal does not, is loaded from it
-//! exactly once, and can be dropped and made again at any time.
+//! What is kept in a database: the index over the journal, and the registry of keys, users and teams.
+//!
+//! The index is what can be asked quickly. It holds nothing that the journal does not, is loaded from it exactly once,
+//! and can be dropped and made again at any time.
 //!
 //! SQLite in the data folder by default, PostgreSQL where several instances share one. Both keep calls in one set of
 //! tables a month, so that a month is dropped as a whole.
@@ -11,6 +13,7 @@ mod load;
 mod month;
 mod postgres;
 mod questions;
+mod registry;
 mod row;
 mod schema;
 mod sqlite;
@@ -18,6 +21,7 @@ mod sqlite;
 pub use error::StoreError;
 pub use load::Loader;
 pub use postgres::Postgres;
+pub use registry::{PostgresRegistry, SqliteRegistry, open_registry};
 pub use sqlite::Sqlite;
 
 use std::sync::Arc;

@@ -79,6 +79,7 @@ impl Fixture {
             stream: false,
             effect: Effect::Read,
             reservation: Reservation { usage, cost: Cost::Known(77) },
+            held: &[],
             request_bytes: 5,
             request_digest: key.digest(b"x"),
             tools: Some(&tools),
@@ -90,8 +91,15 @@ impl Fixture {
     }
 
     fn attempt(&self, call_id: CallId) {
-        let entry =
-            Attempt { at: Timestamp::now(), call_id, number: 2, deployment: "d2", after: None, hedge: false };
+        let entry = Attempt {
+            at: Timestamp::now(),
+            call_id,
+            number: 2,
+            deployment: "d2",
+            after: None,
+            hedge: false,
+            held: &[],
+        };
         self.journal.append(&Entry::Attempt(&entry)).unwrap();
     }
 
@@ -122,6 +130,7 @@ impl Fixture {
             route: None,
             usage: Some(Usage { input_tokens: 10, output_tokens: 2, ..Usage::default() }),
             cost: Some(Cost::Known(5)),
+            counted: &[],
             chosen: &chosen,
             edits: &[],
             duration_us: 9,

@@ -8,10 +8,11 @@ use http_body_util::BodyExt;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use tokio::time::Instant;
+use tollgate_core::access::Nobody;
 use tollgate_core::config::parse;
 use tollgate_core::config::resolve::{Overrides, World, resolve};
 use tollgate_core::config::snapshot::Snapshot;
-use tollgate_core::ports::Clock;
+use tollgate_core::ports::{Access, Clock, Journal};
 use tollgate_gateway::answer::AnswerBody;
 use tollgate_gateway::dice::Dice;
 use tollgate_gateway::gate::{Gate, Parts};
@@ -107,13 +108,25 @@ impl TestGate {
     ///
     /// # Panics
     /// When the configuration does not resolve.
-    #[expect(clippy::panic, reason = "a test with a wrong configuration has failed")]
     pub fn new(yaml: &str) -> Self {
+        Self::governed(yaml, |_, _| Arc::new(Nobody))
+    }
+
+    /// The same, for callers whom the access knows that is made of the journal and the clock.
+    ///
+    /// # Panics
+    /// When the configuration does not resolve.
+    #[expect(clippy::panic, reason = "a test with a wrong configuration has failed")]
+    pub fn governed(
+        yaml: &str,
+        access: impl FnOnce(Arc<dyn Journal>, Arc<dyn Clock>) -> Arc<dyn Access>,
+    ) -> Self {
         let snapshot = snapshot(yaml).unwrap_or_else(|error| panic!("{error}"));
         let upstream = Arc::new(Scripted::default());
         let journal = Arc::new(MemoryJournal::default());
         let clock: Arc<dyn Clock> = Arc::new(FakeClock(Instant::now()));
         let parts = Parts {
+            access: access(Arc::clone(&journal) as Arc<_>, Arc::clone(&clock)),
             clock: Arc::clone(&clock),
             journal: Arc::clone(&journal) as Arc<_>,
             catalog: Arc::new(catalog::BuiltIn),

@@ -4,11 +4,13 @@
 mod event_stream;
 mod gate;
 mod journal;
+mod registry;
 mod upstream;
 
 pub use event_stream::frame;
 pub use gate::{Answer, TestGate, chat, request};
 pub use journal::MemoryJournal;
+pub use registry::MemoryRegistry;
 pub use upstream::{Reply, Scripted};
 
 use std::collections::HashMap;

@@ -3,6 +3,7 @@
 mod cli;
 mod configuration;
 mod index;
+mod keys;
 mod log;
 mod reload;
 mod wire;

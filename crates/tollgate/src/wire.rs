@@ -24,11 +24,13 @@ use tollgate_gateway::gate::{Gate, Parts};
 use tollgate_gateway::serve;
 use tollgate_gateway::upstream::{Boxed, HttpClient, WithSimulator};
 use tollgate_journal::{DiskJournal, Keys, Options};
+use tollgate_ledger::{Ledger, Registrar};
 use tollgate_llm::catalog;
 use tower::ServiceExt;
 
 use crate::configuration::{Read, Source};
 use crate::index::{Folder, Loading, Slot};
+use crate::keys::Keeping;
 use crate::reload;
 
 /// The index, as one that takes entries from the journal.
@@ -67,6 +69,7 @@ pub(crate) struct Ready {
     pub(crate) journal: Arc<DiskJournal>,
     slot: Slot,
     loading: Loading,
+    keys: Keeping,
     listener: TcpListener,
     address: SocketAddr,
     tls: Option<tollgate_gateway::serve::TlsAcceptor>,
@@ -100,7 +103,21 @@ pub(crate) async fn prepare(read: Read, data_dir: Option<PathBuf>) -> Result<Rea
         journal: Arc::clone(&journal),
         content_key: snapshot.journal.content_key.clone(),
     };
-    let sources = tollgate_admin::Sources { records: Arc::new(slot.clone()), live: Arc::new(live) };
+    let ledger = Arc::new(Ledger::new(Arc::clone(&journal) as Arc<_>));
+    ledger.restore(journal.counted());
+    let keys = Keeping::begin(Arc::clone(&ledger), snapshot.database_url.clone(), &folder, &*clock).await;
+    let registrar = Registrar::new(
+        Arc::clone(&ledger),
+        keys.registry(),
+        Arc::clone(&journal) as Arc<_>,
+        Arc::clone(&clock) as Arc<dyn Clock>,
+    );
+    let sources = tollgate_admin::Sources {
+        records: Arc::new(slot.clone()),
+        live: Arc::new(live),
+        registrar: Arc::new(registrar),
+        clock: Arc::clone(&clock) as Arc<dyn Clock>,
+    };
     let loading = Loading {
         journal: Arc::clone(&journal),
         database_url: snapshot.database_url.clone(),
@@ -109,6 +126,7 @@ pub(crate) async fn prepare(read: Read, data_dir: Option<PathBuf>) -> Result<Rea
         keep: snapshot.journal.keep,
     };
     let parts = Parts {
+        access: ledger,
         journal: Arc::clone(&journal) as Arc<_>,
         catalog: Arc::new(catalog::BuiltIn),
         upstream: Arc::new(WithSimulator::new(Arc::clone(&clock) as Arc<dyn Clock>, HttpClient::new())),
@@ -118,7 +136,7 @@ pub(crate) async fn prepare(read: Read, data_dir: Option<PathBuf>) -> Result<Rea
         managed: Some(Arc::new(Management(tollgate_admin::router(sources)))),
     };
     let gate = Gate::new(parts, snapshot);
-    Ok(Ready { gate, journal, slot, loading, listener, address, tls })
+    Ok(Ready { gate, journal, slot, loading, keys, listener, address, tls })
 }
 
 /// Opens the journal in `folder` as `settings` say; what a crash has left there is put in order.
@@ -159,6 +177,7 @@ impl Ready {
         let gate = Arc::clone(&self.gate);
         let rolling = tokio::spawn(roll_up_strangers(Arc::clone(&gate)));
         let loading = self.slot.keep_loading(self.loading);
+        let following = self.keys.keep_following(Arc::clone(&self.gate.parts.clock));
         let telling = tell_others(&gate, &self.journal);
         serve::serve(self.gate, self.listener, self.tls, stop, hurry).await;
         rolling.abort();
@@ -167,6 +186,7 @@ impl Ready {
         self.journal.sign();
         // What is not loaded now is loaded at the next start.
         loading.abort();
+        following.abort();
         drop(telling);
     }
 }

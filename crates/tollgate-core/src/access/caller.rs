@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Account, HolderRef, Key, Role};
+use super::{Account, HolderRef, Key, Network, Role};
 use crate::fault::{Fault, FaultClass};
 use crate::ledger::Meter;
 use crate::principal::{ActorKind, Principal};
@@ -21,7 +21,12 @@ pub struct Caller {
 
 impl Caller {
     /// The holder of `key`, which the account `account` is of.
-    pub fn new(key: &Key, account: Arc<Account>, user: Option<Arc<Account>>, team: Option<Arc<Account>>) -> Self {
+    pub fn new(
+        key: &Key,
+        account: Arc<Account>,
+        user: Option<Arc<Account>>,
+        team: Option<Arc<Account>>,
+    ) -> Self {
         Self { id: Arc::clone(&key.id), role: key.spec.role, key: account, user, team }
     }
 
@@ -33,6 +38,11 @@ impl Caller {
     /// What the key's holder may do besides calling.
     pub const fn role(&self) -> Role {
         self.role
+    }
+
+    /// Where the key may be used from; `None` where that is anywhere.
+    pub fn networks(&self) -> Option<&[Network]> {
+        self.key.holder.as_key()?.spec.addresses.as_deref()
     }
 
     /// Everybody whose rules hold, the key first.

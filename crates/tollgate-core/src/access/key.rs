@@ -80,7 +80,8 @@ impl KeySecret {
         const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
         let mut text = String::from(BEGINNING);
         for three in random.chunks(3) {
-            let bits = three.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - three.len()));
+            let bits = three.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte))
+                << (8 * (3 - three.len()));
             for digit in 0..=three.len() {
                 let at = (bits >> (18 - 6 * digit)) & 63;
                 text.push(char::from(DIGITS[at as usize]));

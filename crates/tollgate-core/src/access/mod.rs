@@ -4,10 +4,12 @@ mod caller;
 mod holder;
 mod key;
 mod model_pattern;
+mod nobody;
 mod spec;
 
 pub use self::caller::{Caller, NotLetIn};
 pub use self::holder::{Account, Holder, HolderKind, HolderRef, Team, User};
 pub use self::key::{Key, KeyHash, KeySecret, Rotation};
 pub use self::model_pattern::ModelPattern;
+pub use self::nobody::Nobody;
 pub use self::spec::{KeySpec, Member, Network, Role, SpecError, TeamRole, TeamSpec, UserSpec};

@@ -21,7 +21,9 @@ impl ModelPattern {
         match self.0.split_once('*') {
             None => self.0 == model,
             Some((before, after)) => {
-                model.len() >= before.len() + after.len() && model.starts_with(before) && model.ends_with(after)
+                model.len() >= before.len() + after.len()
+                    && model.starts_with(before)
+                    && model.ends_with(after)
             }
         }
     }
@@ -58,9 +60,12 @@ mod tests {
 
     #[test]
     fn a_star_stands_for_anything_and_nothing_else_does() {
-        let fits = |pattern: &str, model: &str| ModelPattern::try_from(pattern.to_owned()).unwrap().fits(model);
+        let fits =
+            |pattern: &str, model: &str| ModelPattern::try_from(pattern.to_owned()).unwrap().fits(model);
         assert!(fits("*", "anything") && fits("*", ""));
-        assert!(fits("gpt-*", "gpt-4o") && fits("*-mini", "gpt-4o-mini") && fits("gpt-*-mini", "gpt-4o-mini"));
+        assert!(
+            fits("gpt-*", "gpt-4o") && fits("*-mini", "gpt-4o-mini") && fits("gpt-*-mini", "gpt-4o-mini")
+        );
         assert!(!fits("gpt-*", "xgpt-4o") && !fits("gpt-4o", "gpt-4o-mini") && !fits("gpt.4o", "gpt-4o"));
         assert!(!fits("ab*ba", "aba"), "what stands before and after must not overlap");
         assert!(ModelPattern::try_from("a*b*c".to_owned()).is_err());

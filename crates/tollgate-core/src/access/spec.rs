@@ -168,9 +168,14 @@ const MOST_METADATA: usize = 16 << 10;
 const MOST_ENTRIES: usize = 10_000;
 
 fn check_text(member: &str, text: Option<&str>) -> Result<(), SpecError> {
-    let wrong = |text: &str| text.trim().is_empty() || text.len() > LONGEST_TEXT || text.chars().any(char::is_control);
+    let wrong = |text: &str| {
+        text.trim().is_empty() || text.len() > LONGEST_TEXT || text.chars().any(char::is_control)
+    };
     match text.filter(|text| wrong(text)) {
-        Some(_) => Err(SpecError::of(member, format!("1 to {LONGEST_TEXT} bytes of text without control characters"))),
+        Some(_) => Err(SpecError::of(
+            member,
+            format!("1 to {LONGEST_TEXT} bytes of text without control characters"),
+        )),
         None => Ok(()),
     }
 }
@@ -181,7 +186,9 @@ fn check_rules(budgets: &[Budget], limits: &[Limit]) -> Result<(), SpecError> {
             return Err(SpecError::of(member, format!("{MOST_RULES} at most")));
         }
     }
-    let at = |list: &str, at: usize, error: RuleError| SpecError::of(&format!("{list}[{at}].{}", error.member), error.why);
+    let at = |list: &str, at: usize, error: RuleError| {
+        SpecError::of(&format!("{list}[{at}].{}", error.member), error.why)
+    };
     for (index, budget) in budgets.iter().enumerate() {
         budget.check().map_err(|error| at("budgets", index, error))?;
     }
@@ -305,7 +312,11 @@ mod tests {
         let holds = |network: &str, peer: &str| {
             Network::try_from(network.to_owned()).unwrap().holds(peer.parse().unwrap())
         };
-        assert!(holds("10.0.0.0/8", "10.255.0.1") && holds("10.1.2.3", "10.1.2.3") && holds("0.0.0.0/0", "8.8.8.8"));
+        assert!(
+            holds("10.0.0.0/8", "10.255.0.1")
+                && holds("10.1.2.3", "10.1.2.3")
+                && holds("0.0.0.0/0", "8.8.8.8")
+        );
         assert!(holds("10.0.0.0/8", "::ffff:10.1.2.3"), "as a dual-stack socket says it");
         assert!(holds("2001:db8::/32", "2001:db8:1::1") && holds("::/0", "2001:db8::1"));
         assert!(!holds("10.0.0.0/8", "11.0.0.1") && !holds("10.1.2.3", "10.1.2.4"));
@@ -329,7 +340,10 @@ mod tests {
         assert_eq!(why(serde_json::json!({ "budgets": [budget("a/b")] })), Err("budgets[0].id".into()));
         let mut nowhere = budget("a");
         nowhere["time_zone"] = "Atlantis/Capital".into();
-        assert_eq!(why(serde_json::json!({ "budgets": [budget("b"), nowhere] })), Err("budgets[1].time_zone".into()));
+        assert_eq!(
+            why(serde_json::json!({ "budgets": [budget("b"), nowhere] })),
+            Err("budgets[1].time_zone".into())
+        );
         let limit = serde_json::json!({ "id": "l", "measure": "concurrent_calls", "max": 1, "per": "day" });
         assert_eq!(why(serde_json::json!({ "limits": [limit] })), Err("limits[0].per".into()));
     }

@@ -106,7 +106,9 @@ impl Book {
         }
         for held in &mut hold.0 {
             let amount = held.amount.max(held.meter.needs(need).unwrap_or(0));
-            if let Some(tally) = self.tallies.get_mut(&held.meter.name).filter(|t| t.window.start == held.since) {
+            if let Some(tally) =
+                self.tallies.get_mut(&held.meter.name).filter(|t| t.window.start == held.since)
+            {
                 tally.held = tally.held.saturating_add(amount - held.amount);
             }
             held.amount = amount;
@@ -141,7 +143,9 @@ impl Book {
         let mut warned = Vec::new();
         for held in &mut hold.0 {
             let used = held.meter.used(used, held.amount);
-            if let Some(tally) = self.tallies.get_mut(&held.meter.name).filter(|t| t.window.start == held.since) {
+            if let Some(tally) =
+                self.tallies.get_mut(&held.meter.name).filter(|t| t.window.start == held.since)
+            {
                 let before = tally.spent;
                 tally.held = tally.held.saturating_sub(held.amount);
                 tally.spent = tally.spent.saturating_add(used);
@@ -163,9 +167,12 @@ impl Book {
     /// How it stands with a rule.
     pub fn standing(&self, meter: &Meter, now: Timestamp) -> Standing {
         let (window, ceiling) = (meter.bounds(now), meter.ceiling(now));
-        let tally = self.tallies.get(&meter.name).filter(|tally| tally.window.end.is_none_or(|end| now < end));
+        let tally =
+            self.tallies.get(&meter.name).filter(|tally| tally.window.end.is_none_or(|end| now < end));
         match tally {
-            Some(Tally { window, spent, held }) => Standing { window: *window, ceiling, spent: *spent, held: *held },
+            Some(Tally { window, spent, held }) => {
+                Standing { window: *window, ceiling, spent: *spent, held: *held }
+            }
             None => Standing { window, ceiling, spent: 0, held: 0 },
         }
     }

@@ -88,7 +88,8 @@ fn a_call_counts_in_the_window_in_which_it_began() {
 #[test]
 fn an_increase_holds_while_it_lasts_and_a_soft_budget_refuses_nothing() {
     let mut book = Book::default();
-    let increase = serde_json::json!({ "increase": { "amount_usd": "0.000000050", "until": "2026-05-01T12:00:00Z" } });
+    let increase =
+        serde_json::json!({ "increase": { "amount_usd": "0.000000050", "until": "2026-05-01T12:00:00Z" } });
     let meter = budget(HolderKind::Key, 100, increase);
     let mut hold = book.hold([&meter].into_iter(), &costs(150), at("2026-05-01T11:00:00Z")).unwrap();
     book.settle(&mut hold, Some(&costs(150)), at("2026-05-01T11:00:00Z"));
@@ -105,7 +106,10 @@ fn a_holder_is_warned_once_at_its_share_and_once_at_the_end() {
         let mut hold = book.hold([&meter].into_iter(), &costs(nano), now).unwrap();
         book.settle(&mut hold, Some(&costs(nano)), now).iter().map(|w| w.spent).collect::<Vec<_>>()
     };
-    assert_eq!([spend(79), spend(1), spend(10), spend(10), spend(10)], [vec![], vec![80], vec![], vec![100], vec![]]);
+    assert_eq!(
+        [spend(79), spend(1), spend(10), spend(10), spend(10)],
+        [vec![], vec![80], vec![], vec![100], vec![]]
+    );
 }
 
 #[test]
@@ -142,7 +146,11 @@ fn each_measure_counts_its_own() {
         let mut refused = Book::default();
         let mut hold = refused.hold([&meter].into_iter(), &costs(0), now).unwrap();
         refused.settle(&mut hold, None, now);
-        assert_eq!(refused.standing(&meter, now).spent, u64::from(measure == Measure::Requests), "{measure:?}");
+        assert_eq!(
+            refused.standing(&meter, now).spent,
+            u64::from(measure == Measure::Requests),
+            "{measure:?}"
+        );
     }
 }
 

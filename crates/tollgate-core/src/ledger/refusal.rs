@@ -100,8 +100,12 @@ mod tests {
         let budget: Budget = serde_json::from_value(budget).unwrap();
         let meter = Meter::of_budget(&holder(), &budget, Timestamp::UNIX_EPOCH).unwrap();
         let fault = Refusal {
-            ceiling: 10_000_000_000, spent: 9_900_000_000, held: 60_000_000, ..refusal(meter, 50_000_000)
-        }.fault(now);
+            ceiling: 10_000_000_000,
+            spent: 9_900_000_000,
+            held: 60_000_000,
+            ..refusal(meter, 50_000_000)
+        }
+        .fault(now);
         assert_eq!(
             fault.message,
             "the budget `monthly` of team `search` has no room for this call: of 10 USD this month, 9.9 are spent and \
@@ -109,7 +113,13 @@ mod tests {
         );
         assert!(!fault.retryable() && fault.retry_after.is_none());
         let limit = |needs| {
-            let limit = Limit { id: "rpm".into(), measure: Measure::Tokens, max: 10, per: Some(Window::Minute), models: None };
+            let limit = Limit {
+                id: "rpm".into(),
+                measure: Measure::Tokens,
+                max: 10,
+                per: Some(Window::Minute),
+                models: None,
+            };
             refusal(Meter::of_limit(&holder(), &limit), needs).fault(now)
         };
         assert_eq!(

@@ -146,7 +146,11 @@ mod tests {
     #[test]
     fn days_and_months_are_those_of_the_calendar() {
         let (from, to) = bounds("day", "2026-03-29T12:00:00Z", "Europe/Berlin");
-        assert_eq!((from.as_str(), to.as_str()), ("2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z"), "23 hours");
+        assert_eq!(
+            (from.as_str(), to.as_str()),
+            ("2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z"),
+            "23 hours"
+        );
         let (from, to) = bounds("month", "2026-12-31T23:30:00Z", "Europe/Berlin");
         assert_eq!((from.as_str(), to.as_str()), ("2026-12-31T23:00:00Z", "2027-01-31T23:00:00Z"));
         let (from, to) = bounds("month", "2026-01-31T23:30:00Z", "UTC");

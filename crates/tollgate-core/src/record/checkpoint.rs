@@ -4,6 +4,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::Counted;
+
 /// What was true when a segment began.
 #[derive(Debug, Serialize)]
 pub struct Checkpoint<'a> {
@@ -13,6 +15,21 @@ pub struct Checkpoint<'a> {
     pub open: Vec<&'a RawValue>,
     /// What had been used and spent since the journal's beginning, segments that were removed since included.
     pub totals: Vec<Total>,
+    /// What was counted under budgets and limits, in the latest windows of each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub counted: Vec<Counted>,
+    /// What is held for open calls, where that is more than their `opened` entries say.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<HeldMore>,
+}
+
+/// What is held for an open call since a further attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct HeldMore {
+    /// The call.
+    pub call_id: String,
+    /// Under which budgets and limits how much.
+    pub held: Vec<Counted>,
 }
 
 /// What one principal used and spent with one model.

@@ -3,6 +3,7 @@
 
 mod capture;
 mod checkpoint;
+mod counted;
 mod tools;
 
 use std::net::IpAddr;
@@ -12,7 +13,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 pub use self::capture::{Capture, CaptureMode, Direction, Frame, Kept};
-pub use self::checkpoint::{Checkpoint, Total};
+pub use self::checkpoint::{Checkpoint, HeldMore, Total};
+pub use self::counted::Counted;
 pub use self::tools::{ChosenTool, ToolsOffered};
 use crate::call::CallId;
 use crate::config::file::Strategy;
@@ -109,6 +111,9 @@ pub struct Opened<'a> {
     pub effect: Effect,
     /// What is held for it.
     pub reservation: Reservation,
+    /// Under which budgets and limits how much of that is held.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub held: &'a [Counted],
     /// Size of the request body.
     pub request_bytes: u64,
     /// Keyed digest of the request body.
@@ -148,6 +153,9 @@ pub struct Attempt<'a> {
     /// Whether this one is made because the attempt before has not begun to answer, and goes on beside it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub hedge: bool,
+    /// Under which budgets and limits how much is held for the whole call from now on.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub held: &'a [Counted],
 }
 
 /// How a call ended.
@@ -219,6 +227,9 @@ pub struct Closed<'a> {
     /// What it cost; absent when nothing was sent upstream.
     #[serde(rename = "cost_nano_usd", skip_serializing_if = "Option::is_none")]
     pub cost: Option<Cost>,
+    /// Under which budgets and limits how much was counted.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub counted: &'a [Counted],
     /// The tool calls that the model chose.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub chosen: &'a [ChosenTool],

@@ -14,6 +14,7 @@ use tollgate_llm::formats::openai_chat::OpenAiChat;
 
 use crate::answer::AnswerBody;
 use crate::gate::Gate;
+use crate::identify::Identified;
 use crate::inbound::Inbound;
 use crate::pipeline::refuse_stranger;
 use crate::{identify, reject};
@@ -52,8 +53,9 @@ impl Dialect {
         }
     }
 
-    fn list(self, snapshot: &Snapshot) -> Value {
-        let models: Vec<Value> = snapshot.models.iter().map(|model| self.model(&model.name, model)).collect();
+    fn list(self, snapshot: &Snapshot, whose: &Identified) -> Value {
+        let models = snapshot.models.iter().filter(|model| whose.may_call(&model.name));
+        let models: Vec<Value> = models.map(|model| self.model(&model.name, model)).collect();
         let id = |model: Option<&Value>| model.map(|m| m["id"].clone());
         match self {
             Self::OpenAi => json!({ "object": "list", "data": models }),
@@ -98,12 +100,14 @@ pub fn surface(inbound: &Inbound) -> &'static dyn Surface {
 pub fn answer(gate: &Arc<Gate>, inbound: &Inbound, id: Option<&str>) -> Response<AnswerBody> {
     let dialect = Dialect::of(inbound);
     let snapshot = &gate.runtime().snapshot;
-    if let Err(fault) = identify::principal(snapshot, inbound) {
-        return refuse_stranger(gate, &fault, dialect.surface(), inbound.peer);
-    }
+    let whose = match identify::identify(gate, snapshot, inbound) {
+        Ok(identified) => identified,
+        Err(fault) => return refuse_stranger(gate, &fault, dialect.surface(), inbound.peer),
+    };
     let body = match id {
-        None => dialect.list(snapshot),
-        Some(id) => match snapshot.models.find(id) {
+        None => dialect.list(snapshot, &whose),
+        // What somebody may not call is not there for them.
+        Some(id) => match snapshot.models.find(id).filter(|_| whose.may_call(id)) {
             None => return reject::stranger(&not_found(snapshot, id), dialect.surface()),
             Some(found) => dialect.model(id, &found.model),
         },

@@ -1,5 +1,6 @@
 //! Phase 3: may this principal call this target? One file each, one line each in [`ALL`].
 
+mod allowed_models;
 mod draining;
 mod no_loop;
 
@@ -8,6 +9,7 @@ pub(crate) use no_loop::{VIA, passed};
 use tollgate_core::fault::Fault;
 
 use crate::gate::Gate;
+use crate::ticket::Ticket;
 
 /// What a policy decides on.
 pub(crate) struct Question<'a> {
@@ -15,15 +17,17 @@ pub(crate) struct Question<'a> {
     pub(crate) gate: &'a Gate,
     /// The request's head.
     pub(crate) head: &'a http::request::Parts,
+    /// What is known of the call.
+    pub(crate) ticket: &'a Ticket,
 }
 
 type Policy = fn(&Question<'_>) -> Result<(), Fault>;
 
 /// Every policy, in the order asked; the first refusal counts.
-const ALL: &[Policy] = &[draining::check, no_loop::check];
+const ALL: &[Policy] = &[draining::check, no_loop::check, allowed_models::check];
 
 /// Asks every policy.
-pub(crate) fn authorize(gate: &Gate, head: &http::request::Parts) -> Result<(), Fault> {
-    let question = Question { gate, head };
+pub(crate) fn authorize(gate: &Gate, head: &http::request::Parts, ticket: &Ticket) -> Result<(), Fault> {
+    let question = Question { gate, head, ticket };
     ALL.iter().try_for_each(|policy| policy(&question))
 }

@@ -21,7 +21,8 @@ use crate::{identify, reject};
 pub type ManagedBody =
     Pin<Box<dyn Body<Data = Bytes, Error = Box<dyn std::error::Error + Send + Sync>> + Send>>;
 
-/// Answers requests below `/api/`. Their principal stands in their extensions.
+/// Answers requests below `/api/`. Their principal stands in their extensions, and the caller where a key that the gate
+/// has given out was presented.
 pub trait Managed: Send + Sync {
     /// Answers one.
     fn answer(&self, request: Request<Bytes>) -> Boxed<'_, Response<ManagedBody>>;
@@ -31,12 +32,15 @@ pub trait Managed: Send + Sync {
 pub(super) async fn answer(gate: &Gate, managed: &dyn Managed, inbound: Inbound) -> Response<AnswerBody> {
     let runtime = gate.runtime();
     let peer = inbound.peer;
-    let principal = match identify::principal(&runtime.snapshot, &inbound) {
-        Ok(principal) => principal,
+    let identified = match identify::identify(gate, &runtime.snapshot, &inbound) {
+        Ok(identified) => identified,
         Err(fault) => return refuse_stranger(gate, &fault, &OpenAiChat, peer),
     };
     let Inbound { mut head, body, .. } = inbound;
-    head.extensions.insert(principal);
+    head.extensions.insert(identified.principal);
+    if let Some(caller) = identified.caller {
+        head.extensions.insert(caller);
+    }
     let body: Result<Bytes, Fault> = body.read(&runtime.snapshot).await;
     match body {
         Ok(body) => {

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::json;
+use tollgate_core::access::Role;
+use tollgate_core::fault::{Fault, FaultClass};
 use tollgate_llm::formats::openai_chat::OpenAiChat;
 
 use crate::answer::AnswerBody;
@@ -34,9 +36,9 @@ pub(super) fn answer(gate: &Arc<Gate>, inbound: &Inbound, path: &str) -> Option<
                 text(StatusCode::SERVICE_UNAVAILABLE, "application/json", body)
             }
         },
-        // Model names and spend are nobody's business who has no key.
-        "/metrics" => match identify::principal(&gate.runtime().snapshot, inbound) {
-            Ok(_) => {
+        // Model names and spend are nobody's business who has no key, or one that is for calls only.
+        "/metrics" => match operator(gate, inbound) {
+            Ok(()) => {
                 gate.metrics.recordable.set(i64::from(gate.is_recordable()));
                 text(StatusCode::OK, OPEN_METRICS, gate.metrics.render())
             }
@@ -44,6 +46,16 @@ pub(super) fn answer(gate: &Arc<Gate>, inbound: &Inbound, path: &str) -> Option<
         },
         _ => return None,
     })
+}
+
+/// Whoever may see how the whole gate does.
+fn operator(gate: &Gate, inbound: &Inbound) -> Result<(), Fault> {
+    let identified = identify::identify(gate, &gate.runtime().snapshot, inbound)?;
+    let role = identified.caller.map_or(Role::Admin, |caller| caller.role());
+    if matches!(role, Role::Admin | Role::Auditor) {
+        return Ok(());
+    }
+    Err(Fault::new(FaultClass::Forbidden, "the key is for calls; an admin's or an auditor's is needed here"))
 }
 
 fn readiness(gate: &Gate) -> Result<(), &'static str> {

@@ -7,7 +7,7 @@ use tollgate_core::config::recording::WhenFull;
 use tollgate_core::effect::Effect;
 use tollgate_core::fault::{Fault, FaultClass};
 use tollgate_core::ports::{JournalError, Offered};
-use tollgate_core::record::{Attempt, AttemptEntry, Entry, Opened};
+use tollgate_core::record::{Attempt, AttemptEntry, Counted, Entry, Opened};
 use tollgate_core::trace::TraceParent;
 
 use super::{Attempting, Ticket, micros};
@@ -29,6 +29,7 @@ impl Ticket {
     /// Begins an attempt: writes the entry without which nothing may be sent, and waits until it is as safe as the
     /// configuration wants it.
     pub async fn begin(&mut self, candidate: &Candidate, why: Why) -> Result<Leg, Fault> {
+        self.make_room(candidate)?;
         self.record_attempt(candidate, why).await.map_err(|error| unrecordable(&error))?;
         self.opened = true;
         let notes = Arc::<Mutex<Notes>>::default();
@@ -87,7 +88,8 @@ impl Ticket {
             let number = u32::try_from(self.attempts.len() + 1).unwrap_or(u32::MAX);
             let after = if let Why::After(class) = why { Some(class) } else { None };
             let hedge = why == Why::Beside;
-            let attempt = Attempt { at, call_id, number, deployment, after, hedge };
+            let held = &Counted::of(&self.hold);
+            let attempt = Attempt { at, call_id, number, deployment, after, hedge, held };
             return Ok(journal.offer(&Entry::Attempt(&attempt)));
         }
         let capture = self.witness.film.as_ref().map(|film| film.take(journal)).transpose();
@@ -108,6 +110,7 @@ impl Ticket {
             stream: self.stream,
             effect: Effect::Read,
             reservation: self.reservation,
+            held: &Counted::of(&self.hold),
             request_bytes: self.request_bytes,
             request_digest: self.witness.request_digest.unwrap_or_else(|| journal.digest_key().digest(b"")),
             tools: self.witness.tools.as_ref(),

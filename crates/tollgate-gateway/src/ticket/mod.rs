@@ -5,6 +5,7 @@
 
 mod begin;
 mod film;
+mod room;
 mod settle;
 mod witness;
 
@@ -14,9 +15,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::time::Instant;
+use tollgate_core::access::Caller;
 use tollgate_core::call::CallId;
 use tollgate_core::config::snapshot::{Deployment, ModelRules};
 use tollgate_core::fault::{Fault, FaultClass, SideEffect};
+use tollgate_core::ledger::Hold;
 use tollgate_core::price::Cost;
 use tollgate_core::principal::Principal;
 use tollgate_core::record::{AttemptEntry, Direction, Outcome, Reservation, RouteEntry};
@@ -30,6 +33,7 @@ pub use self::film::Film;
 use self::witness::Witness;
 use crate::charges::Charges;
 use crate::gate::{Gate, Runtime};
+use crate::identify::Identified;
 use crate::inbound::Inbound;
 use crate::leg::Notes;
 use crate::metrics::AttemptLabels;
@@ -55,6 +59,10 @@ pub struct Ticket {
     /// When it came.
     pub arrived: Instant,
     principal: Principal,
+    /// Whose budgets and limits hold; `None` for whoever runs the gate.
+    caller: Option<Caller>,
+    /// What is held under them until the call is settled.
+    hold: Hold,
     surface: &'static str,
     model: Option<Arc<str>>,
     /// The model's name for counters: only configured ones.
@@ -94,7 +102,7 @@ impl Ticket {
         gate: &Arc<Gate>,
         runtime: Arc<Runtime>,
         surface: &'static str,
-        principal: Principal,
+        identified: Identified,
         inbound: &Inbound,
     ) -> Self {
         gate.call_began();
@@ -105,7 +113,9 @@ impl Ticket {
             runtime,
             call_id,
             arrived: inbound.arrived,
-            principal,
+            principal: identified.principal,
+            caller: identified.caller,
+            hold: Hold::default(),
             surface,
             model: None,
             metric_model: None,
@@ -315,6 +325,11 @@ impl Ticket {
     /// The status that the client gets.
     pub fn status(&mut self, status: u16) {
         self.status = status;
+    }
+
+    /// Whose budgets and limits hold; `None` for whoever runs the gate.
+    pub fn caller(&self) -> Option<&Caller> {
+        self.caller.as_ref()
     }
 
     /// The deployment of the attempt that counts.

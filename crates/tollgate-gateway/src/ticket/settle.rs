@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use tollgate_core::config::recording::WhenFull;
 use tollgate_core::fault::Fault;
 use tollgate_core::ports::{JournalError, Offered, Safe};
-use tollgate_core::record::{AttemptEntry, Capture, Closed, EditEntry, Entry, FaultEntry, Outcome};
+use tollgate_core::record::{AttemptEntry, Capture, Closed, Counted, EditEntry, Entry, FaultEntry, Outcome};
 
 use super::begin::unrecordable;
 use super::{Ticket, micros};
@@ -18,6 +18,8 @@ struct Ending<'a> {
     outcome: Outcome,
     fault: Option<&'a Fault>,
     duration: Duration,
+    /// Under which budgets and limits how much was counted.
+    counted: Vec<Counted>,
     attempts: Vec<AttemptEntry>,
     edits: Vec<EditEntry>,
     capture: Option<Capture>,
@@ -56,6 +58,8 @@ impl Ticket {
             let trace = self.witness.trace.trace_id;
             self.gate.causes.remember(&self.principal, &chosen.id, self.call_id, trace);
         }
+        self.give_back();
+        let counted = Counted::of(&self.hold);
         let (at, duration) = (self.gate.parts.clock.now(), self.arrived.elapsed());
         let (attempts, edits) = self.gathered();
         let journal = &*self.gate.parts.journal;
@@ -65,7 +69,7 @@ impl Ticket {
                 Some(Ok(capture)) => (Some(capture), None),
                 Some(Err(error)) => (None, Some(error)),
             };
-        Some(Ending { at, outcome, fault, duration, attempts, edits, capture, lost_capture })
+        Some(Ending { at, outcome, fault, duration, counted, attempts, edits, capture, lost_capture })
     }
 
     fn offer_end(&self, ending: &Ending<'_>) -> Offered {
@@ -126,6 +130,7 @@ impl Ticket {
             route: self.route.as_ref(),
             usage: total.map(|(usage, _)| usage),
             cost: total.map(|(_, cost)| cost),
+            counted: &ending.counted,
             chosen: &self.witness.chosen,
             edits: &ending.edits,
             duration_us: micros(ending.duration),

@@ -81,7 +81,9 @@ impl Remote {
         }
         let body = response.into_body().collect().await?.to_bytes();
         let value: Value = serde_json::from_slice(&body).unwrap_or_default();
-        let why = value["error"]["message"].as_str().unwrap_or("it says no more").to_owned();
+        // The management API answers with problems (RFC 9457), the gate's own door in OpenAI's dialect.
+        let why = value["detail"].as_str().or_else(|| value["error"]["message"].as_str());
+        let why = why.unwrap_or("it says no more");
         match status.as_u16() {
             401 | 403 => bail!("the gate refuses ({why}); its key goes into TOLLGATE_KEY"),
             _ => bail!("{why} (status {status})"),

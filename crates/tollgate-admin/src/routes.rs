@@ -1,0 +1,93 @@
+//! Every path, who may use it, and what answers. A route cannot be added without saying who may.
+
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, delete, get, patch, post};
+use axum::{RequestExt, Router};
+use http::Method;
+use tollgate_core::access::HolderKind;
+
+use crate::error::ApiError;
+use crate::who::{Needs, Who};
+use crate::{Sources, calls, holders, tail};
+
+/// One route.
+pub(crate) struct Route {
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    pub(crate) needs: Needs,
+    answers: MethodRouter<Sources>,
+}
+
+/// Every route.
+pub(crate) fn all() -> Vec<Route> {
+    let route = |method: Method, path: &str, needs: Needs, answers: MethodRouter<Sources>| Route {
+        method,
+        path: format!("/api/v1{path}"),
+        needs,
+        answers,
+    };
+    let mut routes = vec![
+        route(Method::GET, "/calls", Needs::ToAudit, get(calls::list)),
+        route(Method::GET, "/calls/{id}", Needs::ToAudit, get(calls::one)),
+        route(Method::GET, "/traces/{id}", Needs::ToAudit, get(calls::trace)),
+        route(Method::GET, "/content/{instance}/{name}", Needs::ToAudit, get(calls::content)),
+        route(Method::GET, "/tail", Needs::ToAudit, get(tail::tail)),
+        route(Method::POST, "/keys/{id}/rotate", Needs::ToManageKeys, post(holders::rotate)),
+    ];
+    for (kind, path, changes) in [
+        (HolderKind::Key, "/keys", Needs::ToManageKeys),
+        (HolderKind::User, "/users", Needs::ToManage),
+        (HolderKind::Team, "/teams", Needs::ToManage),
+    ] {
+        let one = format!("{path}/{{id}}");
+        routes.extend([
+            route(Method::GET, path, Needs::ToSeeOwn, get(move |s, w, q| holders::list(kind, s, w, q))),
+            route(Method::POST, path, changes, post(move |s, w, b| holders::create(kind, s, w, b))),
+            route(Method::GET, &one, Needs::ToSeeOwn, get(move |s, w, id| holders::one(kind, s, w, id))),
+            route(
+                Method::PATCH,
+                &one,
+                changes,
+                patch(move |s, w, id, h, b| holders::change(kind, s, w, id, h, b)),
+            ),
+            route(
+                Method::DELETE,
+                &one,
+                changes,
+                delete(move |s, w, id, h| holders::remove(kind, s, w, id, h)),
+            ),
+        ]);
+    }
+    routes
+}
+
+/// Every path, for advice.
+pub(crate) fn paths() -> Vec<String> {
+    let mut paths: Vec<String> = all().into_iter().map(|route| route.path).collect();
+    paths.sort();
+    paths.dedup();
+    paths
+}
+
+/// What answers at every path.
+pub(crate) fn router() -> Router<Sources> {
+    all().into_iter().fold(Router::new(), |router, Route { path, needs, answers, .. }| {
+        let guarded = answers.layer(from_fn(move |request, next| guard(needs, request, next)));
+        router.route(&path, guarded)
+    })
+}
+
+/// Lets in whoever has what the route needs.
+async fn guard(needs: Needs, mut request: Request, next: Next) -> Response {
+    let who = match request.extract_parts::<Who>().await {
+        Ok(who) => who,
+        Err(error) => return error.into_response(),
+    };
+    if needs.is_met_by(who.role()) {
+        return next.run(request).await;
+    }
+    ApiError::forbidden(format!("a key with the role `{}` may not do this", who.role().name()))
+        .into_response()
+}

@@ -1,0 +1,92 @@
+//! Who asks, and what they may see and change.
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+use tollgate_core::access::{Caller, Holder, HolderKind, Role};
+use tollgate_core::principal::Principal;
+
+use crate::error::ApiError;
+
+/// Who asks. The gate has identified them before.
+#[derive(Clone, Debug)]
+pub(crate) struct Who {
+    pub(crate) principal: Principal,
+    caller: Option<Caller>,
+}
+
+impl<S: Sync> FromRequestParts<S> for Who {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let principal = parts.extensions.get::<Principal>().cloned();
+        // Closed by default: whoever was not identified is nobody.
+        let principal = principal.ok_or_else(|| ApiError::forbidden("nobody was identified"))?;
+        Ok(Self { principal, caller: parts.extensions.get::<Caller>().cloned() })
+    }
+}
+
+/// What a route asks of whoever uses it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// To see everything.
+    ToAudit,
+    /// To see something: the answer holds only what they may see.
+    ToSeeOwn,
+    /// To manage keys, of one's own team at least: which ones, its handler decides.
+    ToManageKeys,
+    /// To manage everything.
+    ToManage,
+}
+
+impl Needs {
+    /// Whether `role` is enough.
+    pub const fn is_met_by(self, role: Role) -> bool {
+        match self {
+            Self::ToSeeOwn => true,
+            Self::ToAudit => matches!(role, Role::Admin | Role::Auditor),
+            Self::ToManageKeys => matches!(role, Role::Admin | Role::TeamAdmin),
+            Self::ToManage => matches!(role, Role::Admin),
+        }
+    }
+}
+
+impl Who {
+    /// Whoever runs the gate may do everything.
+    pub(crate) fn role(&self) -> Role {
+        self.caller.as_ref().map_or(Role::Admin, Caller::role)
+    }
+
+    /// The team whose keys they manage, where it is not all of them.
+    pub(crate) fn own_team(&self) -> Option<&Arc<str>> {
+        self.principal.team.as_ref().filter(|_| self.role() == Role::TeamAdmin)
+    }
+
+    /// Whether they may see `holder`.
+    pub(crate) fn sees(&self, holder: &Holder) -> bool {
+        let name = holder.name();
+        let itself = name.kind == HolderKind::Key && name.id == self.principal.sub.id;
+        match self.role() {
+            Role::Admin | Role::Auditor => true,
+            Role::Member => itself,
+            Role::TeamAdmin => {
+                let of_team = holder.as_key().and_then(|key| key.spec.team.as_ref());
+                let own = self.own_team();
+                own.is_some() && (of_team == own || (name.kind == HolderKind::Team && Some(&name.id) == own))
+            }
+        }
+    }
+
+    /// Whether they may change `holder`. A team's admin changes the keys of its members: not its own, and none that may
+    /// do more.
+    pub(crate) fn changes(&self, holder: &Holder) -> bool {
+        match self.role() {
+            Role::Admin => true,
+            Role::Auditor | Role::Member => false,
+            Role::TeamAdmin => {
+                self.sees(holder) && holder.as_key().is_some_and(|key| key.spec.role == Role::Member)
+            }
+        }
+    }
+}

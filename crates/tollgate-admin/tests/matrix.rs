@@ -1,0 +1,249 @@
+//! Who may do what: every route, by every role. A route without a row here fails the test.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use http::StatusCode;
+use serde_json::{Value, json};
+use tollgate_admin::{Sources, needs, router};
+use tollgate_core::access::{Caller, HolderKind, Role};
+use tollgate_core::call::CallId;
+use tollgate_core::ports::Access;
+use tollgate_core::principal::{ActorKind, Principal};
+use tollgate_core::query::{
+    Answering, CallFilter, CallPage, CallStory, Following, Live, QueryError, Records, TraceStory,
+};
+use tower::ServiceExt;
+
+use support::{read, request, sources};
+
+struct Nothing;
+
+impl Records for Nothing {
+    fn calls(&self, _: CallFilter) -> Answering<'_, CallPage> {
+        Box::pin(async { Ok(CallPage::default()) })
+    }
+
+    fn call(&self, _: CallId) -> Answering<'_, Option<CallStory>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn trace(&self, _: String) -> Answering<'_, Option<TraceStory>> {
+        Box::pin(async { Ok(None) })
+    }
+}
+
+impl Following for Nothing {
+    fn read(&mut self) -> std::io::Result<Vec<(u64, Vec<u8>)>> {
+        Ok(Vec::new())
+    }
+}
+
+impl Live for Nothing {
+    fn follow(&self) -> Box<dyn Following> {
+        Box::new(Nothing)
+    }
+
+    fn aside(&self, _: &str, _: &str) -> Result<Vec<u8>, QueryError> {
+        Err(QueryError("it is not there".to_owned()))
+    }
+}
+
+/// What becomes of a request: `Y` it is done, `F` it is forbidden, `N` what is asked for is not there for them.
+/// By admin, auditor, admin of the team `red`, member of the team `red`.
+const MATRIX: &[(&str, &str, &str, &str)] = &[
+    ("GET", "/api/v1/calls", "/api/v1/calls", "YYFF"),
+    ("GET", "/api/v1/calls/{id}", "/api/v1/calls/0192f0c1-2345-7000-8000-000000000000", "NNFF"),
+    ("GET", "/api/v1/traces/{id}", "/api/v1/traces/0192f0c1-2345-7000-8000-000000000000", "NNFF"),
+    ("GET", "/api/v1/content/{instance}/{name}", "/api/v1/content/i/n", "NNFF"),
+    ("GET", "/api/v1/tail", "/api/v1/tail", "YYFF"),
+    ("GET", "/api/v1/keys", "/api/v1/keys", "YYYY"),
+    ("POST", "/api/v1/keys", "/api/v1/keys", "YFYF"),
+    ("GET", "/api/v1/keys/{id}", "/api/v1/keys/red-member", "YYYY"),
+    ("GET", "/api/v1/keys/{id}", "/api/v1/keys/red-admin", "YYYN"),
+    ("GET", "/api/v1/keys/{id}", "/api/v1/keys/blue", "YYNN"),
+    ("PATCH", "/api/v1/keys/{id}", "/api/v1/keys/red-member", "YFYF"),
+    ("PATCH", "/api/v1/keys/{id}", "/api/v1/keys/red-admin", "YFFF"),
+    ("PATCH", "/api/v1/keys/{id}", "/api/v1/keys/blue", "YFNF"),
+    ("POST", "/api/v1/keys/{id}/rotate", "/api/v1/keys/red-member/rotate", "YFYF"),
+    ("POST", "/api/v1/keys/{id}/rotate", "/api/v1/keys/blue/rotate", "YFNF"),
+    ("DELETE", "/api/v1/keys/{id}", "/api/v1/keys/red-member", "YFYF"),
+    ("DELETE", "/api/v1/keys/{id}", "/api/v1/keys/blue", "YFNF"),
+    ("GET", "/api/v1/users", "/api/v1/users", "YYYY"),
+    ("POST", "/api/v1/users", "/api/v1/users", "YFFF"),
+    ("GET", "/api/v1/users/{id}", "/api/v1/users/ann", "YYNN"),
+    ("PATCH", "/api/v1/users/{id}", "/api/v1/users/ann", "YFFF"),
+    ("DELETE", "/api/v1/users/{id}", "/api/v1/users/ann", "YFFF"),
+    ("GET", "/api/v1/teams", "/api/v1/teams", "YYYY"),
+    ("POST", "/api/v1/teams", "/api/v1/teams", "YFFF"),
+    ("GET", "/api/v1/teams/{id}", "/api/v1/teams/red", "YYYN"),
+    ("GET", "/api/v1/teams/{id}", "/api/v1/teams/green", "YYNN"),
+    ("PATCH", "/api/v1/teams/{id}", "/api/v1/teams/red", "YFFF"),
+    ("DELETE", "/api/v1/teams/{id}", "/api/v1/teams/green", "YFFF"),
+];
+
+/// A gate with two teams, and a key of each role.
+struct World {
+    sources: Sources,
+    callers: [Caller; Role::ALL.len()],
+}
+
+async fn world() -> World {
+    let sources = sources(Arc::new(Nothing), Arc::new(Nothing));
+    let by = Principal::direct(ActorKind::Master, "master");
+    let registrar = Arc::clone(&sources.registrar);
+    registrar
+        .ledger()
+        .follow(&tollgate_testkit::MemoryRegistry::default(), sources.clock.now())
+        .await
+        .unwrap();
+    let make = async |kind: HolderKind, id: &str, said: Value| {
+        let made = registrar.create(&by, kind, Some(id), said).await.unwrap();
+        made.secret
+            .map(|secret| registrar.ledger().identify(secret.expose(), None, sources.clock.now()).unwrap())
+    };
+    make(HolderKind::User, "ann", json!({})).await;
+    for team in ["red", "blue", "green"] {
+        make(HolderKind::Team, team, json!({})).await;
+    }
+    let key = async |id: &str, said: Value| make(HolderKind::Key, id, said).await.unwrap();
+    key("blue", json!({ "team": "blue" })).await;
+    let callers = [
+        key("admin", json!({ "role": "admin" })).await,
+        key("auditor", json!({ "role": "auditor" })).await,
+        key("red-admin", json!({ "role": "team_admin", "team": "red" })).await,
+        key("red-member", json!({ "team": "red" })).await,
+    ];
+    World { sources: sources.clone(), callers }
+}
+
+async fn ask(
+    world: &World,
+    role: Role,
+    method: &str,
+    path: &str,
+    body: Option<&Value>,
+) -> (StatusCode, Value) {
+    let caller = world.callers[role as usize].clone();
+    let Ok(response) = router(world.sources.clone()).oneshot(request(method, path, Some(caller), body)).await;
+    if path.ends_with("/tail") {
+        return (response.status(), Value::Null);
+    }
+    read(response).await
+}
+
+#[tokio::test]
+async fn every_route_by_every_role() {
+    let known: BTreeSet<(String, String)> =
+        needs().into_iter().map(|(method, path, _)| (method.to_string(), path)).collect();
+    let tested: BTreeSet<(String, String)> =
+        MATRIX.iter().map(|(method, route, ..)| ((*method).to_owned(), (*route).to_owned())).collect();
+    assert_eq!(known, tested, "a route needs a row, and a row a route");
+    for (method, _, path, expected) in MATRIX {
+        let mut got = String::new();
+        for role in Role::ALL {
+            let body = matches!(*method, "POST" | "PATCH").then(|| json!({}));
+            let (status, body) = ask(&world().await, role, method, path, body.as_ref()).await;
+            got.push(match status.as_u16() {
+                200..300 => 'Y',
+                403 => 'F',
+                404 => 'N',
+                _ => panic!("{method} {path} by {}: {status} {body}", role.name()),
+            });
+        }
+        assert_eq!(got, *expected, "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_holds_only_what_one_may_see() {
+    let world = world().await;
+    let ids = async |role: Role, path: &str| -> Vec<String> {
+        let (_, body) = ask(&world, role, "GET", path, None).await;
+        let items = body["items"].as_array().unwrap().clone();
+        items.iter().map(|item| item["id"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(
+        ids(Role::Admin, "/api/v1/keys").await,
+        ["admin", "auditor", "blue", "red-admin", "red-member"]
+    );
+    assert_eq!(ids(Role::TeamAdmin, "/api/v1/keys").await, ["red-admin", "red-member"]);
+    assert_eq!(ids(Role::TeamAdmin, "/api/v1/keys?team=blue").await, [""; 0]);
+    assert_eq!(ids(Role::Member, "/api/v1/keys").await, ["red-member"]);
+    assert_eq!(ids(Role::TeamAdmin, "/api/v1/teams").await, ["red"]);
+    assert_eq!(ids(Role::Member, "/api/v1/users").await, [""; 0]);
+    assert_eq!(ids(Role::Auditor, "/api/v1/keys?limit=2").await, ["admin", "auditor"]);
+    assert_eq!(ids(Role::Auditor, "/api/v1/keys?limit=2&after=auditor").await, ["blue", "red-admin"]);
+}
+
+/// A team's admin cannot raise itself, or anybody, above the team.
+#[tokio::test]
+async fn a_teams_admin_stays_within_the_team() {
+    let world = world().await;
+    let as_team_admin = async |method: &str, path: &str, body: Value| {
+        ask(&world, Role::TeamAdmin, method, path, Some(&body)).await
+    };
+    let (status, made) = as_team_admin("POST", "/api/v1/keys", json!({ "alias": "x" })).await;
+    assert_eq!((status, &made["team"]), (StatusCode::CREATED, &json!("red")), "it is the team's");
+    for said in [
+        json!({ "role": "admin" }),
+        json!({ "role": "team_admin" }),
+        json!({ "role": null, "team": "blue" }),
+        json!({ "team": null }),
+    ] {
+        let (status, _) = as_team_admin("PATCH", "/api/v1/keys/red-member", said.clone()).await;
+        assert_eq!(status, StatusCode::FORBIDDEN, "{said}");
+    }
+    for said in [json!({ "role": "admin" }), json!({ "team": "blue" })] {
+        let (status, _) = as_team_admin("POST", "/api/v1/keys", said.clone()).await;
+        assert_eq!(status, StatusCode::FORBIDDEN, "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_holder_is_made_changed_over_what_was_read_and_removed() {
+    let world = world().await;
+    let ask = async |method: &str, path: &str, tag: Option<&str>, body: Value| {
+        let mut request = request(method, path, None, Some(&body));
+        if let Some(tag) = tag {
+            request.headers_mut().insert("if-match", tag.parse().unwrap());
+        }
+        let Ok(response) = router(world.sources.clone()).oneshot(request).await;
+        let tag = response.headers().get("etag").map(|tag| tag.to_str().unwrap().to_owned());
+        let kind = response.headers()["content-type"].to_str().unwrap_or_default().to_owned();
+        let (status, body) = read(response).await;
+        (status.as_u16(), tag.unwrap_or_default(), kind, body)
+    };
+    let said =
+        json!({ "id": "k", "alias": "<b>'\";--", "budgets": [{ "amount_usd": 5, "window": "month" }] });
+    let (status, first, _, made) = ask("POST", "/api/v1/keys", None, said).await;
+    assert_eq!((status, made["alias"].as_str()), (201, Some("<b>'\";--")));
+    assert!(made["key"].as_str().unwrap().starts_with("sk-tg-") && made.get("hash").is_none());
+    let (_, _, _, shown) = ask("GET", "/api/v1/keys/k", None, json!({})).await;
+    assert!(shown.get("key").is_none(), "it is shown once");
+    assert_eq!(shown["standing"][0]["of"], "5");
+    assert_eq!(shown["standing"][0]["left"], "5");
+    let (status, second, _, _) = ask("PATCH", "/api/v1/keys/k", Some(&first), json!({ "alias": "b" })).await;
+    assert_eq!(status, 200);
+    let (status, _, kind, problem) =
+        ask("PATCH", "/api/v1/keys/k", Some(&first), json!({ "alias": "c" })).await;
+    assert_eq!((status, kind.as_str()), (412, "application/problem+json"));
+    assert_eq!(problem["detail"], "the key `k` was changed meanwhile: read it again");
+    let (status, _, _, problem) =
+        ask("PATCH", "/api/v1/keys/k", None, json!({ "budgets": [{ "window": "day" }] })).await;
+    assert_eq!((status, problem["member"].as_str()), (422, Some("budgets[0]")));
+    let (status, _, _, problem) = ask("POST", "/api/v1/keys", None, json!({ "hash": "x" })).await;
+    assert_eq!((status, problem["member"].as_str()), (422, Some("hash")));
+    assert_eq!(ask("POST", "/api/v1/keys", None, json!({ "id": "k" })).await.0, 409);
+    assert_eq!(ask("POST", "/api/v1/keys", None, json!([])).await.0, 400);
+    assert_eq!(ask("PATCH", "/api/v1/keys/k", Some("k"), json!({})).await.0, 400);
+    let mut removing = request("DELETE", "/api/v1/keys/k", None, None);
+    removing.headers_mut().insert("if-match", second.parse().unwrap());
+    let Ok(response) = router(world.sources.clone()).oneshot(removing).await;
+    assert_eq!(response.status(), StatusCode::NO_CONTENT);
+    assert_eq!(ask("GET", "/api/v1/keys/k", None, json!({})).await.0, 404);
+}

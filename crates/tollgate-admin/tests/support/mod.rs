@@ -1,0 +1,60 @@
+//! An API over sources of a test's own, and requests of whoever the test says.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use http::{Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use jiff::Timestamp;
+use serde_json::Value;
+use tollgate_admin::Sources;
+use tollgate_core::access::Caller;
+use tollgate_core::ports::{Clock, Journal, Registry};
+use tollgate_core::principal::{ActorKind, Principal};
+use tollgate_core::query::{Live, Records};
+use tollgate_ledger::{Ledger, Registrar};
+use tollgate_testkit::{MemoryJournal, MemoryRegistry};
+
+pub(crate) struct Noon;
+
+impl Clock for Noon {
+    fn now(&self) -> Timestamp {
+        Timestamp::UNIX_EPOCH
+    }
+}
+
+/// Sources whose registrar begins with nobody.
+pub(crate) fn sources(records: Arc<dyn Records>, live: Arc<dyn Live>) -> Sources {
+    let journal: Arc<dyn Journal> = Arc::new(MemoryJournal::default());
+    let ledger = Arc::new(Ledger::new(Arc::clone(&journal)));
+    let registry: Arc<dyn Registry> = Arc::new(MemoryRegistry::default());
+    let clock: Arc<dyn Clock> = Arc::new(Noon);
+    let registrar = Arc::new(Registrar::new(ledger, registry, journal, Arc::clone(&clock)));
+    Sources { records, live, registrar, clock }
+}
+
+/// A request of `caller`, or of whoever runs the gate.
+pub(crate) fn request(
+    method: &str,
+    path: &str,
+    caller: Option<Caller>,
+    body: Option<&Value>,
+) -> Request<Body> {
+    let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
+    let mut request = Request::new(body);
+    *request.method_mut() = method.parse().unwrap_or_default();
+    *request.uri_mut() = path.parse().unwrap_or_default();
+    let operator = || Principal::direct(ActorKind::Master, "master");
+    request.extensions_mut().insert(caller.as_ref().map_or_else(operator, Caller::principal));
+    if let Some(caller) = caller {
+        request.extensions_mut().insert(caller);
+    }
+    request
+}
+
+pub(crate) async fn read(response: Response<Body>) -> (StatusCode, Value) {
+    let status = response.status();
+    let body =
+        response.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    (status, serde_json::from_slice(&body).unwrap_or_default())
+}

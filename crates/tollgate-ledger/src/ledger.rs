@@ -1,0 +1,158 @@
+//! What calls ask: who is this, and is there room for what it needs.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use parking_lot::{Mutex, RwLock};
+use serde_json::json;
+use tollgate_core::access::{Account, Caller, Holder, HolderKind, HolderRef, KeyHash, NotLetIn};
+use tollgate_core::ledger::{Book, Hold, Meter, Need, Refusal, Standing, Usd, Warned};
+use tollgate_core::ports::{Access, Change, Journal, Registry, Stored};
+use tollgate_core::query::QueryError;
+use tollgate_core::record::{Counted, Entry, Event};
+
+use crate::directory::{Directory, Listed, Page};
+
+/// Who may call, and what they have spent and used.
+pub struct Ledger {
+    directory: RwLock<Directory>,
+    book: Mutex<Book>,
+    /// What was counted before the gate started, by meter, until that meter is known.
+    before: Mutex<HashMap<Arc<str>, Vec<Counted>>>,
+    journal: Arc<dyn Journal>,
+}
+
+impl std::fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Ledger")
+    }
+}
+
+impl Ledger {
+    /// A ledger that knows nobody yet, and tells `journal` when budgets come to their end.
+    pub fn new(journal: Arc<dyn Journal>) -> Self {
+        Self { directory: RwLock::default(), book: Mutex::default(), before: Mutex::default(), journal }
+    }
+
+    /// Takes what was counted before the gate started. It counts as soon as the meter is known.
+    pub fn restore(&self, counted: impl IntoIterator<Item = Counted>) {
+        let mut before = self.before.lock();
+        for counted in counted {
+            before.entry(Arc::clone(&counted.under)).or_default().push(counted);
+        }
+    }
+
+    /// Reads from `registry` what was changed since the last time. Until that has succeeded once, keys that are not
+    /// known are not said to be unknown.
+    pub async fn follow(&self, registry: &dyn Registry, now: Timestamp) -> Result<(), QueryError> {
+        let read = self.directory.read().read().unwrap_or(0);
+        let changes = registry.changed_after(read).await?;
+        let last = changes.last().map_or(read, |stored| stored.change);
+        for stored in changes {
+            self.take(stored, now);
+        }
+        self.directory.write().has_read(last);
+        Ok(())
+    }
+
+    /// Takes a holder as it is kept.
+    pub(crate) fn take(&self, Stored { name, change, holder }: Stored, now: Timestamp) {
+        let account = match holder.map(Account::new) {
+            None => return self.directory.write().remove(&name, change),
+            Some(Ok(account)) => account,
+            Some(Err(error)) => {
+                // Closed by default: rules that cannot be understood cannot be said to hold.
+                tracing::error!(holder = %name, %error, "the holder is not let in: its rules are not understood");
+                return self.directory.write().remove(&name, change);
+            }
+        };
+        for meter in &account.meters {
+            for counted in self.before.lock().remove(&*meter.name).into_iter().flatten() {
+                self.book.lock().restore(meter, counted.since, counted.amount, now);
+            }
+        }
+        self.directory.write().put(Arc::new(account), change);
+    }
+
+    /// Whether keys were read.
+    pub fn is_ready(&self) -> bool {
+        self.directory.read().read().is_some()
+    }
+
+    /// The holder called `name`.
+    pub fn get(&self, name: &HolderRef) -> Option<Listed> {
+        self.directory.read().get(name).cloned()
+    }
+
+    /// A page of the holders of `kind` that are wanted, in the order of their names.
+    pub fn page(
+        &self,
+        kind: HolderKind,
+        after: Option<&str>,
+        limit: usize,
+        wanted: impl Fn(&Holder) -> bool,
+    ) -> Page {
+        self.directory.read().page(kind, after, limit, wanted)
+    }
+
+    /// How it stands with a holder's rules.
+    pub fn standings(&self, account: &Account, now: Timestamp) -> Vec<(Arc<Meter>, Standing)> {
+        let book = self.book.lock();
+        account.meters.iter().map(|meter| (Arc::clone(meter), book.standing(meter, now))).collect()
+    }
+
+    /// Forgets windows that are over. To be called now and then.
+    pub fn forget_past(&self, now: Timestamp) {
+        self.book.lock().forget_past(now);
+    }
+
+    /// The last change that was read.
+    pub fn change(&self) -> Option<Change> {
+        self.directory.read().read()
+    }
+
+    fn warn(&self, warned: &Warned, now: Timestamp) {
+        let (meter, usd) = (&warned.meter, Usd::from_nano);
+        tracing::warn!(budget = %meter.words(), spent_usd = %usd(warned.spent), of_usd = %usd(warned.ceiling), "a budget comes to its end");
+        let detail = json!({
+            "holder": meter.holder,
+            "budget": meter.id(),
+            "amount_usd": usd(warned.ceiling),
+            "spent_usd": usd(warned.spent),
+        });
+        let event = Event { at: now, event: "budget", call_id: None, detail };
+        // Its loss is logged by the journal and harms no call.
+        let _ = self.journal.append(&Entry::Event(&event));
+    }
+}
+
+impl Access for Ledger {
+    fn identify(&self, presented: &str, peer: Option<IpAddr>, now: Timestamp) -> Result<Caller, NotLetIn> {
+        let caller = self.directory.read().caller(KeyHash::of(presented), now)?;
+        match caller.networks() {
+            Some(networks)
+                if !peer.is_some_and(|peer| networks.iter().any(|network| network.holds(peer))) =>
+            {
+                Err(NotLetIn::Address)
+            }
+            _ => Ok(caller),
+        }
+    }
+
+    fn hold(&self, caller: &Caller, model: &str, need: &Need, now: Timestamp) -> Result<Hold, Refusal> {
+        self.book.lock().hold(caller.meters(model), need, now)
+    }
+
+    fn hold_more(&self, hold: &mut Hold, need: &Need, now: Timestamp) -> Result<(), Refusal> {
+        self.book.lock().hold_more(hold, need, now)
+    }
+
+    fn settle(&self, hold: &mut Hold, used: Option<&Need>, now: Timestamp) {
+        let warned = self.book.lock().settle(hold, used, now);
+        for warned in &warned {
+            self.warn(warned, now);
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! Changes to holders: checked, written into the journal with before and after, kept in the registry, and in force.
+
+use std::sync::Arc;
+
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use tollgate_core::access::{
+    Holder, HolderKind, HolderRef, Key, KeySecret, KeySpec, Rotation, SpecError, Team, TeamSpec, User,
+    UserSpec,
+};
+use tollgate_core::ports::{Change, Clock, Journal, JournalError, KeepError, Registry, Stored};
+use tollgate_core::principal::Principal;
+use tollgate_core::record::{Entry, Event};
+use uuid::Uuid;
+
+use crate::draft::patched;
+use crate::ledger::Ledger;
+
+/// Changes holders.
+pub struct Registrar {
+    ledger: Arc<Ledger>,
+    registry: Arc<dyn Registry>,
+    journal: Arc<dyn Journal>,
+    clock: Arc<dyn Clock>,
+}
+
+impl std::fmt::Debug for Registrar {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Registrar")
+    }
+}
+
+/// A holder as it is now.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// The holder.
+    pub holder: Holder,
+    /// The change that made it what it is.
+    pub change: Change,
+}
+
+/// A holder that was just made, or a key that was just rotated.
+#[derive(Debug)]
+pub struct Made {
+    /// The holder.
+    pub shown: Shown,
+    /// The key, where it is one: shown this once.
+    pub secret: Option<KeySecret>,
+}
+
+/// Why a change was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistrarError {
+    /// What was said cannot be.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// There is no such holder.
+    #[error("there is no {0}")]
+    Missing(HolderRef),
+    /// There is one of that name, or that key, already.
+    #[error("there is a {0} already, or a key with the same secret")]
+    Exists(HolderRef),
+    /// It is not what the caller thinks that it is.
+    #[error("the {0} was changed meanwhile: read it again")]
+    Stale(HolderRef),
+    /// Others depend on it.
+    #[error("the {0} cannot be removed: {1} keys belong to it; remove them first, or block it")]
+    InUse(HolderRef, usize),
+    /// The registry, or the journal, is away.
+    #[error("{0}")]
+    Away(String),
+}
+
+impl From<JournalError> for RegistrarError {
+    fn from(error: JournalError) -> Self {
+        Self::Away(format!("the change cannot be recorded, so it was not made: {}", error.reason))
+    }
+}
+
+impl Registrar {
+    /// Changes what `registry` keeps and `ledger` knows, and writes into `journal` what it changes.
+    pub fn new(
+        ledger: Arc<Ledger>,
+        registry: Arc<dyn Registry>,
+        journal: Arc<dyn Journal>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { ledger, registry, journal, clock }
+    }
+
+    /// What is asked about holders.
+    pub fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
+    }
+
+    /// Makes a holder of `kind` of which `said` is said; its name is made up where none is given.
+    pub async fn create(
+        &self,
+        by: &Principal,
+        kind: HolderKind,
+        id: Option<&str>,
+        said: Value,
+    ) -> Result<Made, RegistrarError> {
+        let now = self.clock.now();
+        let id: Arc<str> = match id {
+            Some(id) => check_id(id)?.into(),
+            None => format!("{}_{}", kind.name(), Uuid::now_v7().simple()).into(),
+        };
+        let name = HolderRef { kind, id: Arc::clone(&id) };
+        if self.known()?.get(&name).is_some() {
+            return Err(RegistrarError::Exists(name));
+        }
+        let (created_at, updated_at) = (now, now);
+        let (holder, secret) = match kind {
+            HolderKind::Key => {
+                let secret = new_secret()?;
+                let spec = self.belonging(patched(&KeySpec::default(), said, now)?)?;
+                let (hash, prefix) = (secret.hash(), secret.prefix());
+                let key = Key { id, hash, prefix, rotation: None, created_at, updated_at, spec };
+                (Holder::Key(key), Some(secret))
+            }
+            HolderKind::User => {
+                let spec = patched(&UserSpec::default(), said, now)?;
+                (Holder::User(User { id, created_at, updated_at, spec }), None)
+            }
+            HolderKind::Team => {
+                let spec = patched(&TeamSpec::default(), said, now)?;
+                (Holder::Team(Team { id, created_at, updated_at, spec }), None)
+            }
+        };
+        let shown = self.keep(by, "create", None, holder).await?;
+        Ok(Made { shown, secret })
+    }
+
+    /// Changes a holder by a merge patch (RFC 7396), where it is still what `expected` made it.
+    pub async fn change(
+        &self,
+        by: &Principal,
+        name: &HolderRef,
+        expected: Option<Change>,
+        patch: Value,
+    ) -> Result<Shown, RegistrarError> {
+        let before = self.expected(name, expected)?;
+        let now = self.clock.now();
+        let after = match before.holder.clone() {
+            Holder::Key(key) => {
+                let spec = self.belonging(patched(&key.spec, patch, now)?)?;
+                Holder::Key(Key { spec, updated_at: now, ..key })
+            }
+            Holder::User(user) => {
+                Holder::User(User { spec: patched(&user.spec, patch, now)?, updated_at: now, ..user })
+            }
+            Holder::Team(team) => {
+                Holder::Team(Team { spec: patched(&team.spec, patch, now)?, updated_at: now, ..team })
+            }
+        };
+        self.keep(by, "change", Some(before), after).await
+    }
+
+    /// Gives a key a new secret; the one before is taken for `grace` longer.
+    pub async fn rotate(
+        &self,
+        by: &Principal,
+        name: &HolderRef,
+        expected: Option<Change>,
+        grace: SignedDuration,
+    ) -> Result<Made, RegistrarError> {
+        let before = self.expected(name, expected)?;
+        let Some(key) = before.holder.as_key().cloned() else {
+            return Err(RegistrarError::Missing(name.clone()));
+        };
+        let (secret, now) = (new_secret()?, self.clock.now());
+        let until = now.saturating_add(grace).unwrap_or(Timestamp::MAX);
+        let rotation = grace.is_positive().then_some(Rotation { hash: key.hash, until });
+        let after = Key { hash: secret.hash(), prefix: secret.prefix(), rotation, updated_at: now, ..key };
+        let shown = self.keep(by, "rotate", Some(before), Holder::Key(after)).await?;
+        Ok(Made { shown, secret: Some(secret) })
+    }
+
+    /// Removes a holder that nobody depends on.
+    pub async fn remove(
+        &self,
+        by: &Principal,
+        name: &HolderRef,
+        expected: Option<Change>,
+    ) -> Result<(), RegistrarError> {
+        let before = self.expected(name, expected)?;
+        let belongs = |holder: &Holder| {
+            let spec = holder.as_key().map(|key| &key.spec);
+            let id = spec.and_then(|spec| match name.kind {
+                HolderKind::Key => None,
+                HolderKind::User => spec.user.as_ref(),
+                HolderKind::Team => spec.team.as_ref(),
+            });
+            id == Some(&name.id)
+        };
+        let keys = self.ledger.page(HolderKind::Key, None, usize::MAX, belongs).holders.len();
+        if keys > 0 {
+            return Err(RegistrarError::InUse(name.clone(), keys));
+        }
+        self.record(by, "remove", name, Some(&before.holder), None)?;
+        let change = self.registry.remove(name, before.change).await;
+        let change = change.map_err(|error| self.not_kept(by, name, true, &error))?;
+        self.ledger.take(Stored { name: name.clone(), change, holder: None }, self.clock.now());
+        Ok(())
+    }
+
+    /// The holder, where it is still what `expected` made it.
+    fn expected(&self, name: &HolderRef, expected: Option<Change>) -> Result<Shown, RegistrarError> {
+        let listed = self.known()?.get(name).ok_or_else(|| RegistrarError::Missing(name.clone()))?;
+        if expected.is_some_and(|expected| expected != listed.change) {
+            return Err(RegistrarError::Stale(name.clone()));
+        }
+        Ok(Shown { holder: listed.account.holder.clone(), change: listed.change })
+    }
+
+    fn known(&self) -> Result<&Ledger, RegistrarError> {
+        if self.ledger.is_ready() {
+            Ok(&self.ledger)
+        } else {
+            Err(RegistrarError::Away("keys could not be read yet; try again in a moment".to_owned()))
+        }
+    }
+
+    /// A key belongs to whom there is.
+    fn belonging(&self, spec: KeySpec) -> Result<KeySpec, RegistrarError> {
+        for (member, kind, id) in
+            [("user", HolderKind::User, &spec.user), ("team", HolderKind::Team, &spec.team)]
+        {
+            if let Some(id) = id
+                && self.ledger.get(&HolderRef { kind, id: Arc::clone(id) }).is_none()
+            {
+                let why = format!("there is no {member} {id:?}");
+                return Err(SpecError { member: member.to_owned(), why }.into());
+            }
+        }
+        Ok(spec)
+    }
+
+    async fn keep(
+        &self,
+        by: &Principal,
+        action: &str,
+        before: Option<Shown>,
+        after: Holder,
+    ) -> Result<Shown, RegistrarError> {
+        let name = after.name();
+        self.record(by, action, &name, before.as_ref().map(|shown| &shown.holder), Some(&after))?;
+        let expected = before.as_ref().map(|shown| shown.change);
+        let change = self.registry.keep(&after, expected).await;
+        let change = change.map_err(|error| self.not_kept(by, &name, before.is_some(), &error))?;
+        self.ledger.take(Stored { name, change, holder: Some(after.clone()) }, self.clock.now());
+        Ok(Shown { holder: after, change })
+    }
+
+    /// Before it is made: a change that is not on the record is not made.
+    fn record(
+        &self,
+        by: &Principal,
+        action: &str,
+        name: &HolderRef,
+        before: Option<&Holder>,
+        after: Option<&Holder>,
+    ) -> Result<(), RegistrarError> {
+        let shown = |holder: Option<&Holder>| holder.map(visible);
+        let detail = json!({
+            "by": by, "action": action, "holder": name, "before": shown(before), "after": shown(after),
+        });
+        let event = Event { at: self.clock.now(), event: "change", call_id: None, detail };
+        self.journal.append(&Entry::Event(&event))?;
+        Ok(())
+    }
+
+    /// What is on the record as made and was not is said to be so there.
+    fn not_kept(&self, by: &Principal, name: &HolderRef, existed: bool, error: &KeepError) -> RegistrarError {
+        let detail = json!({ "by": by, "holder": name, "why": error.to_string() });
+        let event = Event { at: self.clock.now(), event: "change_failed", call_id: None, detail };
+        let _ = self.journal.append(&Entry::Event(&event));
+        match error {
+            KeepError::Conflict if existed => RegistrarError::Stale(name.clone()),
+            KeepError::Conflict => RegistrarError::Exists(name.clone()),
+            KeepError::Away(why) => RegistrarError::Away(why.clone()),
+        }
+    }
+}
+
+impl Shown {
+    /// The holder as anybody may see it who may see it at all.
+    pub fn visible(&self) -> Value {
+        visible(&self.holder)
+    }
+}
+
+/// A holder without what is presented for it: not even a hash, which for a key that somebody chose can be guessed.
+fn visible(holder: &Holder) -> Value {
+    let mut value = serde_json::to_value(holder).unwrap_or_default();
+    if let Some(members) = value.as_object_mut() {
+        members.remove("hash");
+        if let Some(rotation) = members.get_mut("rotation").and_then(Value::as_object_mut) {
+            rotation.remove("hash");
+        }
+    }
+    value
+}
+
+/// The longest name of a holder, in bytes.
+const LONGEST_ID: usize = 128;
+
+/// A name goes into addresses, records and headers.
+fn check_id(id: &str) -> Result<&str, SpecError> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'@' | b':' | b'+');
+    if id.is_empty() || id.len() > LONGEST_ID || !id.bytes().all(plain) || id.bytes().all(|b| b == b'.') {
+        let why = format!("1 to {LONGEST_ID} letters, digits, `-`, `_`, `.`, `@`, `:` and `+`");
+        return Err(SpecError { member: "id".to_owned(), why });
+    }
+    Ok(id)
+}
+
+fn new_secret() -> Result<KeySecret, RegistrarError> {
+    let mut random = [0; 32];
+    SystemRandom::new()
+        .fill(&mut random)
+        .map_err(|_| RegistrarError::Away("the system gave no random numbers".to_owned()))?;
+    Ok(KeySecret::of(random))
+}

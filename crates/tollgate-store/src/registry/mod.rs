@@ -1,0 +1,61 @@
+//! The registry: keys, users and teams, as documents with versions. Unlike the index it cannot be made again from the
+//! journal: it has a file or a schema of its own, and its tables are migrated, never dropped.
+
+#[macro_use]
+mod backend;
+mod postgres;
+mod sqlite;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tollgate_core::access::{Holder, HolderKind, HolderRef};
+use tollgate_core::ports::{Change, KeepError, Registry, Stored};
+
+pub use self::postgres::PostgresRegistry;
+pub use self::sqlite::SqliteRegistry;
+use crate::StoreError;
+
+/// Opens the registry at `url`, a PostgreSQL address, or in the file `tollgate.sqlite` in `data_dir`.
+pub async fn open_registry(url: Option<&str>, data_dir: &Path) -> Result<Arc<dyn Registry>, StoreError> {
+    Ok(match url {
+        Some(url) => Arc::new(PostgresRegistry::open(url).await?),
+        None => Arc::new(SqliteRegistry::open(&data_dir.join("tollgate.sqlite")).await?),
+    })
+}
+
+/// The tables, one step after the other; a step is never changed once it was released. The text is the same in SQLite
+/// and PostgreSQL.
+const MIGRATIONS: &[&[&str]] = &[&[
+    // A removed holder leaves its row without a document, so that other instances learn of it.
+    "CREATE TABLE holders (
+        kind TEXT NOT NULL, id TEXT NOT NULL, change BIGINT NOT NULL UNIQUE, document TEXT, hash TEXT UNIQUE,
+        PRIMARY KEY (kind, id))",
+    // Counting changes in a row makes whoever changes something wait for whoever did so before: changes become visible
+    // in the order of their numbers.
+    "CREATE TABLE last_change (number BIGINT NOT NULL)",
+    "INSERT INTO last_change (number) VALUES (0)",
+]];
+
+/// A row as it is read.
+fn stored(kind: &str, id: &str, change: i64, document: Option<&str>) -> Result<Stored, StoreError> {
+    let unreadable = |why: String| StoreError::Unreadable { what: format!("{kind} {id:?}"), why };
+    let kind = HolderKind::ALL.into_iter().find(|known| known.name() == kind);
+    let kind = kind.ok_or_else(|| unreadable("of a kind that this version does not know".to_owned()))?;
+    let holder = document.map(serde_json::from_str::<Holder>).transpose();
+    Ok(Stored {
+        name: HolderRef { kind, id: id.into() },
+        change: Change::try_from(change).unwrap_or(0),
+        holder: holder.map_err(|error| unreadable(error.to_string()))?,
+    })
+}
+
+fn keep_error(error: StoreError) -> KeepError {
+    match error {
+        StoreError::Stale => KeepError::Conflict,
+        StoreError::Database(sqlx::Error::Database(error)) if error.is_unique_violation() => {
+            KeepError::Conflict
+        }
+        error => KeepError::Away(error.to_string()),
+    }
+}
