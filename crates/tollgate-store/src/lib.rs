@@ -16,12 +16,14 @@ mod questions;
 mod registry;
 mod row;
 mod schema;
+mod shelf;
 mod sqlite;
 
 pub use error::StoreError;
 pub use load::Loader;
 pub use postgres::Postgres;
 pub use registry::{PostgresRegistry, SqliteRegistry, open_registry};
+pub use shelf::{PostgresShelf, RedisShelf, open_shelf};
 pub use sqlite::Sqlite;
 
 use std::sync::Arc;

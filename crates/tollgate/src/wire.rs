@@ -12,7 +12,7 @@ use hyper::{Request, Response};
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tollgate_core::config::recording::JournalSettings;
 use tollgate_core::config::resolve::Overrides;
 use tollgate_core::deliver::Deliver;
@@ -24,14 +24,14 @@ use tollgate_gateway::gate::{Gate, Parts};
 use tollgate_gateway::serve;
 use tollgate_gateway::upstream::{Boxed, HttpClient, WithSimulator};
 use tollgate_journal::{DiskJournal, Keys, Options};
-use tollgate_ledger::{Ledger, Registrar};
+use tollgate_ledger::Registrar;
 use tollgate_llm::catalog;
 use tower::ServiceExt;
 
 use crate::configuration::{Read, Source};
 use crate::index::{Folder, Loading, Slot};
 use crate::keys::Keeping;
-use crate::reload;
+use crate::{reload, sharing};
 
 /// The index, as one that takes entries from the journal.
 const INDEX: &str = "index";
@@ -70,6 +70,7 @@ pub(crate) struct Ready {
     slot: Slot,
     loading: Loading,
     keys: Keeping,
+    sharing: JoinHandle<()>,
     listener: TcpListener,
     address: SocketAddr,
     tls: Option<tollgate_gateway::serve::TlsAcceptor>,
@@ -103,9 +104,11 @@ pub(crate) async fn prepare(read: Read, data_dir: Option<PathBuf>) -> Result<Rea
         journal: Arc::clone(&journal),
         content_key: snapshot.journal.content_key.clone(),
     };
-    let ledger = Arc::new(Ledger::new(Arc::clone(&journal) as Arc<_>));
+    let who = sharer(&folder, journal.instance())?;
+    let ledger = sharing::ledger(Arc::clone(&journal) as Arc<_>, &snapshot.budgets, &who);
     ledger.restore(journal.counted());
     let keys = Keeping::begin(Arc::clone(&ledger), snapshot.database_url.clone(), &folder, &*clock).await;
+    let sharing = sharing::begin(&ledger).await;
     let registrar = Registrar::new(
         Arc::clone(&ledger),
         keys.registry(),
@@ -136,7 +139,14 @@ pub(crate) async fn prepare(read: Read, data_dir: Option<PathBuf>) -> Result<Rea
         managed: Some(Arc::new(Management(tollgate_admin::router(sources)))),
     };
     let gate = Gate::new(parts, snapshot);
-    Ok(Ready { gate, journal, slot, loading, keys, listener, address, tls })
+    Ok(Ready { gate, journal, slot, loading, keys, sharing, listener, address, tls })
+}
+
+/// Who this instance is to those that it shares budgets with: its data folder, which knows what it has spent, whatever
+/// name it was given.
+fn sharer(folder: &Path, instance: &str) -> Result<String> {
+    let own = tollgate_journal::instance_of(folder)?;
+    Ok(if own == instance { own } else { format!("{instance}.{own}") })
 }
 
 /// Opens the journal in `folder` as `settings` say; what a crash has left there is put in order.
@@ -187,6 +197,7 @@ impl Ready {
         // What is not loaded now is loaded at the next start.
         loading.abort();
         following.abort();
+        self.sharing.abort();
         drop(telling);
     }
 }

@@ -23,6 +23,10 @@ pub struct Refusal {
     pub needs: Option<u64>,
     /// When the window ends.
     pub resets: Option<Timestamp>,
+    /// How much is missing here.
+    pub lacks: u64,
+    /// How much of it there may be where other instances share the rule; `None` where none does.
+    pub elsewhere: Option<u64>,
 }
 
 impl Refusal {
@@ -90,7 +94,16 @@ mod tests {
 
     fn refusal(meter: Meter, needs: u64) -> Refusal {
         let resets = Some("2026-12-01T00:00:00Z".parse().unwrap());
-        Refusal { ceiling: 10, spent: 8, held: 1, needs: Some(needs), resets, meter: Arc::new(meter) }
+        Refusal {
+            ceiling: 10,
+            spent: 8,
+            held: 1,
+            needs: Some(needs),
+            resets,
+            lacks: needs,
+            elsewhere: None,
+            meter: Arc::new(meter),
+        }
     }
 
     #[test]

@@ -31,10 +31,25 @@ pub(super) fn edits(members: &Members<'_>, target: &Target) -> Result<SameFormat
     if members.read::<String>("model")?.as_deref() != Some(&*target.model) {
         same.edits.extend(members.replace("model", quoted(&target.model)));
     }
+    if let Some(ceiling) = target.output_ceiling {
+        same.edits.extend(shorter(members, target, ceiling));
+    }
     if members.read("stream")?.unwrap_or(false) && target.stream_usage {
         ask_for_usage(members, &mut same)?;
     }
     Ok(same)
+}
+
+/// The longest answer becomes `ceiling`, in whichever of its two words the request says it.
+fn shorter(members: &Members<'_>, target: &Target, ceiling: u64) -> Vec<Edit> {
+    let said = ["max_completion_tokens", "max_tokens"];
+    let edits: Vec<Edit> =
+        said.iter().filter_map(|name| members.replace(name, ceiling.to_string())).collect();
+    if edits.is_empty() {
+        let name = if target.legacy_max_tokens { "max_tokens" } else { "max_completion_tokens" };
+        return vec![members.append(name, &ceiling.to_string())];
+    }
+    edits
 }
 
 fn ask_for_usage(members: &Members<'_>, same: &mut SameFormat) -> Result<(), BodyError> {

@@ -31,6 +31,11 @@ pub(super) fn edits(body: &str, members: &Members<'_>, target: &Target) -> Resul
     if members.read::<String>("model")?.as_deref() != Some(&*target.model) {
         same.edits.extend(members.replace("model", quoted(&target.model)));
     }
+    if let Some(ceiling) = target.output_ceiling {
+        let replaced = members.replace("max_output_tokens", ceiling.to_string());
+        same.edits
+            .push(replaced.unwrap_or_else(|| members.append("max_output_tokens", &ceiling.to_string())));
+    }
     if Sealed::may_be_in(body) {
         same.edits.extend(foreign_reasoning(body)?);
     }
