@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use tollgate_core::access::{HolderKind, HolderRef};
 use tollgate_core::ledger::{Book, Budget, Hold, Meter, Need, Roster, Sheet, SheetKey, Taken, Urgency, Usd};
 use tollgate_core::price::Cost;
-use tollgate_core::usage::Usage;
+use tollgate_core::usage::{Usage, UsageSource};
 
 const LEASE_S: i64 = 30;
 const MARGIN_S: i64 = 3;
@@ -82,7 +82,8 @@ struct World {
 }
 
 fn need(nano: u64) -> Need {
-    Need { usage: Usage::default(), cost: Cost::Known(nano), most: Some(nano) }
+    let usage = Usage { source: UsageSource::Reported, ..Usage::default() };
+    Need { usage, cost: Cost::Known(nano), most: Some(nano) }
 }
 
 fn at(second: i64) -> Timestamp {

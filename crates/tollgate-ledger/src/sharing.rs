@@ -141,6 +141,12 @@ impl Sharing {
         Err(QueryError("others were faster, again and again".to_owned()))
     }
 
+    /// Gives back everything that is not used. To be called when no call comes any more and nobody else exchanges.
+    pub(crate) async fn leave(&self, book: &Mutex<Book>) -> Result<(), QueryError> {
+        book.lock().leave();
+        self.exchange(book, Urgency::Soon).await
+    }
+
     /// Whether it is time to say that this instance is there.
     fn renews(&self) -> bool {
         let soon = Instant::now() + self.lease / 2;
@@ -246,9 +252,10 @@ impl Sharing {
             let Some((_, mut sheet, _)) = exchange.sheets.into_iter().next() else { return Ok(()) };
             let now = exchange.documents.now;
             if exchange.roster.is_settling(now) {
-                sheet.keep(&self.who, Lease { used, upto: used });
+                sheet.keep(&self.who, Lease { used, upto: used, ..Lease::default() });
             } else {
-                let wish = Wish { used, needed: 0, largest: 0, ceiling: u64::MAX, concurrent: false };
+                let wish =
+                    Wish { used, held: 0, needed: 0, largest: 0, ceiling: u64::MAX, concurrent: false };
                 sheet.take(&self.who, &wish, &exchange.roster, now);
             }
             let version = exchange.documents.each.first().map_or(0, |(version, _)| *version);

@@ -53,6 +53,15 @@ pub(crate) fn ledger(journal: Arc<dyn Journal>, budgets: &Budgets, who: &str) ->
     })
 }
 
+/// Ends the exchange, and gives back what is not used.
+pub(crate) async fn end(ledger: &Ledger, keeping: JoinHandle<()>) {
+    keeping.abort();
+    let _ = keeping.await;
+    if let Err(error) = ledger.stop_sharing().await {
+        tracing::warn!(%error, "what this instance has taken of budgets and not used counts as spent until it is back");
+    }
+}
+
 /// Exchanges with the other instances for as long as the task lives. Waits for the first time, where the store is there.
 pub(crate) async fn begin(ledger: &Arc<Ledger>) -> JoinHandle<()> {
     let keeping = tokio::spawn({

@@ -24,7 +24,7 @@ use tollgate_gateway::gate::{Gate, Parts};
 use tollgate_gateway::serve;
 use tollgate_gateway::upstream::{Boxed, HttpClient, WithSimulator};
 use tollgate_journal::{DiskJournal, Keys, Options};
-use tollgate_ledger::Registrar;
+use tollgate_ledger::{Ledger, Registrar};
 use tollgate_llm::catalog;
 use tower::ServiceExt;
 
@@ -70,6 +70,7 @@ pub(crate) struct Ready {
     slot: Slot,
     loading: Loading,
     keys: Keeping,
+    ledger: Arc<Ledger>,
     sharing: JoinHandle<()>,
     listener: TcpListener,
     address: SocketAddr,
@@ -129,7 +130,7 @@ pub(crate) async fn prepare(read: Read, data_dir: Option<PathBuf>) -> Result<Rea
         keep: snapshot.journal.keep,
     };
     let parts = Parts {
-        access: ledger,
+        access: Arc::clone(&ledger) as Arc<_>,
         journal: Arc::clone(&journal) as Arc<_>,
         catalog: Arc::new(catalog::BuiltIn),
         upstream: Arc::new(WithSimulator::new(Arc::clone(&clock) as Arc<dyn Clock>, HttpClient::new())),
@@ -139,7 +140,7 @@ pub(crate) async fn prepare(read: Read, data_dir: Option<PathBuf>) -> Result<Rea
         managed: Some(Arc::new(Management(tollgate_admin::router(sources)))),
     };
     let gate = Gate::new(parts, snapshot);
-    Ok(Ready { gate, journal, slot, loading, keys, sharing, listener, address, tls })
+    Ok(Ready { gate, journal, slot, loading, keys, ledger, sharing, listener, address, tls })
 }
 
 /// Who this instance is to those that it shares budgets with: its data folder, which knows what it has spent, whatever
@@ -197,7 +198,7 @@ impl Ready {
         // What is not loaded now is loaded at the next start.
         loading.abort();
         following.abort();
-        self.sharing.abort();
+        sharing::end(&self.ledger, self.sharing).await;
         drop(telling);
     }
 }

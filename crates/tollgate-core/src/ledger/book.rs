@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::part::Part;
-use super::{Bounds, Meter, Need, Refusal};
+use super::{Bounds, Elsewhere, Meter, Need, Refusal};
 
 /// What is counted under one meter, in the window that is open now.
 #[derive(Clone, Debug)]
@@ -169,7 +169,10 @@ impl Book {
             needs,
             resets: tally.window.end,
             lacks: needs.map_or(1, |needs| needs.saturating_sub(tally.room(held.amount, now))),
-            elsewhere: tally.part.as_ref().map(|part| part.share.rest.saturating_add(part.share.idle)),
+            elsewhere: tally.part.as_ref().map(|part| Elsewhere {
+                room: part.share.rest.saturating_add(part.share.idle),
+                held: part.share.held,
+            }),
         })
     }
 

@@ -107,7 +107,7 @@ impl Book {
         let wish = tally.wish(now);
         let part = tally.part.as_mut()?;
         if roster.is_settling(now) {
-            let lease = Lease { used: wish.used, upto: part.upto.max(wish.used) };
+            let lease = Lease { used: wish.used, upto: part.upto.max(wish.used), held: wish.held, lacks: 0 };
             sheet.keep(who, lease);
             // There may be anything elsewhere.
             let share = Share { upto: lease.upto, idle: u64::MAX, rest: 0, ..part.share };
@@ -115,7 +115,8 @@ impl Book {
         }
         let share = sheet.take(who, &wish, roster, now);
         part.upto = part.upto.min(share.upto);
-        Some(Taken { share, used: wish.used, needed: wish.needed })
+        let used = sheet.lease(who).unwrap_or_default().used;
+        Some(Taken { share, used, needed: wish.needed })
     }
 
     /// Notes that the sheet was written which `taken` comes from.
@@ -128,10 +129,17 @@ impl Book {
             part.said = Some((taken.used, taken.share.upto));
             part.wanted = part.wanted.saturating_sub(taken.needed);
             part.largest = [0, part.largest[0]];
-            // Others have begun to wait meanwhile.
-            if part.wanted > 0 {
+            // Others have begun to wait meanwhile; or what calls waited for was said to be used, and need not be.
+            if part.wanted > 0 || taken.needed > 0 {
                 self.urgent.insert(Arc::clone(&key.under));
             }
+        }
+    }
+
+    /// Wants nothing any more: what is not used is given back when the sheets are looked at next.
+    pub fn leave(&mut self) {
+        for part in self.tallies.values_mut().filter_map(|tally| tally.part.as_mut()) {
+            (part.wanted, part.largest) = (0, [0, 0]);
         }
     }
 
@@ -175,6 +183,7 @@ impl Tally {
             matches!(&self.meter.rule, Rule::Limit(limit) if limit.measure == Measure::ConcurrentCalls);
         Wish {
             used: self.used(),
+            held: self.held,
             // A rule that refuses nothing only tells what it has counted.
             needed: if self.meter.refuses() { part.wanted } else { 0 },
             largest: if self.meter.refuses() {

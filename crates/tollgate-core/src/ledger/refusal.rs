@@ -25,8 +25,17 @@ pub struct Refusal {
     pub resets: Option<Timestamp>,
     /// How much is missing here.
     pub lacks: u64,
-    /// How much of it there may be where other instances share the rule; `None` where none does.
-    pub elsewhere: Option<u64>,
+    /// What there may be of it where other instances share the rule; `None` where none does.
+    pub elsewhere: Option<Elsewhere>,
+}
+
+/// What other instances may have of a rule.
+#[derive(Clone, Copy, Debug)]
+pub struct Elsewhere {
+    /// What nobody uses.
+    pub room: u64,
+    /// What is held for calls that are under way there, and of which something may come back.
+    pub held: u64,
 }
 
 impl Refusal {

@@ -14,10 +14,21 @@ use serde::{Deserialize, Serialize};
 /// One instance's part of a rule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Lease {
-    /// What it has counted and holds for calls that are under way, as it last said.
+    /// What it has counted and holds for calls that are under way or wait, as it last said.
     pub used: u64,
     /// Up to how much it may count by itself.
     pub upto: u64,
+    /// How much of what is used may come back: calls that are under way or wait may cost less.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub held: u64,
+    /// How much calls wait for that was not there.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lacks: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Lease {
@@ -131,6 +142,8 @@ impl Roster {
 pub struct Wish {
     /// What it has counted and holds.
     pub used: u64,
+    /// How much of that it holds.
+    pub held: u64,
     /// What calls are waiting for.
     pub needed: u64,
     /// The most that a call has needed lately; 0 where the instance wants nothing beyond what is needed.
@@ -152,6 +165,8 @@ pub struct Share {
     pub rest: u64,
     /// What others have and do not use.
     pub idle: u64,
+    /// What others hold, and of which something may come back.
+    pub held: u64,
 }
 
 /// With less left than so many of the largest calls for each instance, nobody takes more than what is needed at once: small
@@ -161,10 +176,14 @@ const NEAR: u64 = 8;
 impl Sheet {
     /// Takes for `who` what it needs, where there is so much, and something beyond that to go on with.
     pub fn take(&mut self, who: &Arc<str>, wish: &Wish, roster: &Roster, now: Timestamp) -> Share {
-        let (mut taken, mut share) = (0_u64, Share::default());
+        let (mut taken, mut share, mut others_wait) = (0_u64, Share::default(), false);
         for (other, lease) in self.0.iter().filter(|(other, _)| *other != who) {
             let (counts, used) = match roster.how(other, now) {
-                How::Present => (lease.taken(), lease.used),
+                How::Present => {
+                    others_wait |= lease.lacks > 0;
+                    share.held = share.held.saturating_add(lease.held);
+                    (lease.taken(), lease.used)
+                }
                 How::Silent if wish.concurrent => (0, 0),
                 How::Silent => (lease.taken(), lease.taken()),
                 How::Released => (lease.used, lease.used),
@@ -177,11 +196,20 @@ impl Sheet {
         let left = free.saturating_sub(wish.used).saturating_sub(wish.needed);
         let sharers = roster.present(now).max(1);
         let near = left <= wish.largest.saturating_mul(NEAR).saturating_mul(sharers);
-        let slack = if near || wish.largest == 0 { 0 } else { left / sharers.saturating_mul(4) };
+        let slack =
+            if near || others_wait || wish.largest == 0 { 0 } else { left / sharers.saturating_mul(4) };
         let wanted = wish.used.saturating_add(wish.needed).saturating_add(slack);
         share.upto = wish.used.max(wanted.min(free));
         share.rest = free.saturating_sub(share.upto);
-        let lease = Lease { used: wish.used, upto: share.upto };
+        // What calls wait for here is as good as used: nobody else need hope for it.
+        let used = wish.used.saturating_add(wish.needed).min(share.upto);
+        let waiting = used - wish.used.min(used);
+        let lease = Lease {
+            used,
+            upto: share.upto,
+            held: wish.held.saturating_add(waiting).min(used),
+            lacks: wish.needed - waiting.min(wish.needed),
+        };
         if lease == Lease::default() {
             self.0.remove(who);
         } else {
