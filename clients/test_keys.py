@@ -145,6 +145,15 @@ def test_everybody_sees_what_is_theirs(own_gate):
     assert "no calls" in run(gate, "calls", "--team", "green", key=key["root"])
 
 
+def test_end_users_and_tags_are_counted(own_gate):
+    gate = own_gate(config=CONFIG)
+    key = run(gate, "key", "create", "app", "--quiet")
+    for user, tags in [("u1", "batch,night"), ("u2", "batch"), ("u1", "")]:
+        client(gate, key).chat.completions.create(model="sim", user=user, messages=[{"role": "user", "content": "hello"}], extra_headers={"x-tollgate-tags": tags})
+    rows = lambda by, of: [(row[of], row["calls"]) for row in spend(gate, "--by", by, calls=3)["rows"]]  # noqa: E731
+    assert rows("end_user,key", "end_user") == [("u1", 2), ("u2", 1)] and rows("tag", "tag") == [("batch", 2), ("night", 1)]
+
+
 def test_what_makes_no_sense_is_said_so(own_gate):
     gate = own_gate(config=CONFIG)
     for wrong in [["--budget", "10"], ["--budget", "10/fortnight"], ["--limit", "requests=many/day"], ["--role", "god"], ["--expires", "soonish"]]:

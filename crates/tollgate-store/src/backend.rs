@@ -3,7 +3,7 @@
 /// Defines the index `$name` over a pool of connections to `$database`.
 macro_rules! backend {
     ($name:ident, $database:ty, $pool:ty) => {
-        use std::collections::BTreeSet;
+        use std::collections::{BTreeMap, BTreeSet};
 
         use jiff::Timestamp;
         use sqlx::{AssertSqlSafe, QueryBuilder, Row};

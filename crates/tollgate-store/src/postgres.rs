@@ -12,7 +12,7 @@ use crate::StoreError;
 const SCHEMA: &str = "tollgate_index";
 
 crate::backend::backend!(Postgres, sqlx::Postgres, PgPool);
-crate::spend::spend!(Postgres, sqlx::Postgres);
+crate::spend::backend::spend!(Postgres, sqlx::Postgres);
 
 impl Postgres {
     /// Opens the database at `url`.

@@ -10,7 +10,7 @@ use tollgate_core::ports::Position;
 use tollgate_core::query::CallRow;
 
 use crate::month::Month;
-use crate::spend::{Amounts, Spender};
+use crate::spend::{Amounts, Label, Spender, Spent};
 
 /// Entries of one journal that are loaded together.
 #[derive(Debug, Default)]
@@ -23,8 +23,7 @@ pub struct Batch {
     pub(crate) calls: BTreeMap<String, Call>,
     pub(crate) tools: Vec<Tool>,
     pub(crate) events: Vec<Event>,
-    /// By the numbers of the entries that ended calls.
-    pub(crate) spent: Vec<(Position, Spender, Amounts)>,
+    pub(crate) spent: Vec<Spent>,
 }
 
 /// What a batch says of a call.
@@ -93,6 +92,10 @@ struct Line<'a> {
     attempts: Vec<&'a RawValue>,
     #[serde(default)]
     chosen: Vec<Chosen>,
+    #[serde(default)]
+    end_user: Option<String>,
+    #[serde(default)]
+    tags: Vec<String>,
     #[serde(default)]
     event: String,
 }
@@ -225,7 +228,11 @@ impl Batch {
     fn spent(&mut self, seq: Position, id: &str, read: &Line<'_>) {
         let Some(call) = self.calls.get(id) else { return };
         let unpriced = read.cost_nano_usd.is_some() && call.row.cost_nano_usd.is_none();
-        self.spent.push((seq, Spender::of(&call.row), Amounts::of(&call.row, unpriced)));
+        let label = |kind, text: &String| Label { kind, text: storable(text) };
+        let tags = read.tags.iter().map(|tag| label("tag", tag));
+        let labels = read.end_user.iter().map(|user| label("end_user", user)).chain(tags).collect();
+        let (of, amounts) = (Spender::of(&call.row), Amounts::of(&call.row, unpriced));
+        self.spent.push(Spent { seq, of, amounts, labels });
     }
 
     fn event(&mut self, seq: Position, read: &Line<'_>, text: &str) {

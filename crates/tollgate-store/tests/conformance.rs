@@ -46,6 +46,8 @@ struct Said<'a> {
     principal: &'a str,
     user: Option<&'a str>,
     team: Option<&'a str>,
+    end_user: Option<&'a str>,
+    tags: &'a [&'a str],
     cost: Cost,
     model: &'a str,
     outcome: Outcome,
@@ -59,6 +61,8 @@ const OK: Said<'_> = Said {
     principal: "ann",
     user: None,
     team: None,
+    end_user: None,
+    tags: &[],
     cost: Cost::Known(5),
     model: "m",
     outcome: Outcome::Ok,
@@ -109,6 +113,8 @@ impl Fixture {
             tools: Some(&tools),
             results: &results,
             headers: &[],
+            end_user: said.end_user,
+            tags: &tags(said),
             capture: None,
         };
         self.journal.append(&Entry::Opened(&entry)).unwrap();
@@ -157,6 +163,8 @@ impl Fixture {
             counted: &[],
             chosen: &chosen,
             edits: &[],
+            end_user: said.end_user,
+            tags: &tags(said),
             duration_us: 9,
             first_byte_us: None,
             response_bytes: 1,
@@ -183,6 +191,10 @@ impl Fixture {
             }
         }
     }
+}
+
+fn tags(said: Said<'_>) -> Vec<String> {
+    said.tags.iter().map(ToString::to_string).collect()
 }
 
 fn trace(call_id: CallId, said: Said<'_>) -> Trace {
@@ -316,7 +328,7 @@ async fn spend(index: &Arc<dyn Index>, filter: Value) -> Spend {
 /// What stands in rows, as `dimension dimension calls failed cost unpriced`.
 fn told(spend: &Spend) -> Vec<String> {
     let one = |row: &SpendRow| {
-        let of = [&row.team, &row.user, &row.key, &row.model, &row.deployment];
+        let of = [&row.team, &row.user, &row.key, &row.model, &row.deployment, &row.end_user, &row.tag];
         let of: Vec<&str> = of.into_iter().flatten().map(String::as_str).collect();
         let (calls, failed, unpriced) = (row.calls, row.failed_calls, row.unpriced_calls);
         format!("{} {calls} {failed} {} {unpriced}", of.join(" "), row.cost_nano_usd)
@@ -413,6 +425,33 @@ async fn spent_by_several(index: Arc<dyn Index>) {
     assert_eq!((all.rows.len(), all.total.calls, all.total.cost_nano_usd), (35, 120, 600));
 }
 
+/// Callers' own users and tags are told apart up to a number, and nothing of what they spent is lost.
+async fn spent_by_labels(index: Arc<dyn Index>) {
+    const MOST: usize = 10_000;
+    let fixture = Fixture::new("labels");
+    fixture.call(Said { end_user: Some("u1"), tags: &["a", "b"], ..OK });
+    fixture.call(Said { end_user: Some("u2"), tags: &["b"], team: Some("red"), ..OK });
+    fixture.call(OK);
+    fixture.load(&index).await;
+    let by_user = spend(&index, json!({ "by": "end_user" })).await;
+    assert_eq!(
+        (told(&by_user), by_user.total.calls),
+        (vec!["u1 1 0 5 0".to_owned(), "u2 1 0 5 0".to_owned()], 3)
+    );
+    assert_eq!(told(&spend(&index, json!({ "by": "tag" })).await), ["b 2 0 10 0", "a 1 0 5 0"]);
+    assert_eq!(told(&spend(&index, json!({ "by": "tag,team", "team": "red" })).await), ["red b 1 0 5 0"]);
+    // An attack: a caller who names another user in each call.
+    for n in 0..MOST + 50 {
+        fixture.close(CallId::new(), Said { end_user: Some(&format!("x{n}")), ..OK });
+    }
+    fixture.load(&index).await;
+    fixture.close(CallId::new(), Said { end_user: Some("u1"), ..OK });
+    fixture.load(&index).await;
+    let all = spend(&index, json!({ "by": "end_user", "limit": 10_000 })).await;
+    assert_eq!(told(&all)[..2], ["(other) 52 0 260 0", "u1 2 0 10 0"]);
+    assert!(all.truncated && all.total.calls == 10_054, "{} and the rest", MOST);
+}
+
 /// An attack: what a database does not take in a text must not stop the loading of what comes after it.
 async fn strange_texts(index: Arc<dyn Index>) {
     let fixture = Fixture::new("strange");
@@ -444,6 +483,7 @@ async fn everything(open: impl AsyncFn() -> Arc<dyn Index>) {
     traces(empty().await).await;
     spent(empty().await).await;
     spent_by_several(empty().await).await;
+    spent_by_labels(empty().await).await;
     strange_texts(empty().await).await;
 }
 

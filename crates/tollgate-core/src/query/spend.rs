@@ -21,11 +21,25 @@ pub enum Dimension {
     Model,
     /// The deployment that answered; empty where none did.
     Deployment,
+    /// The caller's own user, as the caller says; calls without one are in no row, only in the total. Of a month's
+    /// users so many are told apart, and the rest stands under `(other)`.
+    EndUser,
+    /// What the caller wants calls counted under, in the same way; a call with several tags is in several rows.
+    Tag,
 }
 
 impl Dimension {
     /// Every dimension, in the order in which answers show them.
-    pub const ALL: [Self; 6] = [Self::Day, Self::Team, Self::User, Self::Key, Self::Model, Self::Deployment];
+    pub const ALL: [Self; 8] = [
+        Self::Day,
+        Self::Team,
+        Self::User,
+        Self::Key,
+        Self::Model,
+        Self::Deployment,
+        Self::EndUser,
+        Self::Tag,
+    ];
 
     /// The name in questions and answers.
     pub const fn name(self) -> &'static str {
@@ -36,6 +50,8 @@ impl Dimension {
             Self::Key => "key",
             Self::Model => "model",
             Self::Deployment => "deployment",
+            Self::EndUser => "end_user",
+            Self::Tag => "tag",
         }
     }
 }
@@ -72,7 +88,11 @@ impl FromStr for By {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
-        names.map(str::parse).collect::<Result<_, _>>().map(Self)
+        let by: Vec<Dimension> = names.map(str::parse).collect::<Result<_, _>>()?;
+        if by.contains(&Dimension::EndUser) && by.contains(&Dimension::Tag) {
+            return Err("spend is known by end_user or by tag, not by both".to_owned());
+        }
+        Ok(Self(by))
     }
 }
 
@@ -164,6 +184,12 @@ pub struct SpendRow {
     /// The deployment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deployment: Option<String>,
+    /// The caller's own user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end_user: Option<String>,
+    /// The tag.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
     /// Calls that ended.
     pub calls: i64,
     /// Of them, those that did not end well; refused ones are among them.
@@ -188,6 +214,8 @@ impl SpendRow {
             Dimension::Key => &mut self.key,
             Dimension::Model => &mut self.model,
             Dimension::Deployment => &mut self.deployment,
+            Dimension::EndUser => &mut self.end_user,
+            Dimension::Tag => &mut self.tag,
         }
     }
 
@@ -200,6 +228,8 @@ impl SpendRow {
             Dimension::Key => self.key.as_deref(),
             Dimension::Model => self.model.as_deref(),
             Dimension::Deployment => self.deployment.as_deref(),
+            Dimension::EndUser => self.end_user.as_deref(),
+            Dimension::Tag => self.tag.as_deref(),
         }
     }
 }
@@ -240,6 +270,7 @@ mod tests {
         assert_eq!(by.each().map(Dimension::name).collect::<Vec<_>>(), ["team", "model"]);
         assert_eq!(serde_json::to_string(&by).unwrap(), "\"team,model\"");
         assert!("".parse::<By>().unwrap().is_empty());
+        assert!("tag,end_user".parse::<By>().unwrap_err().contains("not by both"));
         assert!("colour".parse::<By>().unwrap_err().contains("day, team"));
     }
 }

@@ -1,6 +1,9 @@
 //! What was spent, added up by day: from the calls of a batch to rows, and from rows to answers.
 
-use std::collections::BTreeMap;
+#[macro_use]
+pub(crate) mod backend;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use tollgate_core::ports::Position;
 use tollgate_core::query::{CallRow, Dimension, SpendFilter};
@@ -76,12 +79,104 @@ impl Amounts {
     }
 }
 
+/// What a call has spent that has ended.
+#[derive(Debug)]
+pub(crate) struct Spent {
+    /// The entry that says so.
+    pub(crate) seq: Position,
+    pub(crate) of: Spender,
+    pub(crate) amounts: Amounts,
+    pub(crate) labels: Vec<Label>,
+}
+
+/// What a caller wants a call counted under.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Label {
+    /// `end_user` or `tag`.
+    pub(crate) kind: &'static str,
+    pub(crate) text: String,
+}
+
+/// More different labels of a kind than that are counted under one name in a month: they are callers' words.
+pub(crate) const MOST_LABELS: usize = 10_000;
+
+/// That name. Parentheses tell it from what callers say, mostly.
+const OTHER: &str = "(other)";
+
+/// A row that is to be added: its key, column by column, and how much.
+pub(crate) type Added<'a> = (Vec<&'a str>, Amounts);
+
+/// A table that amounts are added to, and the columns of its key. In [`Added`] they stand in the same order.
+pub(crate) type Target = (&'static str, &'static [&'static str]);
+
+/// Everything that was spent.
+pub(crate) const ALL: Target = ("spend", &["day", "team", "user_id", "key_id", "model", "deployment"]);
+
+/// What was spent under labels.
+pub(crate) const LABELLED: Target =
+    ("spend_labelled", &["kind", "label", "day", "team", "user_id", "key_id", "model", "deployment"]);
+
+impl Spender {
+    fn columns(&self) -> [&str; 6] {
+        [&self.day, &self.team, &self.user, &self.key, &self.model, &self.deployment]
+    }
+
+    fn month(&self) -> &str {
+        self.day.get(.."2026-01".len()).unwrap_or_default()
+    }
+}
+
+/// What `batch` has that comes after the entry `counted`.
+fn news(batch: &Batch, counted: Position) -> impl Iterator<Item = &Spent> {
+    batch.spent.iter().filter(move |spent| spent.seq > counted)
+}
+
 /// What `batch` adds after the entry `counted`. In one order, so that instances that add to the same rows wait for each
 /// other and never both ways.
-pub(crate) fn added(batch: &Batch, counted: Position) -> Vec<(&Spender, Amounts)> {
-    let mut sums: BTreeMap<&Spender, Amounts> = BTreeMap::new();
-    for (_, spender, amounts) in batch.spent.iter().filter(|(seq, ..)| *seq > counted) {
-        sums.entry(spender).or_default().add(*amounts);
+pub(crate) fn added(batch: &Batch, counted: Position) -> Vec<Added<'_>> {
+    let each = news(batch, counted).map(|spent| (spent.of.columns().to_vec(), spent.amounts));
+    summed(each)
+}
+
+/// Labels by month and kind.
+pub(crate) type Labels<'a> = BTreeMap<(&'a str, &'static str), BTreeSet<&'a str>>;
+
+/// Labels that are told apart, by month and kind.
+pub(crate) type ToldApart<'a> = BTreeMap<(&'a str, &'static str), BTreeSet<String>>;
+
+/// The labels of what `batch` adds.
+pub(crate) fn labels(batch: &Batch, counted: Position) -> Labels<'_> {
+    let mut found = Labels::new();
+    for spent in news(batch, counted) {
+        for label in &spent.labels {
+            found.entry((spent.of.month(), label.kind)).or_default().insert(&label.text);
+        }
+    }
+    found
+}
+
+/// What `batch` adds under labels, of which those that are not `told_apart` are one.
+pub(crate) fn added_labelled<'a>(
+    batch: &'a Batch,
+    counted: Position,
+    told_apart: &ToldApart<'_>,
+) -> Vec<Added<'a>> {
+    let each = news(batch, counted).flat_map(|spent| {
+        spent.labels.iter().map(move |label| {
+            let known = told_apart.get(&(spent.of.month(), label.kind));
+            let text =
+                if known.is_some_and(|known| known.contains(&label.text)) { &label.text } else { OTHER };
+            let key = [label.kind, text].into_iter().chain(spent.of.columns()).collect();
+            (key, spent.amounts)
+        })
+    });
+    summed(each)
+}
+
+fn summed<'a>(each: impl Iterator<Item = Added<'a>>) -> Vec<Added<'a>> {
+    let mut sums: BTreeMap<Vec<&str>, Amounts> = BTreeMap::new();
+    for (key, amounts) in each {
+        sums.entry(key).or_default().add(amounts);
     }
     sums.into_iter().collect()
 }
@@ -95,12 +190,25 @@ pub(crate) const fn column(dimension: Dimension) -> &'static str {
         Dimension::Key => "key_id",
         Dimension::Model => "model",
         Dimension::Deployment => "deployment",
+        Dimension::EndUser | Dimension::Tag => "label",
     }
 }
 
+/// The labels that spend is told apart by, where it is by some.
+fn kind_of_label(by: &[Dimension]) -> Option<&'static str> {
+    let labels = by.iter().find(|by| matches!(by, Dimension::EndUser | Dimension::Tag));
+    labels.map(|label| label.name())
+}
+
+/// The table that answers for `by`.
+pub(crate) fn table(by: &[Dimension]) -> &'static str {
+    if kind_of_label(by).is_some() { LABELLED.0 } else { ALL.0 }
+}
+
 /// The conditions of `filter`, each with the text that its place stands for.
-pub(crate) fn conditions(filter: &SpendFilter) -> Vec<Condition> {
+pub(crate) fn conditions(filter: &SpendFilter, by: &[Dimension]) -> Vec<Condition> {
     let all = [
+        ("kind = ", kind_of_label(by).map(str::to_owned)),
         ("day >= ", filter.first_day()),
         ("day <= ", filter.last_day()),
         ("key_id = ", filter.key.clone()),
@@ -120,80 +228,3 @@ pub(crate) fn order(by: &[Dimension]) -> String {
     let dearest = ["SUM(cost_nano_usd) DESC", "SUM(calls) DESC"].into_iter();
     latest.chain(dearest).chain(by.iter().copied().map(column)).collect::<Vec<_>>().join(", ")
 }
-
-/// Defines how the index `$name` over a `$database` adds up spend and answers for it. It stands beside `backend!`.
-macro_rules! spend {
-    ($name:ident, $database:ty) => {
-        impl $name {
-            /// Adds up what `batch` spent, where that was not done before: an index that is made anew takes the same
-            /// entries once more.
-            async fn load_spend(&self, all: &mut Transaction, batch: &Batch) -> Result<(), StoreError> {
-                let number = |position: Position| i64::try_from(position).unwrap_or(i64::MAX);
-                let row = sqlx::query("SELECT seq FROM spend_positions WHERE instance = $1").bind(&batch.instance).fetch_optional(&mut **all).await?;
-                let counted: i64 = row.map(|row| row.try_get(0)).transpose()?.unwrap_or(0);
-                let counted = Position::try_from(counted).unwrap_or(0);
-                if batch.to <= counted {
-                    return Ok(());
-                }
-                sqlx::query("INSERT INTO spend_positions (instance, seq) VALUES ($1, $2) ON CONFLICT (instance) DO UPDATE SET seq = excluded.seq").bind(&batch.instance).bind(number(batch.to)).execute(&mut **all).await?;
-                for rows in crate::spend::added(batch, counted).chunks(ROWS) {
-                    let mut insert = QueryBuilder::<$database>::new("INSERT INTO spend (day, team, user_id, key_id, model, deployment, calls, failed_calls, input_tokens, output_tokens, cost_nano_usd, unpriced_calls) ");
-                    insert.push_values(rows, |mut values, (of, amounts)| {
-                        values
-                            .push_bind(&of.day).push_bind(&of.team).push_bind(&of.user)
-                            .push_bind(&of.key).push_bind(&of.model).push_bind(&of.deployment)
-                            .push_bind(amounts.calls).push_bind(amounts.failed_calls)
-                            .push_bind(amounts.input_tokens).push_bind(amounts.output_tokens)
-                            .push_bind(amounts.cost_nano_usd).push_bind(amounts.unpriced_calls);
-                    });
-                    insert.push(" ON CONFLICT (day, team, user_id, key_id, model, deployment) DO UPDATE SET calls = spend.calls + excluded.calls, failed_calls = spend.failed_calls + excluded.failed_calls, input_tokens = spend.input_tokens + excluded.input_tokens, output_tokens = spend.output_tokens + excluded.output_tokens, cost_nano_usd = spend.cost_nano_usd + excluded.cost_nano_usd, unpriced_calls = spend.unpriced_calls + excluded.unpriced_calls");
-                    insert.build().execute(&mut **all).await?;
-                }
-                Ok(())
-            }
-
-            async fn find_spend(&self, filter: &SpendFilter) -> Result<Spend, StoreError> {
-                let by: Vec<_> = filter.by.each().collect();
-                let limit = filter.limit() as usize;
-                let total = self.spend_rows(filter, &[], 1).await?.pop().unwrap_or_default();
-                let mut rows = if by.is_empty() { Vec::new() } else { self.spend_rows(filter, &by, limit + 1).await? };
-                let truncated = rows.len() > limit;
-                rows.truncate(limit);
-                Ok(Spend { rows, truncated, total })
-            }
-
-            async fn spend_rows(&self, filter: &SpendFilter, by: &[Dimension], limit: usize) -> Result<Vec<SpendRow>, StoreError> {
-                let columns: Vec<&str> = by.iter().copied().map(crate::spend::column).collect();
-                let sums = crate::spend::SUMS;
-                let mut select = QueryBuilder::<$database>::new("SELECT ");
-                for column in &columns {
-                    select.push(*column).push(", ");
-                }
-                select.push(sums).push(" FROM spend WHERE 1 = 1");
-                for (what, value) in crate::spend::conditions(filter) {
-                    select.push(" AND ").push(what).push_bind(value);
-                }
-                if !by.is_empty() {
-                    select.push(" GROUP BY ").push(columns.join(", ")).push(" ORDER BY ").push(crate::spend::order(by));
-                }
-                select.push(" LIMIT ").push_bind(i64::try_from(limit).unwrap_or(i64::MAX));
-                let rows = select.build().fetch_all(&self.pool).await?;
-                Ok(rows.iter().map(|row| spend_row(row, by)).collect::<Result<_, _>>()?)
-            }
-        }
-
-        fn spend_row(row: &DbRow, by: &[Dimension]) -> Result<SpendRow, sqlx::Error> {
-            let mut answer = SpendRow::default();
-            for (at, dimension) in by.iter().enumerate() {
-                *answer.place(*dimension) = Some(row.try_get(at)?);
-            }
-            let sum = |at: usize| row.try_get(by.len() + at);
-            (answer.calls, answer.failed_calls) = (sum(0)?, sum(1)?);
-            (answer.input_tokens, answer.output_tokens) = (sum(2)?, sum(3)?);
-            (answer.cost_nano_usd, answer.unpriced_calls) = (sum(4)?, sum(5)?);
-            Ok(answer)
-        }
-    };
-}
-
-pub(crate) use spend;

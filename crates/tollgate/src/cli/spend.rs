@@ -11,7 +11,7 @@ use super::{say, when};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// What it is told apart by: day, team, user, key, model, deployment, with commas
+    /// What it is told apart by, with commas: day, team, user, key, model, deployment, end_user or tag
     #[arg(long, value_name = "WHAT", default_value = "model", value_parser = str::parse::<By>)]
     by: By,
     /// Not before the day of this: 30d or 12h ago, a day, or a time as in RFC 3339; days are those of UTC
