@@ -16,16 +16,16 @@ pub(crate) const FIXED: &[&str] = &[
         deployment TEXT NOT NULL, calls BIGINT NOT NULL, failed_calls BIGINT NOT NULL, input_tokens BIGINT NOT NULL,
         output_tokens BIGINT NOT NULL, cost_nano_usd BIGINT NOT NULL, unpriced_calls BIGINT NOT NULL,
         PRIMARY KEY (day, team, user_id, key_id, model, deployment))",
-    // The same once more for calls with an end user (`end_user`) and for each of their tags (`tag`), and which of them
-    // are told apart in a month: they are callers' words, so there is an end to them.
+    // The same once more for calls with an end user (`end_user`) and for each of their tags (`tag`), and which of these
+    // and of the models are told apart in a month: they are callers' words, so there is an end to them.
     "CREATE TABLE IF NOT EXISTS spend_labelled (
         kind TEXT NOT NULL, label TEXT NOT NULL, day TEXT NOT NULL, team TEXT NOT NULL, user_id TEXT NOT NULL,
         key_id TEXT NOT NULL, model TEXT NOT NULL, deployment TEXT NOT NULL, calls BIGINT NOT NULL,
         failed_calls BIGINT NOT NULL, input_tokens BIGINT NOT NULL, output_tokens BIGINT NOT NULL,
         cost_nano_usd BIGINT NOT NULL, unpriced_calls BIGINT NOT NULL,
         PRIMARY KEY (kind, day, label, team, user_id, key_id, model, deployment))",
-    "CREATE TABLE IF NOT EXISTS spend_labels (
-        month TEXT NOT NULL, kind TEXT NOT NULL, label TEXT NOT NULL, PRIMARY KEY (month, kind, label))",
+    "CREATE TABLE IF NOT EXISTS spend_words (
+        month TEXT NOT NULL, kind TEXT NOT NULL, word TEXT NOT NULL, PRIMARY KEY (month, kind, word))",
     "CREATE TABLE IF NOT EXISTS spend_positions (instance TEXT PRIMARY KEY, seq BIGINT NOT NULL)",
 ];
 
@@ -37,7 +37,7 @@ pub(crate) const POSITIONS_AND_SPEND: &[&str] = &[
     "DELETE FROM positions",
     "DELETE FROM spend",
     "DELETE FROM spend_labelled",
-    "DELETE FROM spend_labels",
+    "DELETE FROM spend_words",
     "DELETE FROM spend_positions",
 ];
 

@@ -440,16 +440,19 @@ async fn spent_by_labels(index: Arc<dyn Index>) {
     );
     assert_eq!(told(&spend(&index, json!({ "by": "tag" })).await), ["b 2 0 10 0", "a 1 0 5 0"]);
     assert_eq!(told(&spend(&index, json!({ "by": "tag,team", "team": "red" })).await), ["red b 1 0 5 0"]);
-    // An attack: a caller who names another user in each call.
+    // An attack: a caller who names another user and another model in each call.
     for n in 0..MOST + 50 {
-        fixture.close(CallId::new(), Said { end_user: Some(&format!("x{n}")), ..OK });
+        let word = format!("x{n}");
+        fixture.close(CallId::new(), Said { end_user: Some(&word), model: &word, ..OK });
     }
     fixture.load(&index).await;
     fixture.close(CallId::new(), Said { end_user: Some("u1"), ..OK });
     fixture.load(&index).await;
     let all = spend(&index, json!({ "by": "end_user", "limit": 10_000 })).await;
     assert_eq!(told(&all)[..2], ["(other) 52 0 260 0", "u1 2 0 10 0"]);
-    assert!(all.truncated && all.total.calls == 10_054, "{} and the rest", MOST);
+    assert!(all.truncated && all.total.calls == 10_054);
+    let by_model = spend(&index, json!({ "by": "model", "limit": 2 })).await;
+    assert_eq!(told(&by_model), ["(other) 51 0 255 0", "m 4 0 20 0"]);
 }
 
 /// An attack: what a database does not take in a text must not stop the loading of what comes after it.

@@ -17,12 +17,13 @@ pub enum Dimension {
     User,
     /// The key, by its id. What was called without one stands under `(master)` or `(local)`, which no key is called.
     Key,
-    /// The public model name; empty for calls that no deployment has taken.
+    /// The public model name; empty for calls that no deployment has taken. Of a month's models so many are told apart,
+    /// and the rest stands under `(other)`.
     Model,
     /// The deployment that answered; empty where none did.
     Deployment,
-    /// The caller's own user, as the caller says; calls without one are in no row, only in the total. Of a month's
-    /// users so many are told apart, and the rest stands under `(other)`.
+    /// The caller's own user, as the caller says; calls without one are in no row, only in the total. As many are
+    /// told apart as of models.
     EndUser,
     /// What the caller wants calls counted under, in the same way; a call with several tags is in several rows.
     Tag,

@@ -17,8 +17,8 @@ macro_rules! spend {
                     return Ok(());
                 }
                 sqlx::query("INSERT INTO spend_positions (instance, seq) VALUES ($1, $2) ON CONFLICT (instance) DO UPDATE SET seq = excluded.seq").bind(&batch.instance).bind(number(batch.to)).execute(&mut **all).await?;
-                self.add_spend(all, spend::ALL, &spend::added(batch, counted)).await?;
-                let told_apart = self.told_apart(all, spend::labels(batch, counted)).await?;
+                let told_apart = self.told_apart(all, spend::words(batch, counted)).await?;
+                self.add_spend(all, spend::ALL, &spend::added(batch, counted, &told_apart)).await?;
                 let labelled = spend::added_labelled(batch, counted, &told_apart);
                 self.add_spend(all, spend::LABELLED, &labelled).await
             }
@@ -45,30 +45,30 @@ macro_rules! spend {
                 Ok(())
             }
 
-            /// Of `labels`, by month and kind, those that are told apart from now on: the ones that are already, and new
+            /// Of `words`, by month and kind, those that are told apart from now on: the ones that are already, and new
             /// ones while there is room.
-            async fn told_apart<'a>(&self, all: &mut Transaction, labels: spend::Labels<'a>) -> Result<spend::ToldApart<'a>, StoreError> {
+            async fn told_apart<'a>(&self, all: &mut Transaction, words: spend::Words<'a>) -> Result<spend::ToldApart<'a>, StoreError> {
                 let mut told_apart = BTreeMap::new();
-                for ((month, kind), labels) in labels {
-                    let labels: Vec<&str> = labels.into_iter().collect();
-                    let mut known = self.known_labels(all, (month, kind), &labels).await?;
-                    let new: Vec<&str> = labels.into_iter().filter(|label| !known.contains(*label)).collect();
-                    for label in self.take_labels(all, (month, kind), &new).await? {
-                        known.insert((*label).to_owned());
+                for ((month, kind), words) in words {
+                    let words: Vec<&str> = words.into_iter().collect();
+                    let mut known = self.known_words(all, (month, kind), &words).await?;
+                    let new: Vec<&str> = words.into_iter().filter(|word| !known.contains(*word)).collect();
+                    for word in self.take_words(all, (month, kind), &new).await? {
+                        known.insert((*word).to_owned());
                     }
                     told_apart.insert((month, kind), known);
                 }
                 Ok(told_apart)
             }
 
-            async fn known_labels(&self, all: &mut Transaction, (month, kind): (&str, &str), labels: &[&str]) -> Result<BTreeSet<String>, StoreError> {
+            async fn known_words(&self, all: &mut Transaction, (month, kind): (&str, &str), words: &[&str]) -> Result<BTreeSet<String>, StoreError> {
                 let mut known = BTreeSet::new();
-                for labels in labels.chunks(ROWS) {
-                    let mut select = QueryBuilder::<$database>::new("SELECT label FROM spend_labels WHERE month = ");
-                    select.push_bind(month).push(" AND kind = ").push_bind(kind).push(" AND label IN (");
+                for words in words.chunks(ROWS) {
+                    let mut select = QueryBuilder::<$database>::new("SELECT word FROM spend_words WHERE month = ");
+                    select.push_bind(month).push(" AND kind = ").push_bind(kind).push(" AND word IN (");
                     let mut list = select.separated(", ");
-                    for label in labels {
-                        list.push_bind(*label);
+                    for word in words {
+                        list.push_bind(*word);
                     }
                     select.push(")");
                     for row in select.build().fetch_all(&mut **all).await? {
@@ -79,17 +79,17 @@ macro_rules! spend {
             }
 
             /// Takes as many of `new` as there is room for, and returns them.
-            async fn take_labels<'a, 'b>(&self, all: &mut Transaction, (month, kind): (&str, &str), new: &'b [&'a str]) -> Result<&'b [&'a str], StoreError> {
+            async fn take_words<'a, 'b>(&self, all: &mut Transaction, (month, kind): (&str, &str), new: &'b [&'a str]) -> Result<&'b [&'a str], StoreError> {
                 if new.is_empty() {
                     return Ok(new);
                 }
-                let row = sqlx::query("SELECT COUNT(*) FROM spend_labels WHERE month = $1 AND kind = $2").bind(month).bind(kind).fetch_one(&mut **all).await?;
+                let row = sqlx::query("SELECT COUNT(*) FROM spend_words WHERE month = $1 AND kind = $2").bind(month).bind(kind).fetch_one(&mut **all).await?;
                 let count = usize::try_from(row.try_get::<i64, _>(0)?).unwrap_or(usize::MAX);
-                let taken = &new[..spend::MOST_LABELS.saturating_sub(count).min(new.len())];
-                for labels in taken.chunks(ROWS) {
-                    let mut insert = QueryBuilder::<$database>::new("INSERT INTO spend_labels (month, kind, label) ");
-                    insert.push_values(labels, |mut values, label| {
-                        values.push_bind(month).push_bind(kind).push_bind(*label);
+                let taken = &new[..spend::MOST_WORDS.saturating_sub(count).min(new.len())];
+                for words in taken.chunks(ROWS) {
+                    let mut insert = QueryBuilder::<$database>::new("INSERT INTO spend_words (month, kind, word) ");
+                    insert.push_values(words, |mut values, word| {
+                        values.push_bind(month).push_bind(kind).push_bind(*word);
                     });
                     insert.push(" ON CONFLICT DO NOTHING");
                     insert.build().execute(&mut **all).await?;

@@ -97,8 +97,11 @@ pub(crate) struct Label {
     pub(crate) text: String,
 }
 
-/// More different labels of a kind than that are counted under one name in a month: they are callers' words.
-pub(crate) const MOST_LABELS: usize = 10_000;
+/// What models are told apart under.
+const MODEL: &str = "model";
+
+/// More different words of a kind than that are counted under one name in a month: callers could think of any number.
+pub(crate) const MOST_WORDS: usize = 10_000;
 
 /// That name. Parentheses tell it from what callers say, mostly.
 const OTHER: &str = "(other)";
@@ -116,13 +119,26 @@ pub(crate) const ALL: Target = ("spend", &["day", "team", "user_id", "key_id", "
 pub(crate) const LABELLED: Target =
     ("spend_labelled", &["kind", "label", "day", "team", "user_id", "key_id", "model", "deployment"]);
 
-impl Spender {
-    fn columns(&self) -> [&str; 6] {
-        [&self.day, &self.team, &self.user, &self.key, &self.model, &self.deployment]
-    }
+/// Words by month and by what they are of.
+pub(crate) type Words<'a> = BTreeMap<(&'a str, &'static str), BTreeSet<&'a str>>;
 
+/// Words that are told apart, by month and by what they are of.
+pub(crate) type ToldApart<'a> = BTreeMap<(&'a str, &'static str), BTreeSet<String>>;
+
+impl Spender {
     fn month(&self) -> &str {
         self.day.get(.."2026-01".len()).unwrap_or_default()
+    }
+
+    /// `text` where it is told apart from others of its `kind`.
+    fn told<'a>(&self, kind: &'static str, text: &'a str, told_apart: &ToldApart<'_>) -> &'a str {
+        let known = told_apart.get(&(self.month(), kind)).is_some_and(|known| known.contains(text));
+        if known || text.is_empty() { text } else { OTHER }
+    }
+
+    fn columns(&self, told_apart: &ToldApart<'_>) -> [&str; 6] {
+        let model = self.told(MODEL, &self.model, told_apart);
+        [&self.day, &self.team, &self.user, &self.key, model, &self.deployment]
     }
 }
 
@@ -131,42 +147,36 @@ fn news(batch: &Batch, counted: Position) -> impl Iterator<Item = &Spent> {
     batch.spent.iter().filter(move |spent| spent.seq > counted)
 }
 
-/// What `batch` adds after the entry `counted`. In one order, so that instances that add to the same rows wait for each
-/// other and never both ways.
-pub(crate) fn added(batch: &Batch, counted: Position) -> Vec<Added<'_>> {
-    let each = news(batch, counted).map(|spent| (spent.of.columns().to_vec(), spent.amounts));
-    summed(each)
-}
-
-/// Labels by month and kind.
-pub(crate) type Labels<'a> = BTreeMap<(&'a str, &'static str), BTreeSet<&'a str>>;
-
-/// Labels that are told apart, by month and kind.
-pub(crate) type ToldApart<'a> = BTreeMap<(&'a str, &'static str), BTreeSet<String>>;
-
-/// The labels of what `batch` adds.
-pub(crate) fn labels(batch: &Batch, counted: Position) -> Labels<'_> {
-    let mut found = Labels::new();
+/// The callers' words in what `batch` adds after the entry `counted`: labels, and models, which a deployment of `*` lets
+/// callers name as they like.
+pub(crate) fn words(batch: &Batch, counted: Position) -> Words<'_> {
+    let mut found = Words::new();
     for spent in news(batch, counted) {
-        for label in &spent.labels {
-            found.entry((spent.of.month(), label.kind)).or_default().insert(&label.text);
+        let model = Some((MODEL, &spent.of.model)).filter(|(_, model)| !model.is_empty());
+        let labels = spent.labels.iter().map(|label| (label.kind, &label.text));
+        for (kind, text) in labels.chain(model) {
+            found.entry((spent.of.month(), kind)).or_default().insert(text);
         }
     }
     found
 }
 
-/// What `batch` adds under labels, of which those that are not `told_apart` are one.
+/// What `batch` adds after the entry `counted`. In one order, so that instances that add to the same rows wait for each
+/// other and never both ways.
+pub(crate) fn added<'a>(batch: &'a Batch, counted: Position, told_apart: &ToldApart<'_>) -> Vec<Added<'a>> {
+    summed(news(batch, counted).map(|spent| (spent.of.columns(told_apart).to_vec(), spent.amounts)))
+}
+
+/// What it adds under labels.
 pub(crate) fn added_labelled<'a>(
     batch: &'a Batch,
     counted: Position,
     told_apart: &ToldApart<'_>,
 ) -> Vec<Added<'a>> {
     let each = news(batch, counted).flat_map(|spent| {
-        spent.labels.iter().map(move |label| {
-            let known = told_apart.get(&(spent.of.month(), label.kind));
-            let text =
-                if known.is_some_and(|known| known.contains(&label.text)) { &label.text } else { OTHER };
-            let key = [label.kind, text].into_iter().chain(spent.of.columns()).collect();
+        spent.labels.iter().map(|label| {
+            let text = spent.of.told(label.kind, &label.text, told_apart);
+            let key = [label.kind, text].into_iter().chain(spent.of.columns(told_apart)).collect();
             (key, spent.amounts)
         })
     });
