@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use tollgate_core::access::{HolderKind, Role};
 
-use super::holder::{Command, How, Own, made_known, path, put};
+use super::holder::{Command, How, Own, Says, made_known, path, put};
 use super::when;
 
 #[derive(Debug, Args)]
@@ -46,7 +46,29 @@ struct KeySaid {
     addresses: Option<Vec<String>>,
 }
 
+/// What only keys can be listed by.
+#[derive(Debug, Args)]
+struct KeyFilter {
+    /// Those of this team
+    #[arg(long, value_name = "ID")]
+    team: Option<String>,
+    /// Those of this user
+    #[arg(long, value_name = "ID")]
+    user: Option<String>,
+}
+
+impl Says for KeyFilter {
+    fn say(self, said: &mut Map<String, Value>) {
+        put(said, "team", self.team);
+        put(said, "user", self.user);
+    }
+}
+
 impl Own for KeySaid {
+    type Filter = KeyFilter;
+}
+
+impl Says for KeySaid {
     fn say(self, said: &mut Map<String, Value>) {
         put(said, "user", self.user);
         put(said, "team", self.team);

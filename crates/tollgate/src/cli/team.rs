@@ -5,7 +5,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 use tollgate_core::access::HolderKind;
 
-use super::holder::{Command, How, Own, put};
+use super::holder::{Command, How, Nothing, Own, Says, put};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -24,6 +24,10 @@ struct TeamSaid {
 }
 
 impl Own for TeamSaid {
+    type Filter = Nothing;
+}
+
+impl Says for TeamSaid {
     fn say(self, said: &mut Map<String, Value>) {
         let member = |text: String| match text.rsplit_once(':') {
             Some((user, role @ ("admin" | "member"))) => json!({ "user": user, "role": role }),

@@ -5,7 +5,7 @@ use clap::Args;
 use serde_json::{Map, Value};
 use tollgate_core::access::HolderKind;
 
-use super::holder::{Command, How, Own, put};
+use super::holder::{Command, How, Nothing, Own, Says, put};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -24,6 +24,10 @@ struct UserSaid {
 }
 
 impl Own for UserSaid {
+    type Filter = Nothing;
+}
+
+impl Says for UserSaid {
     fn say(self, said: &mut Map<String, Value>) {
         put(said, "email", self.email);
     }

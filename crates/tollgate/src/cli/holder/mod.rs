@@ -13,7 +13,7 @@ use tollgate_core::access::HolderKind;
 use super::ask::{Gate, Remote, remote};
 use super::{complain, say};
 
-pub(super) use self::said::{Own, Said, put};
+pub(super) use self::said::{Nothing, Own, Said, Says, put};
 
 /// What can be done with holders of every kind.
 #[derive(Debug, Subcommand)]
@@ -21,7 +21,7 @@ pub(super) enum Command<O: Own> {
     /// Make one; a key's secret is shown this once
     Create(Create<O>),
     /// List them
-    List(List),
+    List(List<O::Filter>),
     /// Show one, and how it stands with each budget and limit
     Show(One),
     /// Change what is said of one; what is not given stays
@@ -50,16 +50,12 @@ pub(super) struct Create<O: Own> {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct List {
-    /// Keys of this team
-    #[arg(long, value_name = "ID")]
-    team: Option<String>,
-    /// Keys of this user
-    #[arg(long, value_name = "ID")]
-    user: Option<String>,
-    /// What people call so
+pub(super) struct List<F: Says> {
+    /// Those that people call so
     #[arg(long, value_name = "TEXT")]
     alias: Option<String>,
+    #[command(flatten)]
+    own: F,
 }
 
 #[derive(Debug, Args)]
@@ -184,12 +180,11 @@ pub(super) fn made_known(kind: HolderKind, made: &Value, quiet: bool, what: &str
     })
 }
 
-impl List {
+impl<F: Says> List<F> {
     async fn run(self, kind: HolderKind, how: &How, remote: &Remote) -> Result<()> {
         let mut filter = Map::new();
-        put(&mut filter, "team", self.team);
-        put(&mut filter, "user", self.user);
         put(&mut filter, "alias", self.alias);
+        self.own.say(&mut filter);
         filter.insert("limit".to_owned(), json!(1_000));
         let mut items: Vec<Value> = Vec::new();
         loop {

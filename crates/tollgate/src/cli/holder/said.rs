@@ -5,10 +5,24 @@ use serde_json::{Map, Value, json};
 
 use super::rules;
 
-/// What can be said of holders of one kind only.
-pub(in crate::cli) trait Own: Args {
+/// Arguments that say something in a request.
+pub(in crate::cli) trait Says: Args + std::fmt::Debug {
     /// Adds it to what is said.
     fn say(self, said: &mut Map<String, Value>);
+}
+
+/// What can be said of holders of one kind only.
+pub(in crate::cli) trait Own: Says {
+    /// What only holders of this kind can be listed by.
+    type Filter: Says;
+}
+
+/// Nothing.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Nothing {}
+
+impl Says for Nothing {
+    fn say(self, _: &mut Map<String, Value>) {}
 }
 
 /// What can be said of a holder. What is not given is not said.

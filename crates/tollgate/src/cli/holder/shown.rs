@@ -27,24 +27,28 @@ pub(super) fn list(kind: HolderKind, items: &[Value]) -> Vec<String> {
         return vec![format!("no {}s", kind.name())];
     }
     let heads: &[&str] = match kind {
-        HolderKind::Key => &["key", "alias", "team", "user", "role", "ends", "blocked"],
-        HolderKind::User => &["user", "alias", "email", "budgets", "blocked"],
-        HolderKind::Team => &["team", "alias", "members", "budgets", "blocked"],
+        // A name that was made up is long: there is no room for more.
+        HolderKind::Key => &["key", "alias", "team", "user", "role", "ends"],
+        HolderKind::User => &["user", "alias", "email", "budgets", "state"],
+        HolderKind::Team => &["team", "alias", "members", "budgets", "state"],
     };
     let mut table = Table::new(heads, heads.len());
     for item in items {
         let own = match kind {
             HolderKind::Key => ["team", "user", "role"].map(|member| text(&item[member]).to_owned()).to_vec(),
-            HolderKind::User => vec![text(&item["email"]).to_owned()],
-            HolderKind::Team => vec![item["members"].as_array().map_or(0, Vec::len).to_string()],
+            HolderKind::User => vec![text(&item["email"]).to_owned(), budgets_in_short(item)],
+            HolderKind::Team => {
+                let members = item["members"].as_array().map_or(0, Vec::len);
+                vec![members.to_string(), budgets_in_short(item)]
+            }
         };
-        let last = match kind {
-            HolderKind::Key => time(&item["expires_at"]).chars().take("2026-01-31".len()).collect(),
-            HolderKind::User | HolderKind::Team => budgets_in_short(item),
+        let state = match time(&item["expires_at"]).split_once(' ') {
+            _ if item["blocked"] == true => "blocked".to_owned(),
+            Some((day, _)) => day.to_owned(),
+            None => String::new(),
         };
-        let blocked = if item["blocked"] == true { "blocked" } else { "" };
         let first = ["id", "alias"].map(|member| text(&item[member]).to_owned());
-        table.row(first.into_iter().chain(own).chain([last, blocked.to_owned()]).collect());
+        table.row(first.into_iter().chain(own).chain([state]).collect());
     }
     table.lines()
 }
