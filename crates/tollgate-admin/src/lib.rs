@@ -5,6 +5,7 @@ mod calls;
 mod error;
 mod holders;
 mod routes;
+mod spend;
 mod tail;
 mod who;
 

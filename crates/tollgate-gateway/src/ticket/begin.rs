@@ -117,6 +117,8 @@ impl Ticket {
             tools: self.witness.tools.as_ref(),
             results: &self.witness.results,
             headers: &self.witness.headers,
+            end_user: self.witness.end_user.as_deref(),
+            tags: &self.witness.tags,
             capture: capture.as_ref(),
         })))
     }

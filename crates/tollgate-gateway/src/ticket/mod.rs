@@ -22,7 +22,7 @@ use tollgate_core::fault::{Fault, FaultClass, SideEffect};
 use tollgate_core::ledger::{Hold, Meter};
 use tollgate_core::price::Cost;
 use tollgate_core::principal::Principal;
-use tollgate_core::record::{AttemptEntry, Direction, Outcome, Reservation, RouteEntry};
+use tollgate_core::record::{AttemptEntry, Direction, Outcome, Reservation, RouteEntry, end_user};
 use tollgate_core::usage::{Usage, estimate_tokens};
 use tollgate_llm::bound::Bound;
 use tollgate_llm::chat::ToolCall;
@@ -154,6 +154,11 @@ impl Ticket {
         if let Some(film) = &self.witness.film {
             film.shoot(Direction::FromClient, None, body);
         }
+    }
+
+    /// Notes for which of their own users the client says that it calls.
+    pub fn end_user(&mut self, said: &str) {
+        self.witness.end_user = end_user(said);
     }
 
     /// Notes what the request says of tools.

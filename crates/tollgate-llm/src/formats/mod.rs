@@ -73,6 +73,8 @@ pub struct Peek {
     pub array: bool,
     /// The longest answer that is asked for, in tokens.
     pub max_output_tokens: Option<u64>,
+    /// The client's own user, as it is said.
+    pub end_user: Option<String>,
     /// Where the members stand that [`Surface::same_format`] edits.
     pub found: Found,
 }

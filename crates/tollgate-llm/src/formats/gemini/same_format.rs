@@ -38,6 +38,7 @@ pub(super) fn peek(body: &str, address: &Address<'_>) -> Result<Peek, BodyError>
         stream: address.stream,
         array: address.array,
         max_output_tokens: config.and_then(|config| config.max_output_tokens).and_then(Whole::count),
+        end_user: None,
         found: members.into_found(),
     })
 }

@@ -8,7 +8,16 @@ use serde_json::value::RawValue;
 use crate::formats::{Peek, SameFormat, Target};
 use crate::json::{BodyError, Edit, Members, quoted};
 
-const WANTED: &[&str] = &["model", "stream", "stream_options", "max_tokens", "max_completion_tokens", "n"];
+const WANTED: &[&str] = &[
+    "model",
+    "stream",
+    "stream_options",
+    "max_tokens",
+    "max_completion_tokens",
+    "n",
+    "user",
+    "safety_identifier",
+];
 
 pub(super) fn peek(body: &str) -> Result<Peek, BodyError> {
     let members = Members::find(body, WANTED)?;
@@ -20,6 +29,7 @@ pub(super) fn peek(body: &str) -> Result<Peek, BodyError> {
         model: members.read("model")?.ok_or_else(|| BodyError::shape("model", "is required"))?,
         stream: members.read("stream")?.unwrap_or(false),
         max_output_tokens: max,
+        end_user: members.text("user").or_else(|| members.text("safety_identifier")),
         array: false,
         found: members.into_found(),
     })
@@ -138,6 +148,19 @@ mod tests {
             (r#"{"model":"up","messages":[],"new_member":{"a":1}}"#.into(), false)
         );
         assert_eq!(edited(r#"{"model":"up"}"#).0, r#"{"model":"up"}"#);
+    }
+
+    #[test]
+    fn an_end_user_is_a_text_or_none() {
+        let end_user = |more: &str| peek(&format!(r#"{{"model":"m"{more}}}"#)).unwrap().end_user;
+        assert_eq!(end_user(r#","user":"ann","safety_identifier":"x""#).as_deref(), Some("ann"));
+        assert_eq!(end_user(r#","safety_identifier":"x""#).as_deref(), Some("x"));
+        assert_eq!(
+            end_user(r#","user":["no text"]"#),
+            None,
+            "what else stands there is the upstream's business"
+        );
+        assert_eq!(end_user(r#","user":null"#), None);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::chat::Sealed;
 use crate::formats::{Peek, SameFormat, Target};
 use crate::json::{BodyError, Edit, Members, quoted, without_elements};
 
-const WANTED: &[&str] = &["model", "stream", "max_output_tokens"];
+const WANTED: &[&str] = &["model", "stream", "max_output_tokens", "user", "safety_identifier"];
 
 pub(super) fn peek(body: &str) -> Result<Peek, BodyError> {
     let members = Members::find(body, WANTED)?;
@@ -20,6 +20,7 @@ pub(super) fn peek(body: &str) -> Result<Peek, BodyError> {
         stream: members.read("stream")?.unwrap_or(false),
         array: false,
         max_output_tokens: members.read("max_output_tokens")?,
+        end_user: members.text("user").or_else(|| members.text("safety_identifier")),
         found: members.into_found(),
     })
 }
