@@ -6,6 +6,7 @@ a folder of its own and a bash of its own; ports, the keys of providers and thei
 A block marked `console` needs what is not there, such as images from a registry: it is not run, and its page says so.
 """
 
+import contextlib
 import os
 import pathlib
 import re
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 
+import servers
 import world
 
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
@@ -49,8 +51,24 @@ def matches(expected: str, got: str) -> bool:
     return True
 
 
+@contextlib.contextmanager
+def stores(page: pathlib.Path):
+    """The variables of a database and a Redis server, for the page that is about them."""
+    if page.name != "instances.md":
+        yield {}
+        return
+    postgres, redis = servers.Postgres(), servers.Redis()
+    try:
+        postgres.start()
+        redis.start()
+        yield {"DATABASE_URL": postgres.url, "REDIS_URL": redis.url}
+    finally:
+        redis.remove()
+        postgres.remove()
+
+
 def run(page: pathlib.Path, mock: world.Aimock) -> tuple[int, list[str]]:
-    with tempfile.TemporaryDirectory(prefix="tollgate-docs-") as name:
+    with tempfile.TemporaryDirectory(prefix="tollgate-docs-") as name, stores(page) as databases:
         folder = pathlib.Path(name)
         text, expected = script(page, folder)
         if not expected:
@@ -69,6 +87,7 @@ def run(page: pathlib.Path, mock: world.Aimock) -> tuple[int, list[str]]:
             "OPENAI_API_KEY": "mock",
             "ANTHROPIC_API_KEY": "mock",
             "GEMINI_API_KEY": "mock",
+            **databases,
         }
         done = subprocess.run(["bash", "-c", f"trap 'code=$?; kill $(jobs -p) 2>/dev/null || true; wait || true; exit $code' EXIT\n{text}"], cwd=folder, env=env, timeout=120, check=False, start_new_session=True)
         wrong = []
