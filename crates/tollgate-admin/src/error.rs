@@ -48,7 +48,9 @@ impl From<RegistrarError> for ApiError {
         let status = match &error {
             RegistrarError::Spec(_) => StatusCode::UNPROCESSABLE_ENTITY,
             RegistrarError::Missing(_) => StatusCode::NOT_FOUND,
-            RegistrarError::Exists(_) | RegistrarError::InUse(..) => StatusCode::CONFLICT,
+            RegistrarError::Exists(_) | RegistrarError::InUse(..) | RegistrarError::NoInstance(_) => {
+                StatusCode::CONFLICT
+            }
             RegistrarError::Stale(_) => StatusCode::PRECONDITION_FAILED,
             RegistrarError::Away(_) => StatusCode::SERVICE_UNAVAILABLE,
         };

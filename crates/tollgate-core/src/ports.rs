@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::access::{Caller, Holder, HolderRef, NotLetIn};
 use crate::digest::{Digest, DigestKey};
 use crate::fault::Fault;
-use crate::ledger::{Hold, Need, Refusal};
+use crate::ledger::{Hold, Meter, Need, Refusal, Standing};
 use crate::price::{NanoUsd, Price};
 use crate::query::Answering;
 use crate::record::Entry;
@@ -106,6 +106,9 @@ pub trait Access: Send + Sync {
     /// The most that could be held under the rules that are never passed, up to `most`; `None` where none counts the
     /// call.
     fn fits(&self, hold: &Hold, most: NanoUsd, now: Timestamp) -> Option<NanoUsd>;
+
+    /// How it stands with every rule that counts the call.
+    fn standings(&self, hold: &Hold, now: Timestamp) -> Vec<(Arc<Meter>, Standing)>;
 
     /// Asks other instances for what is missing, of which was asked `times` before. `None` where there is nothing to
     /// hope for; otherwise it is worth to try again when the wait is over, or it fails because nobody can tell.

@@ -71,4 +71,5 @@ pub(crate) fn identify(ticket: &Ticket, headers: &mut HeaderMap) {
         put("x-tollgate-deployment", &candidate.deployment.id);
     }
     headers.insert(HeaderName::from_static("x-tollgate-attempts"), HeaderValue::from(ticket.attempts()));
+    ticket.tell_limits(headers);
 }

@@ -195,6 +195,11 @@ impl Access for Ledger {
         self.book.lock().fits(hold, most, now)
     }
 
+    fn standings(&self, hold: &Hold, now: Timestamp) -> Vec<(Arc<Meter>, Standing)> {
+        let book = self.book.lock();
+        hold.each().iter().map(|held| (Arc::clone(&held.meter), book.standing(&held.meter, now))).collect()
+    }
+
     fn ask<'a>(&'a self, refusal: &'a Refusal, times: u32) -> Option<Asking<'a>> {
         const PAUSE: Duration = Duration::from_millis(50);
         // What is not used elsewhere is given back within a second; what is held there is told within a fifth of one.

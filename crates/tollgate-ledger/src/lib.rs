@@ -6,11 +6,13 @@
 
 mod directory;
 mod draft;
+mod instances;
 mod ledger;
 mod registrar;
 mod sharing;
 
 pub use directory::{Listed, Page};
+pub use instances::Instance;
 pub use ledger::Ledger;
 pub use registrar::{Made, Registrar, RegistrarError, Shown};
 pub use sharing::Sharing;

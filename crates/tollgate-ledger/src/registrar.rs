@@ -67,6 +67,9 @@ pub enum RegistrarError {
     /// Others depend on it.
     #[error("the {0} cannot be removed: {1} keys belong to it; remove them first, or block it")]
     InUse(HolderRef, usize),
+    /// It is no instance that can be released.
+    #[error("{0}")]
+    NoInstance(String),
     /// The registry, or the journal, is away.
     #[error("{0}")]
     Away(String),
@@ -87,6 +90,14 @@ impl Registrar {
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self { ledger, registry, journal, clock }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(crate) fn write(&self, entry: &Entry<'_>) -> Result<(), JournalError> {
+        self.journal.append(entry).map(|_| ())
     }
 
     /// What is asked about holders.

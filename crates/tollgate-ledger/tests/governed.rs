@@ -149,7 +149,13 @@ async fn a_limit_says_when_to_come_back() {
     let governed = Governed::new().await;
     let key = governed.key(json!({ "limits": [{ "measure": "requests", "max": 2, "per": "minute" }] })).await;
     assert_eq!(governed.ask(&key, "sim", "hi").await.status, 200);
-    assert_eq!(governed.ask(&key, "sim", "hi").await.status, 200);
+    let second = governed.ask(&key, "sim", "hi").await;
+    assert_eq!(second.status, 200);
+    let told =
+        ["limit", "remaining"].map(|what| second.header(&format!("x-ratelimit-{what}-requests")).to_owned());
+    assert_eq!(told, ["2", "0"]);
+    let reset: u64 = second.header("x-ratelimit-reset-requests").trim_end_matches('s').parse().unwrap();
+    assert!((1..=60).contains(&reset) && second.header("x-ratelimit-limit-tokens").is_empty());
     let refused = governed.ask(&key, "sim", "hi").await;
     assert_eq!((refused.status, refused.json()["error"]["type"].as_str()), (429, Some("rate_limit_error")));
     let wait: u64 = refused.header("retry-after").parse().unwrap();

@@ -1,11 +1,12 @@
 //! A gate that has given out no keys.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::{Caller, NotLetIn};
-use crate::ledger::{Hold, Need, Refusal};
+use crate::ledger::{Hold, Meter, Need, Refusal, Standing};
 use crate::ports::{Access, Asking};
 use crate::price::NanoUsd;
 
@@ -28,6 +29,10 @@ impl Access for Nobody {
 
     fn fits(&self, _: &Hold, _: NanoUsd, _: Timestamp) -> Option<NanoUsd> {
         None
+    }
+
+    fn standings(&self, _: &Hold, _: Timestamp) -> Vec<(Arc<Meter>, Standing)> {
+        Vec::new()
     }
 
     fn ask<'a>(&'a self, _: &'a Refusal, _: u32) -> Option<Asking<'a>> {

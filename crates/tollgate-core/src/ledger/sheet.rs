@@ -76,10 +76,10 @@ enum How {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReleaseError {
     /// Nobody has heard of it.
-    #[error("there is no instance {0:?}")]
+    #[error("there is no instance `{0}`")]
     Unknown(String),
     /// It may still use its leases.
-    #[error("the instance {0:?} uses its leases until {1}: stop it first, or wait")]
+    #[error("the instance `{0}` uses its leases until {1}: stop it first, or wait")]
     Present(String, Timestamp),
 }
 

@@ -5,6 +5,7 @@
 
 mod begin;
 mod film;
+mod limits;
 mod room;
 mod settle;
 mod witness;

@@ -9,6 +9,7 @@ mod demo;
 mod frames;
 mod health;
 mod holder;
+mod instance;
 mod journal;
 mod key;
 mod replay;
@@ -57,6 +58,8 @@ enum Command {
     Budget(budget::Arguments),
     /// Show who spent what
     Spend(spend::Arguments),
+    /// Show the gates that share budgets and limits, and release one that does not come back
+    Instance(instance::Arguments),
     /// List past calls
     Calls(calls::Arguments),
     /// Show what happened in a trace, call by call, and why
@@ -85,6 +88,7 @@ impl Cli {
             Some(Command::User(arguments)) => arguments.run().await,
             Some(Command::Budget(arguments)) => arguments.run().await,
             Some(Command::Spend(arguments)) => arguments.run().await,
+            Some(Command::Instance(arguments)) => arguments.run().await,
             Some(Command::Calls(arguments)) => arguments.run().await,
             Some(Command::Trace(arguments)) => arguments.run().await,
             Some(Command::Tail(arguments)) => arguments.run().await,
