@@ -160,7 +160,12 @@ pub(crate) async fn rotate(
 }
 
 /// The holder, where whoever asks may change it.
-fn changeable(sources: &Sources, who: &Who, kind: HolderKind, id: &str) -> Result<HolderRef, ApiError> {
+pub(crate) fn changeable(
+    sources: &Sources,
+    who: &Who,
+    kind: HolderKind,
+    id: &str,
+) -> Result<HolderRef, ApiError> {
     let name = named(kind, id);
     let ledger = sources.registrar.ledger();
     match ledger.get(&name).map(|listed| listed.account) {
@@ -175,7 +180,7 @@ fn changeable(sources: &Sources, who: &Who, kind: HolderKind, id: &str) -> Resul
 }
 
 /// A team's admin makes keys for the team's members, and no others.
-fn only_members_of(team: &str, said: &Value) -> Result<(), ApiError> {
+pub(crate) fn only_members_of(team: &str, said: &Value) -> Result<(), ApiError> {
     let other = said.get("team").is_some_and(|said| said.as_str() != Some(team));
     let more = said.get("role").is_some_and(|role| role.as_str() != Some(Role::Member.name()));
     if other || more {
@@ -194,7 +199,7 @@ fn no_such(name: &HolderRef) -> ApiError {
     ApiError::missing(format!("there is no {name}"))
 }
 
-fn object(body: &Bytes) -> Result<Value, ApiError> {
+pub(crate) fn object(body: &Bytes) -> Result<Value, ApiError> {
     match serde_json::from_slice(body) {
         Ok(said @ Value::Object(_)) => Ok(said),
         Ok(_) => Err(ApiError::invalid("the body must be a JSON object")),

@@ -4,6 +4,7 @@
 mod calls;
 mod error;
 mod holders;
+mod litellm;
 mod routes;
 mod tail;
 mod who;
@@ -11,6 +12,7 @@ mod who;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::middleware::from_fn;
 use tollgate_core::ports::Clock;
 use tollgate_core::query::{Live, Records};
 use tollgate_ledger::Registrar;
@@ -36,9 +38,16 @@ impl std::fmt::Debug for Sources {
     }
 }
 
-/// All of its paths, under `/api/v1`.
+/// All of its paths, under `/api/v1`, and those that LiteLLM has.
 pub fn router(sources: Sources) -> Router {
-    routes::router().fallback(error::no_such_path).with_state(sources)
+    let router =
+        routes::router().fallback(error::no_such_path).method_not_allowed_fallback(error::wrong_method);
+    router.layer(from_fn(litellm::in_their_words)).with_state(sources)
+}
+
+/// Whether the API answers at a path, be it that there is nothing.
+pub fn takes(path: &str) -> bool {
+    path.starts_with("/api/") || litellm::is_theirs(path)
 }
 
 /// Every route, and what it asks of whoever uses it.

@@ -10,7 +10,7 @@ use tollgate_core::access::HolderKind;
 
 use crate::error::ApiError;
 use crate::who::{Needs, Who};
-use crate::{Sources, calls, holders, tail};
+use crate::{Sources, calls, holders, litellm, tail};
 
 /// One route.
 pub(crate) struct Route {
@@ -60,6 +60,13 @@ pub(crate) fn all() -> Vec<Route> {
             ),
         ]);
     }
+    let theirs = litellm::routes().into_iter();
+    routes.extend(theirs.map(|(method, path, needs, answers)| Route {
+        method,
+        path: path.to_owned(),
+        needs,
+        answers,
+    }));
     routes
 }
 

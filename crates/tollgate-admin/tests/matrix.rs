@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "support/litellm.rs"]
+mod litellm;
 mod support;
 
 use std::collections::BTreeSet;
@@ -53,7 +55,8 @@ impl Live for Nothing {
     }
 }
 
-/// What becomes of a request: `Y` it is done, `F` it is forbidden, `N` what is asked for is not there for them.
+/// What becomes of a request: `Y` it is done, `F` it is forbidden, `N` what is asked for is not there for them, `I` what
+/// is said of it cannot be.
 /// By admin, auditor, admin of the team `red`, member of the team `red`.
 const MATRIX: &[(&str, &str, &str, &str)] = &[
     ("GET", "/api/v1/calls", "/api/v1/calls", "YYFF"),
@@ -86,6 +89,50 @@ const MATRIX: &[(&str, &str, &str, &str)] = &[
     ("DELETE", "/api/v1/teams/{id}", "/api/v1/teams/green", "YFFF"),
 ];
 
+/// The same for LiteLLM's routes, with what is sent.
+const LITELLM: &[(&str, &str, &str, &str, &str)] = &[
+    ("POST", "/key/generate", "/key/generate", "{}", "YFYF"),
+    ("POST", "/key/generate", "/key/generate", r#"{"team_id":"blue"}"#, "YFFF"),
+    ("POST", "/key/generate", "/key/generate", r#"{"key":"sk-0123456789abcdef"}"#, "YFFF"),
+    // A user that is not there is made for administrators, and refused for whoever may not make users.
+    ("POST", "/key/generate", "/key/generate", r#"{"user_id":"bob"}"#, "YFIF"),
+    ("POST", "/key/update", "/key/update", r#"{"key":"red-member","rpm_limit":5}"#, "YFYF"),
+    ("POST", "/key/update", "/key/update", r#"{"key":"red-admin","rpm_limit":null}"#, "YFFF"),
+    ("POST", "/key/update", "/key/update", r#"{"key":"blue","rpm_limit":null}"#, "YFNF"),
+    ("POST", "/key/delete", "/key/delete", r#"{"keys":["red-member"]}"#, "YFYF"),
+    ("POST", "/key/delete", "/key/delete", r#"{"keys":["red-member","blue"]}"#, "YFNF"),
+    ("POST", "/key/regenerate", "/key/regenerate", r#"{"key":"red-member"}"#, "YFYF"),
+    ("POST", "/key/{key}/regenerate", "/key/blue/regenerate", "", "YFNF"),
+    ("POST", "/key/block", "/key/block", r#"{"key":"red-member"}"#, "YFYF"),
+    ("POST", "/key/block", "/key/block", r#"{"key":"blue"}"#, "YFNF"),
+    ("POST", "/key/unblock", "/key/unblock", r#"{"key":"red-admin"}"#, "YFFF"),
+    ("GET", "/key/info", "/key/info", "", "YYYY"),
+    ("GET", "/key/info", "/key/info?key=red-admin", "", "YYYN"),
+    ("GET", "/key/info", "/key/info?key=blue", "", "YYNN"),
+    ("GET", "/key/list", "/key/list", "", "YYYY"),
+    ("POST", "/user/new", "/user/new", "{}", "YFFF"),
+    ("POST", "/user/update", "/user/update", r#"{"user_id":"ann","user_role":"proxy_admin"}"#, "YFFF"),
+    ("POST", "/user/delete", "/user/delete", r#"{"user_ids":["ann"]}"#, "YFFF"),
+    ("GET", "/user/info", "/user/info?user_id=ann", "", "YYNN"),
+    ("GET", "/user/list", "/user/list", "", "YYYY"),
+    ("POST", "/team/new", "/team/new", "{}", "YFFF"),
+    ("POST", "/team/update", "/team/update", r#"{"team_id":"red","max_budget":1000}"#, "YFFF"),
+    ("POST", "/team/delete", "/team/delete", r#"{"team_ids":["green"]}"#, "YFFF"),
+    ("POST", "/team/block", "/team/block", r#"{"team_id":"red"}"#, "YFFF"),
+    ("POST", "/team/unblock", "/team/unblock", r#"{"team_id":"red"}"#, "YFFF"),
+    (
+        "POST",
+        "/team/member_add",
+        "/team/member_add",
+        r#"{"team_id":"red","member":{"user_id":"ann","role":"admin"}}"#,
+        "YFFF",
+    ),
+    ("POST", "/team/member_delete", "/team/member_delete", r#"{"team_id":"green","user_id":"ann"}"#, "YFFF"),
+    ("GET", "/team/info", "/team/info?team_id=red", "", "YYYN"),
+    ("GET", "/team/info", "/team/info?team_id=green", "", "YYNN"),
+    ("GET", "/team/list", "/team/list", "", "YYYY"),
+];
+
 /// A gate with two teams, and a key of each role.
 struct World {
     sources: Sources,
@@ -107,9 +154,10 @@ async fn world() -> World {
             .map(|secret| registrar.ledger().identify(secret.expose(), None, sources.clock.now()).unwrap())
     };
     make(HolderKind::User, "ann", json!({})).await;
-    for team in ["red", "blue", "green"] {
+    for team in ["red", "blue"] {
         make(HolderKind::Team, team, json!({})).await;
     }
+    make(HolderKind::Team, "green", json!({ "members": [{ "user": "ann" }] })).await;
     let key = async |id: &str, said: Value| make(HolderKind::Key, id, said).await.unwrap();
     key("blue", json!({ "team": "blue" })).await;
     let callers = [
@@ -140,22 +188,28 @@ async fn ask(
 async fn every_route_by_every_role() {
     let known: BTreeSet<(String, String)> =
         needs().into_iter().map(|(method, path, _)| (method.to_string(), path)).collect();
+    let ours = MATRIX.iter().map(|(method, route, path, expected)| {
+        let body = if matches!(*method, "POST" | "PATCH") { "{}" } else { "" };
+        (*method, *route, *path, body, *expected)
+    });
+    let rows: Vec<_> = ours.chain(LITELLM.iter().copied()).collect();
     let tested: BTreeSet<(String, String)> =
-        MATRIX.iter().map(|(method, route, ..)| ((*method).to_owned(), (*route).to_owned())).collect();
+        rows.iter().map(|(method, route, ..)| ((*method).to_owned(), (*route).to_owned())).collect();
     assert_eq!(known, tested, "a route needs a row, and a row a route");
-    for (method, _, path, expected) in MATRIX {
+    for (method, _, path, body, expected) in rows {
         let mut got = String::new();
         for role in Role::ALL {
-            let body = matches!(*method, "POST" | "PATCH").then(|| json!({}));
+            let body = (!body.is_empty()).then(|| serde_json::from_str(body).unwrap());
             let (status, body) = ask(&world().await, role, method, path, body.as_ref()).await;
             got.push(match status.as_u16() {
                 200..300 => 'Y',
                 403 => 'F',
                 404 => 'N',
+                422 => 'I',
                 _ => panic!("{method} {path} by {}: {status} {body}", role.name()),
             });
         }
-        assert_eq!(got, *expected, "{method} {path}");
+        assert_eq!(got, expected, "{method} {path}");
     }
 }
 

@@ -86,6 +86,11 @@ impl Ledger {
         self.directory.read().get(name).cloned()
     }
 
+    /// The key for which what has this hash is presented.
+    pub fn key(&self, hash: KeyHash) -> Option<Listed> {
+        self.directory.read().key(hash).cloned()
+    }
+
     /// A page of the holders of `kind` that are wanted, in the order of their names.
     pub fn page(
         &self,

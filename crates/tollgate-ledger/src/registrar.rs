@@ -102,6 +102,18 @@ impl Registrar {
         id: Option<&str>,
         said: Value,
     ) -> Result<Made, RegistrarError> {
+        self.create_with(by, kind, id, said, None).await
+    }
+
+    /// The same, where a key is presented as `chosen`.
+    pub async fn create_with(
+        &self,
+        by: &Principal,
+        kind: HolderKind,
+        id: Option<&str>,
+        said: Value,
+        chosen: Option<KeySecret>,
+    ) -> Result<Made, RegistrarError> {
         let now = self.clock.now();
         let id: Arc<str> = match id {
             Some(id) => check_id(id)?.into(),
@@ -114,7 +126,7 @@ impl Registrar {
         let (created_at, updated_at) = (now, now);
         let (holder, secret) = match kind {
             HolderKind::Key => {
-                let secret = new_secret()?;
+                let secret = self.secret(&name, chosen)?;
                 let spec = self.belonging(patched(&KeySpec::default(), said, now)?)?;
                 let (hash, prefix) = (secret.hash(), secret.prefix());
                 let key = Key { id, hash, prefix, rotation: None, created_at, updated_at, spec };
@@ -166,11 +178,23 @@ impl Registrar {
         expected: Option<Change>,
         grace: SignedDuration,
     ) -> Result<Made, RegistrarError> {
+        self.rotate_to(by, name, expected, grace, None).await
+    }
+
+    /// The same, where the new secret is `chosen`.
+    pub async fn rotate_to(
+        &self,
+        by: &Principal,
+        name: &HolderRef,
+        expected: Option<Change>,
+        grace: SignedDuration,
+        chosen: Option<KeySecret>,
+    ) -> Result<Made, RegistrarError> {
         let before = self.expected(name, expected)?;
         let Some(key) = before.holder.as_key().cloned() else {
             return Err(RegistrarError::Missing(name.clone()));
         };
-        let (secret, now) = (new_secret()?, self.clock.now());
+        let (secret, now) = (self.secret(name, chosen)?, self.clock.now());
         let until = now.saturating_add(grace).unwrap_or(Timestamp::MAX);
         let rotation = grace.is_positive().then_some(Rotation { hash: key.hash, until });
         let after = Key { hash: secret.hash(), prefix: secret.prefix(), rotation, updated_at: now, ..key };
@@ -220,6 +244,15 @@ impl Registrar {
             Ok(&self.ledger)
         } else {
             Err(RegistrarError::Away("keys could not be read yet; try again in a moment".to_owned()))
+        }
+    }
+
+    /// What is presented for the key called `name` from now on. Nothing opens two keys.
+    fn secret(&self, name: &HolderRef, chosen: Option<KeySecret>) -> Result<KeySecret, RegistrarError> {
+        let Some(secret) = chosen else { return new_secret() };
+        match self.ledger.key(secret.hash()) {
+            Some(_) => Err(RegistrarError::Exists(name.clone())),
+            None => Ok(secret),
         }
     }
 

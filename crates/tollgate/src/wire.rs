@@ -52,6 +52,10 @@ impl Clock for SystemClock {
 struct Management(axum::Router);
 
 impl serve::Managed for Management {
+    fn takes(&self, path: &str) -> bool {
+        tollgate_admin::takes(path)
+    }
+
     fn answer(&self, request: Request<Bytes>) -> Boxed<'_, Response<serve::ManagedBody>> {
         let router = self.0.clone();
         Box::pin(async move {

@@ -21,14 +21,17 @@ use crate::{identify, reject};
 pub type ManagedBody =
     Pin<Box<dyn Body<Data = Bytes, Error = Box<dyn std::error::Error + Send + Sync>> + Send>>;
 
-/// Answers requests below `/api/`. Their principal stands in their extensions, and the caller where a key that the gate
-/// has given out was presented.
+/// Answers requests that manage the gate. Their principal stands in their extensions, and the caller where a key that the
+/// gate has given out was presented.
 pub trait Managed: Send + Sync {
+    /// Whether it answers at `path`.
+    fn takes(&self, path: &str) -> bool;
+
     /// Answers one.
     fn answer(&self, request: Request<Bytes>) -> Boxed<'_, Response<ManagedBody>>;
 }
 
-/// The answer to a request below `/api/`.
+/// The answer to a request that manages the gate.
 pub(super) async fn answer(gate: &Gate, managed: &dyn Managed, inbound: Inbound) -> Response<AnswerBody> {
     let runtime = gate.runtime();
     let peer = inbound.peer;

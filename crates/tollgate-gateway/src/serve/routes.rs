@@ -43,7 +43,7 @@ pub async fn handle(gate: &Arc<Gate>, inbound: Inbound) -> Response<AnswerBody> 
     let path = inbound.head.uri.path().to_owned();
     let bare = bare(&path);
     let reading = inbound.head.method == Method::GET || inbound.head.method == Method::HEAD;
-    if let Some(managed) = gate.parts.managed.as_ref().filter(|_| path.starts_with("/api/")) {
+    if let Some(managed) = gate.parts.managed.as_ref().filter(|managed| managed.takes(&path)) {
         return managed::answer(gate, &**managed, inbound).await;
     }
     if let Some(llm) = call_at(bare, inbound.head.uri.query()) {
