@@ -18,7 +18,7 @@ use super::{google, managed, status};
 use crate::answer::AnswerBody;
 use crate::gate::Gate;
 use crate::inbound::Inbound;
-use crate::llm::{InAddress, Llm, models};
+use crate::llm::{InAddress, Llm, deployments, models};
 use crate::pipeline;
 
 /// Paths of calls, without the version that some SDKs put before them.
@@ -58,6 +58,7 @@ pub async fn handle(gate: &Arc<Gate>, inbound: Inbound) -> Response<AnswerBody> 
         (_, Some(id)) if reading && bare.starts_with("/models/") && !id.is_empty() => {
             models::answer(gate, &inbound, Some(&decoded(id)))
         }
+        ("/model/info", _) if reading => deployments::info(gate, &inbound),
         _ if reading => {
             status::answer(gate, &inbound, &path).unwrap_or_else(|| no_such_path(gate, &inbound, &path))
         }
