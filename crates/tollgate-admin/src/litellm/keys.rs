@@ -10,7 +10,7 @@ use jiff::SignedDuration;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tollgate_core::access::{HolderKind, HolderRef, Key, KeySecret, KeySpec, Role};
-use tollgate_ledger::Made;
+use tollgate_ledger::{Made, Presented};
 
 use super::{Body, change, duration, members, models, named, paged, read, roles, rules, shown, users};
 use crate::Sources;
@@ -19,7 +19,7 @@ use crate::holders::only_members_of;
 use crate::who::Who;
 
 /// What can be said of a key besides what can be said of all.
-const OWN: &[&str] = &["duration", "key_alias", "team_id", "user_id"];
+pub(super) const OWN: &[&str] = &["duration", "key_alias", "team_id", "user_id"];
 
 /// `POST /key/generate`.
 pub(super) async fn generate(
@@ -29,12 +29,12 @@ pub(super) async fn generate(
 ) -> Result<Response, ApiError> {
     let body = read(&body)?;
     members::check(&body, &[OWN, &["key"]].concat(), true)?;
-    let chosen = chosen(&who, &body, "key")?;
+    let presented = chosen(&who, &body, "key")?;
     if let Some(user) = members::text(&body, "user_id")? {
         users::make_if_missing(&sources, &who, user).await?;
     }
     let said = said(&sources, &who, &body, None)?;
-    let made = sources.registrar.create_with(&who.principal, HolderKind::Key, None, said, chosen).await?;
+    let made = sources.registrar.create_with(&who.principal, HolderKind::Key, None, said, presented).await?;
     Ok(secret(shown_key(&sources, &who, &made)))
 }
 
@@ -105,7 +105,7 @@ async fn renew(sources: &Sources, who: &Who, key: &str, body: &Body) -> Result<R
     const RENEWING: [&str; 3] = ["key", "new_key", "grace_period"];
     members::check(body, &[OWN, &RENEWING].concat(), true)?;
     let name = named::changeable_key(sources, who, key)?;
-    let chosen = chosen(who, body, "new_key")?;
+    let presented = chosen(who, body, "new_key")?;
     let now = sources.clock.now();
     let grace = match members::text(body, "grace_period")? {
         None => SignedDuration::ZERO,
@@ -115,7 +115,7 @@ async fn renew(sources: &Sources, who: &Who, key: &str, body: &Body) -> Result<R
     if body.keys().any(|member| !RENEWING.contains(&member.as_str())) {
         change(sources, who, &name, |before| said(sources, who, body, before.as_key())).await?;
     }
-    let made = sources.registrar.rotate_to(&who.principal, &name, None, grace, chosen).await?;
+    let made = sources.registrar.rotate_to(&who.principal, &name, None, grace, presented).await?;
     Ok(secret(shown_key(sources, who, &made)))
 }
 
@@ -229,7 +229,12 @@ pub(super) async fn list(
 }
 
 /// What a request says of a key, as a patch of ours over what it was `before`.
-fn said(sources: &Sources, who: &Who, body: &Body, before: Option<&Key>) -> Result<Value, ApiError> {
+pub(super) fn said(
+    sources: &Sources,
+    who: &Who,
+    body: &Body,
+    before: Option<&Key>,
+) -> Result<Value, ApiError> {
     let made;
     let spec = match before {
         Some(key) => &key.spec,
@@ -282,13 +287,13 @@ fn ends(sources: &Sources, body: &Body) -> Result<Option<Value>, ApiError> {
     Ok(Some(json!(duration::end("duration", &said, sources.clock.now())?)))
 }
 
-/// A secret that somebody chose: whoever knows it can act as the key, so nobody but an administrator may.
-fn chosen(who: &Who, body: &Body, member: &str) -> Result<Option<KeySecret>, ApiError> {
-    let Some(text) = members::text(body, member)? else { return Ok(None) };
+/// What is presented for a key. Whoever chooses it can act as the key, so nobody but an administrator may.
+fn chosen(who: &Who, body: &Body, member: &str) -> Result<Presented, ApiError> {
+    let Some(text) = members::text(body, member)? else { return Ok(Presented::New) };
     if who.role() != Role::Admin {
         return Err(ApiError::forbidden("only an administrator chooses what a key is"));
     }
-    KeySecret::chosen(text).map(Some).map_err(|why| ApiError::of(member, why))
+    KeySecret::chosen(text).map(Presented::Chosen).map_err(|why| ApiError::of(member, why))
 }
 
 /// A key for `user` that ends after `body`'s `duration`.
