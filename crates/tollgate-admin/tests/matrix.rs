@@ -131,6 +131,13 @@ const LITELLM: &[(&str, &str, &str, &str, &str)] = &[
     ("GET", "/team/info", "/team/info?team_id=red", "", "YYYN"),
     ("GET", "/team/info", "/team/info?team_id=green", "", "YYNN"),
     ("GET", "/team/list", "/team/list", "", "YYYY"),
+    (
+        "POST",
+        "/api/v1/import/litellm",
+        "/api/v1/import/litellm",
+        r#"{"kind":"user","rows":[{"user_id":"x"}]}"#,
+        "YFFF",
+    ),
 ];
 
 /// A gate with two teams, and a key of each role.

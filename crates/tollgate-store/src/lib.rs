@@ -9,6 +9,7 @@
 #[macro_use]
 mod backend;
 mod error;
+mod litellm;
 mod load;
 mod month;
 mod postgres;
@@ -19,6 +20,7 @@ mod schema;
 mod sqlite;
 
 pub use error::StoreError;
+pub use litellm::{LiteLlm, Table};
 pub use load::Loader;
 pub use postgres::Postgres;
 pub use registry::{PostgresRegistry, SqliteRegistry, open_registry};

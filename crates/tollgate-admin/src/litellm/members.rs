@@ -85,20 +85,31 @@ const REFUSED: &[(&str, &str)] = &[
 /// Looks at every member of a request that takes `own` members, and those of every holder where it says so.
 pub(super) fn check(body: &Body, own: &[&str], of_all: bool) -> Result<(), ApiError> {
     let shared = if of_all { OF_ALL } else { &[] };
-    let taken = |member: &str| own.contains(&member) || shared.contains(&member);
-    for (member, value) in body {
-        if taken(member) || READ_OVER.contains(&member.as_str()) {
-            continue;
-        }
-        match REFUSED.iter().find(|(refused, _)| refused == member) {
-            Some(_) if says_nothing(member, value) => {}
-            Some((_, why)) => {
-                return Err(ApiError::of(member, format!("`{member}` is not supported: {why}")));
-            }
-            None => return Err(unknown(member, own.iter().chain(shared).copied())),
+    body.iter().try_for_each(|(member, value)| look_at(member, value, own, shared))
+}
+
+/// What is left of what is known of a holder elsewhere, and what has no equivalent here.
+pub(super) fn equivalent(known: Body, own: &[&str]) -> (Body, Vec<ApiError>) {
+    let (mut left, mut lost) = (Body::new(), Vec::new());
+    for (member, value) in known {
+        match look_at(&member, &value, own, OF_ALL) {
+            Err(_) if says_nothing(&member, &value) => {}
+            Err(error) => lost.push(error),
+            Ok(()) => drop(left.insert(member, value)),
         }
     }
-    Ok(())
+    (left, lost)
+}
+
+fn look_at(member: &str, value: &Value, own: &[&str], shared: &[&str]) -> Result<(), ApiError> {
+    if own.contains(&member) || shared.contains(&member) || READ_OVER.contains(&member) {
+        return Ok(());
+    }
+    match REFUSED.iter().find(|(refused, _)| *refused == member) {
+        Some(_) if says_nothing(member, value) => Ok(()),
+        Some((_, why)) => Err(ApiError::of(member, format!("`{member}` is not supported: {why}"))),
+        None => Err(unknown(member, own.iter().chain(shared).copied())),
+    }
 }
 
 /// Whether a member asks for nothing: clients send the members that they know with what they are by themselves.

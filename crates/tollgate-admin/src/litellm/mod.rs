@@ -6,11 +6,13 @@
 
 mod duration;
 mod error;
+mod import;
 mod keys;
 mod members;
 mod models;
 mod named;
 mod roles;
+mod row;
 mod rules;
 mod shown;
 mod teams;
@@ -64,6 +66,7 @@ pub(crate) fn routes() -> Vec<(Method, &'static str, Needs, MethodRouter<Sources
         (Method::POST, "/team/member_delete", ToManage, post(teams::member_delete)),
         (Method::GET, "/team/info", ToSeeOwn, get(teams::info)),
         (Method::GET, "/team/list", ToSeeOwn, get(teams::list)),
+        (Method::POST, "/api/v1/import/litellm", ToManage, post(import::import)),
     ]
 }
 

@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 use tollgate_core::access::ModelPattern;
-use tollgate_core::ledger::{Budget, Limit, Measure, Window};
+use tollgate_core::ledger::{Budget, Limit, Measure, Usd, Window};
 
 use super::{Body, duration, members};
 use crate::error::ApiError;
@@ -73,12 +73,13 @@ pub(super) fn budgets(body: &Body, before: &[Budget]) -> Result<Vec<Budget>, Api
         match (body.get(member), at) {
             (Some(value), Some(at)) if is_nothing(value) => drop(all.remove(at)),
             (Some(value), _) if is_nothing(value) => {}
-            (Some(amount), None) => {
+            (Some(said), None) => {
+                let amount = amount(member, said)?;
                 let same = budget(&all, "max_budget", false).map(|budget| budget.window);
                 let window = window.or(same).unwrap_or(Window::Total);
                 all.push(made(member, json!({ "amount_usd": amount, "window": window, "soft": soft }))?);
             }
-            (Some(amount), Some(at)) => all[at].amount_usd = read(member, amount)?,
+            (Some(said), Some(at)) => all[at].amount_usd = amount(member, said)?,
             (None, _) => {}
         }
         if let (Some(window), Some(at)) = (window, budget_at(&all, member, soft))
@@ -152,6 +153,7 @@ fn of_models(body: &Body, all: &mut Vec<Budget>) -> Result<(), ApiError> {
         };
         let id = id_of(MODEL_BUDGETS, model);
         let window = window.unwrap_or(Window::Total);
+        let amount = self::amount(&id, amount.unwrap_or(&Value::Null))?;
         let mut budget = made(&id, json!({ "amount_usd": amount, "window": window, "models": [model] }))?;
         budget.since = before.iter().find(|b| b.id == id && b.window == window).and_then(|b| b.since);
         all.push(budget);
@@ -216,6 +218,12 @@ fn take<T>(all: &mut Vec<T>, which: impl Fn(&T) -> bool) -> Vec<T> {
     let (taken, left) = std::mem::take(all).into_iter().partition(which);
     *all = left;
     taken
+}
+
+/// An amount of money. A number that somebody's program has reckoned (`0.1 + 0.2`) is finer than anybody means.
+pub(super) fn amount(member: &str, value: &Value) -> Result<Usd, ApiError> {
+    let rounded = value.as_f64().filter(|_| value.is_f64()).map(|number| json!(format!("{number:.9}")));
+    read(member, rounded.as_ref().unwrap_or(value))
 }
 
 fn made(id: &str, mut said: Value) -> Result<Budget, ApiError> {
@@ -299,6 +307,8 @@ mod tests {
                 { "id": "soft_budget", "amount_usd": "8", "window": "30d", "soft": true },
             ]))
         );
+        let reckoned = said(json!({ "max_budget": 0.1 + 0.2 }), json!([])).unwrap();
+        assert_eq!(reckoned[0]["amount_usd"], "0.3");
         let total = said(json!({ "max_budget": "0.5", "metadata": { "strict": true } }), json!([]));
         assert_eq!(
             total,

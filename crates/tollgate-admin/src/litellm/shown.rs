@@ -34,7 +34,7 @@ fn of_key(who: &Who, holder: &Holder, key: &Key) -> Value {
     json!({
         "token": token,
         "key_id": key.id,
-        "key_name": format!("{}...", key.prefix),
+        "key_name": if key.prefix.contains("...") { key.prefix.clone() } else { format!("{}...", key.prefix) },
         "key_alias": key.spec.alias,
         "user_id": key.spec.user,
         "team_id": key.spec.team,

@@ -16,7 +16,7 @@ use crate::error::ApiError;
 use crate::who::Who;
 
 /// What can be said of a team besides what can be said of all.
-const OWN: &[&str] = &["team_alias", "team_id"];
+pub(super) const OWN: &[&str] = &["team_alias", "team_id"];
 
 /// Somebody in a team, as a request names them.
 #[derive(Debug, Deserialize)]
@@ -47,7 +47,7 @@ impl From<TheirRole> for TeamRole {
 }
 
 impl Person {
-    fn read(member: &str, said: Option<&Value>) -> Result<Vec<Self>, ApiError> {
+    pub(super) fn read(member: &str, said: Option<&Value>) -> Result<Vec<Self>, ApiError> {
         let list = match said {
             None | Some(Value::Null) => return Ok(Vec::new()),
             Some(list @ Value::Array(_)) => list.clone(),
@@ -71,7 +71,7 @@ impl Person {
     }
 
     /// The user, who is made where there is none.
-    async fn member(self, sources: &Sources, who: &Who) -> Result<Member, ApiError> {
+    pub(super) async fn member(self, sources: &Sources, who: &Who) -> Result<Member, ApiError> {
         let role = self.role.into();
         let user = match (self.user_id, self.user_email) {
             (Some(id), _) => {
@@ -338,7 +338,7 @@ fn one(sources: &Sources, who: &Who, id: &str) -> Result<Value, ApiError> {
 }
 
 /// What a request says of a team, as a patch of ours over what it was `before`.
-fn said(body: &Body, before: Option<&Holder>) -> Result<Value, ApiError> {
+pub(super) fn said(body: &Body, before: Option<&Holder>) -> Result<Value, ApiError> {
     let made = TeamSpec::default();
     let spec = match before {
         Some(Holder::Team(team)) => &team.spec,

@@ -18,7 +18,7 @@ use crate::error::ApiError;
 use crate::who::Who;
 
 /// What can be said of a user besides what can be said of all.
-const OWN: &[&str] = &["user_alias", "user_email", "user_id", "user_role"];
+pub(super) const OWN: &[&str] = &["user_alias", "user_email", "user_id", "user_role"];
 
 /// `POST /user/new`: a user, and a key for it unless `auto_create_key` is false.
 pub(super) async fn new(State(sources): State<Sources>, who: Who, body: Bytes) -> Result<Response, ApiError> {
@@ -231,7 +231,7 @@ fn teams(sources: &Sources, who: &Who, body: &Body) -> Result<Vec<(HolderRef, Te
 }
 
 /// What a request says of a user, as a patch of ours over what it was `before`.
-fn said(body: &Body, before: Option<&Holder>) -> Result<Value, ApiError> {
+pub(super) fn said(body: &Body, before: Option<&Holder>) -> Result<Value, ApiError> {
     let made = UserSpec::default();
     let spec = match before {
         Some(Holder::User(user)) => &user.spec,

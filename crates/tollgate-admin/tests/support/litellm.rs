@@ -251,3 +251,81 @@ async fn a_teams_admin_raises_nobody() {
         assert_eq!(ask("/key/update", update).await.0, 403, "{body}");
     }
 }
+
+/// Rows of LiteLLM's tables become holders whose keys clients have already, once, and nothing is lost unsaid.
+#[tokio::test]
+async fn what_stands_in_their_tables_is_taken_over() {
+    let world = World::new().await;
+    let import = async |kind: &str, rows: Value, more: Value| {
+        let mut body = json!({ "kind": kind, "rows": rows });
+        body.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap());
+        world.post("/api/v1/import/litellm", body).await["items"].clone()
+    };
+    let user = json!([{
+        "user_id": "ann", "user_role": "proxy_admin", "models": [], "spend": 1, "metadata": {}, "teams": ["t"],
+    }]);
+    let team = json!([{
+        "team_id": "t", "max_budget": 10, "budget_duration": "30d", "spend": 2.5, "models": ["gpt-*"],
+        "budget_reset_at": "1970-01-11T00:00:00", "members_with_roles": [{ "user_id": "bob", "role": "admin" }],
+    }]);
+    let hash = KeyHash::of("sk-of-long-ago").to_string();
+    let key = json!([{
+        "token": hash, "key_name": "sk-...-ago", "team_id": "t", "user_id": "ann", "spend": 0.1, "budget_id": "b",
+        "models": ["all-team-models"], "metadata": {}, "permissions": {}, "rotation_count": 0,
+    }]);
+    let budgets = json!({ "budgets": { "b": { "budget_id": "b", "max_budget": 1 } } });
+    let mut dry = budgets.clone();
+    dry["dry_run"] = json!(true);
+    assert_eq!(import("user", user.clone(), dry).await[0]["outcome"], "made");
+    assert_eq!(world.get("/user/list").await["total"], 0, "nothing was made");
+    assert_eq!(import("user", user.clone(), json!({})).await[0]["counts"], false, "no budget counts it");
+    let made = import("team", team.clone(), json!({})).await;
+    assert_eq!(
+        (&made[0]["outcome"], &made[0]["spent_usd"], &made[0]["counts"]),
+        (&json!("made"), &json!("2.5"), &json!(true))
+    );
+    assert_eq!(import("key", key.clone(), budgets.clone()).await[0]["outcome"], "made");
+    let found = world.get(&format!("/key/info?key={hash}")).await["info"].clone();
+    assert_eq!(
+        (&found["spend"], &found["max_budget"], &found["key_name"]),
+        (&json!(0.1), &json!(1), &json!("sk-...-ago"))
+    );
+    assert_eq!(world.caller(&json!({ "key": "sk-of-long-ago" })).role().name(), "admin");
+    let team_now = world.get("/team/info?team_id=t").await["team_info"].clone();
+    assert_eq!(
+        (&team_now["spend"], &team_now["budget_reset_at"]),
+        (&json!(2.5), &json!("1970-01-11T00:00:00Z"))
+    );
+    assert_eq!(team_now["members_with_roles"][0]["user_id"], "bob");
+    assert_eq!(import("team", team, json!({})).await[0]["outcome"], "there");
+    assert_eq!(import("key", key, budgets).await[0]["outcome"], "there");
+    assert_eq!(world.get(&format!("/key/info?key={hash}")).await["info"]["spend"], 0.1, "it is counted once");
+}
+
+/// Promise 5.
+#[tokio::test]
+async fn whoever_would_lose_a_protection_is_left_out_unless_that_is_asked_for() {
+    let world = World::new().await;
+    let hash = |key: &str| json!(KeyHash::of(key).to_string());
+    let rows = json!([
+        { "token": hash("a"), "key_alias": "a", "metadata": { "guardrails": ["pii"] } },
+        { "token": hash("b"), "key_alias": "b", "expires": "1969-12-31T00:00:00" },
+        { "token": hash("c"), "key_alias": "c", "budget_duration": "30s", "max_budget": 5 },
+        { "token": hash("d"), "key_alias": "d", "team_id": "nowhere" },
+        { "token": "no hash", "key_alias": "e" },
+        { "token": hash("f"), "key_alias": "f", "a_column_of_a_later_version": ["x"] },
+        { "token": hash("g"), "key_alias": "g", "a_column_of_a_later_version": [] },
+    ]);
+    let outcomes = async |lossy: bool| -> Vec<String> {
+        let body = json!({ "kind": "key", "rows": rows, "lossy": lossy });
+        let items = world.post("/api/v1/import/litellm", body).await["items"].clone();
+        items.as_array().unwrap().iter().map(|item| item["outcome"].as_str().unwrap().to_owned()).collect()
+    };
+    let out = "left_out";
+    assert_eq!(outcomes(false).await, [out, out, out, out, out, out, "made"]);
+    assert_eq!(outcomes(true).await, ["made", out, "made", out, out, "made", "there"]);
+    assert_eq!(
+        world.get("/key/list?key_alias=c&return_full_object=true").await["keys"][0]["budget_duration"],
+        Value::Null
+    );
+}

@@ -50,13 +50,18 @@ impl Where {
 
     /// The gate, for what only a running one can do.
     pub(super) fn remote(&self) -> Result<Remote> {
-        Remote::new(&self.url, std::env::var("TOLLGATE_KEY").ok().filter(|key| !key.is_empty()))
+        gate_at(&self.url)
     }
 
     /// The folder, where one was named.
     pub(super) fn folder(&self) -> Option<&PathBuf> {
         self.data_dir.as_ref()
     }
+}
+
+/// The gate at `url`, asked with the key in the environment.
+pub(super) fn gate_at(url: &str) -> Result<Remote> {
+    Remote::new(url, std::env::var("TOLLGATE_KEY").ok().filter(|key| !key.is_empty()))
 }
 
 impl Source {

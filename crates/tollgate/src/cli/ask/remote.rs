@@ -72,22 +72,34 @@ impl Remote {
         serde_json::from_slice(&body).context("the gate's answer cannot be read: is it another version?")
     }
 
+    /// What the gate answers to `body`.
+    pub(in crate::cli) async fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T> {
+        let json = [("content-type", "application/json")];
+        let response = self.send("POST", path, &json, body.to_string()).await?;
+        let body = done(response).await?.into_body().collect().await?.to_bytes();
+        serde_json::from_slice(&body).context("the gate's answer cannot be read: is it another version?")
+    }
+
     /// The answer at `path`, when it is none of refusal.
     pub(in crate::cli) async fn answer(&self, path: &str) -> Result<Response<Incoming>> {
-        let response = self.send("GET", path, &[], Bytes::new()).await?;
-        let status = response.status();
-        if status.is_success() {
-            return Ok(response);
-        }
-        let body = response.into_body().collect().await?.to_bytes();
-        let value: Value = serde_json::from_slice(&body).unwrap_or_default();
-        // The management API answers with problems (RFC 9457), the gate's own door in OpenAI's dialect.
-        let why = value["detail"].as_str().or_else(|| value["error"]["message"].as_str());
-        let why = why.unwrap_or("it says no more");
-        match status.as_u16() {
-            401 | 403 => bail!("the gate refuses ({why}); its key goes into TOLLGATE_KEY"),
-            _ => bail!("{why} (status {status})"),
-        }
+        done(self.send("GET", path, &[], Bytes::new()).await?).await
+    }
+}
+
+/// An answer, when it is none of refusal.
+async fn done(response: Response<Incoming>) -> Result<Response<Incoming>> {
+    let status = response.status();
+    if status.is_success() {
+        return Ok(response);
+    }
+    let body = response.into_body().collect().await?.to_bytes();
+    let value: Value = serde_json::from_slice(&body).unwrap_or_default();
+    // The management API answers with problems (RFC 9457), the gate's own door in OpenAI's dialect.
+    let why = value["detail"].as_str().or_else(|| value["error"]["message"].as_str());
+    let why = why.unwrap_or("it says no more");
+    match status.as_u16() {
+        401 | 403 => bail!("the gate refuses ({why}); its key goes into TOLLGATE_KEY"),
+        _ => bail!("{why} (status {status})"),
     }
 }
 
