@@ -21,7 +21,7 @@ use crate::error::ApiError;
 use crate::who::Who;
 
 /// Which holders are asked for.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Filter {
     /// Keys of this team.

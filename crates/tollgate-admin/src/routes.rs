@@ -10,7 +10,7 @@ use tollgate_core::access::HolderKind;
 
 use crate::error::ApiError;
 use crate::who::{Needs, Who};
-use crate::{Sources, calls, holders, litellm, tail};
+use crate::{Sources, calls, holders, litellm, openapi, tail};
 
 /// One route.
 pub(crate) struct Route {
@@ -60,6 +60,14 @@ pub(crate) fn all() -> Vec<Route> {
             ),
         ]);
     }
+    routes.extend([(openapi::DOCUMENT, get(openapi::document)), (openapi::PAGE, get(openapi::page))].map(
+        |(path, answers)| Route {
+            method: Method::GET,
+            path: path.to_owned(),
+            needs: Needs::Nothing,
+            answers,
+        },
+    ));
     let theirs = litellm::routes().into_iter();
     routes.extend(theirs.map(|(method, path, needs, answers)| Route {
         method,
@@ -88,6 +96,9 @@ pub(crate) fn router() -> Router<Sources> {
 
 /// Lets in whoever has what the route needs.
 async fn guard(needs: Needs, mut request: Request, next: Next) -> Response {
+    if needs == Needs::Nothing {
+        return next.run(request).await;
+    }
     let who = match request.extract_parts::<Who>().await {
         Ok(who) => who,
         Err(error) => return error.into_response(),

@@ -4,6 +4,8 @@
 
 #[path = "support/litellm.rs"]
 mod litellm;
+#[path = "support/openapi.rs"]
+mod openapi;
 mod support;
 
 use std::collections::BTreeSet;
@@ -64,6 +66,8 @@ const MATRIX: &[(&str, &str, &str, &str)] = &[
     ("GET", "/api/v1/traces/{id}", "/api/v1/traces/0192f0c1-2345-7000-8000-000000000000", "NNFF"),
     ("GET", "/api/v1/content/{instance}/{name}", "/api/v1/content/i/n", "NNFF"),
     ("GET", "/api/v1/tail", "/api/v1/tail", "YYFF"),
+    ("GET", "/api/openapi.json", "/api/openapi.json", "YYYY"),
+    ("GET", "/api/docs", "/api/docs", "YYYY"),
     ("GET", "/api/v1/keys", "/api/v1/keys", "YYYY"),
     ("POST", "/api/v1/keys", "/api/v1/keys", "YFYF"),
     ("GET", "/api/v1/keys/{id}", "/api/v1/keys/red-member", "YYYY"),
@@ -307,4 +311,41 @@ async fn a_holder_is_made_changed_over_what_was_read_and_removed() {
     let Ok(response) = router(world.sources.clone()).oneshot(removing).await;
     assert_eq!(response.status(), StatusCode::NO_CONTENT);
     assert_eq!(ask("GET", "/api/v1/keys/k", None, json!({})).await.0, 404);
+}
+
+/// A request that is sent again is carried out once, and a secret is shown once.
+#[tokio::test]
+async fn a_request_with_an_idempotency_key_is_carried_out_once() {
+    let world = world().await;
+    let api = router(world.sources.clone());
+    let ask = async |path: &str, key: &str, caller: Option<Role>, body: Value| {
+        let caller = caller.map(|role| world.callers[role as usize].clone());
+        let mut request = request("POST", path, caller, Some(&body));
+        request.headers_mut().insert("idempotency-key", key.parse().unwrap());
+        let Ok(response) = api.clone().oneshot(request).await;
+        let (status, body) = read(response).await;
+        (status.as_u16(), body)
+    };
+    let team = json!({ "id": "new", "alias": "x" });
+    let (first, again) = (
+        ask("/api/v1/teams", "a", None, team.clone()).await,
+        ask("/api/v1/teams", "a", None, team.clone()).await,
+    );
+    assert_eq!((first.0, &first), (201, &again), "the same answer");
+    assert_eq!(ask("/api/v1/teams", "b", None, team.clone()).await.0, 409, "another request is another");
+    assert_eq!(ask("/api/v1/teams", "a", None, json!({})).await.0, 422, "a key is for one request");
+    let (status, made) = ask("/api/v1/keys", "k", None, json!({})).await;
+    assert_eq!(status, 201);
+    let (status, problem) = ask("/api/v1/keys", "k", None, json!({})).await;
+    assert_eq!((status, &problem["member"]), (409, &json!("Idempotency-Key")));
+    assert!(problem["detail"].as_str().unwrap().contains(made["id"].as_str().unwrap()));
+    let (status, other) = ask("/api/v1/keys", "k", Some(Role::Admin), json!({})).await;
+    assert!(status == 201 && other["id"] != made["id"], "keys of others are others");
+    assert_eq!(ask("/api/v1/teams", "c", None, json!({ "id": "/" })).await.0, 422);
+    assert_eq!(
+        ask("/api/v1/teams", "c", None, json!({ "id": "c" })).await.0,
+        201,
+        "what was not done may be tried again"
+    );
+    assert_eq!(ask("/api/v1/teams", &"x".repeat(256), None, json!({})).await.0, 400);
 }

@@ -56,6 +56,10 @@ impl serve::Managed for Management {
         tollgate_admin::takes(path)
     }
 
+    fn is_for_anybody(&self, path: &str) -> bool {
+        tollgate_admin::is_for_anybody(path)
+    }
+
     fn answer(&self, request: Request<Bytes>) -> Boxed<'_, Response<serve::ManagedBody>> {
         let router = self.0.clone();
         Box::pin(async move {

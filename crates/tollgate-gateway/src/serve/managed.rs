@@ -27,6 +27,9 @@ pub trait Managed: Send + Sync {
     /// Whether it answers at `path`.
     fn takes(&self, path: &str) -> bool;
 
+    /// Whether the answer at `path` is for anybody, and holds nothing of this gate.
+    fn is_for_anybody(&self, path: &str) -> bool;
+
     /// Answers one.
     fn answer(&self, request: Request<Bytes>) -> Boxed<'_, Response<ManagedBody>>;
 }
@@ -35,6 +38,9 @@ pub trait Managed: Send + Sync {
 pub(super) async fn answer(gate: &Gate, managed: &dyn Managed, inbound: Inbound) -> Response<AnswerBody> {
     let runtime = gate.runtime();
     let peer = inbound.peer;
+    if managed.is_for_anybody(inbound.head.uri.path()) {
+        return answered(gate, managed, Request::from_parts(inbound.head, Bytes::new())).await;
+    }
     let identified = match identify::identify(gate, &runtime.snapshot, &inbound) {
         Ok(identified) => identified,
         Err(fault) => return refuse_stranger(gate, &fault, &OpenAiChat, peer),
@@ -46,13 +52,15 @@ pub(super) async fn answer(gate: &Gate, managed: &dyn Managed, inbound: Inbound)
     }
     let body: Result<Bytes, Fault> = body.read(&runtime.snapshot).await;
     match body {
-        Ok(body) => {
-            let response = managed.answer(Request::from_parts(head, body)).await;
-            let stop = Box::pin(gate.stopping());
-            response.map(|body| AnswerBody::Managed(Box::pin(UntilStop { body, stop })))
-        }
+        Ok(body) => answered(gate, managed, Request::from_parts(head, body)).await,
         Err(fault) => reject::stranger(&fault, &OpenAiChat),
     }
+}
+
+async fn answered(gate: &Gate, managed: &dyn Managed, request: Request<Bytes>) -> Response<AnswerBody> {
+    let response = managed.answer(request).await;
+    let stop = Box::pin(gate.stopping());
+    response.map(|body| AnswerBody::Managed(Box::pin(UntilStop { body, stop })))
 }
 
 /// A body that ends when the gate stops: one that follows the journal would not end by itself.
