@@ -144,8 +144,12 @@ pub(crate) async fn once(State(answers): State<Arc<Answers>>, request: Request, 
     }
     // Whoever goes away does not end what is being carried out: its outcome is known when they come again.
     let carrying_out = tokio::spawn(async move {
-        let response = next.run(Request::from_parts(head, Body::from(body))).await;
-        let (response, stage) = kept(response).await;
+        // Nor does a defect leave it under way.
+        let carried_out = tokio::spawn(next.run(Request::from_parts(head, Body::from(body)))).await;
+        let (response, stage) = match carried_out {
+            Ok(response) => kept(response).await,
+            Err(_) => (StatusCode::INTERNAL_SERVER_ERROR.into_response(), None),
+        };
         answers.kept.lock().answered(&name, stage);
         response
     });

@@ -24,11 +24,21 @@ fn envelope(ApiError { status, detail, member }: ApiError) -> Response {
     let error = json!({
         "message": detail,
         "type": kind(status),
-        "param": member,
+        "param": member.as_deref().map(theirs),
         // A text, as OpenAI's SDKs have it.
         "code": status.as_u16().to_string(),
     });
     (status, Json(json!({ "error": error }))).into_response()
+}
+
+/// Their name for a member of ours.
+fn theirs(member: &str) -> &str {
+    match member {
+        "user" => "user_id",
+        "team" => "team_id",
+        "expires_at" => "duration",
+        member => member,
+    }
 }
 
 /// Their word for a status.

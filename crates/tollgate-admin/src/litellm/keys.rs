@@ -30,10 +30,10 @@ pub(super) async fn generate(
     let body = read(&body)?;
     members::check(&body, &[OWN, &["key"]].concat(), true)?;
     let presented = chosen(&who, &body, "key")?;
+    let said = said(&sources, &who, &body, None)?;
     if let Some(user) = members::text(&body, "user_id")? {
         users::make_if_missing(&sources, &who, user).await?;
     }
-    let said = said(&sources, &who, &body, None)?;
     let made = sources.registrar.create_with(&who.principal, HolderKind::Key, None, said, presented).await?;
     Ok(secret(shown_key(&sources, &who, &made)))
 }

@@ -163,7 +163,7 @@ async fn what_would_be_dropped_is_refused_by_name() {
         ("/key/generate", json!({ "organization_id": "o" }), "organization_id"),
         ("/key/generate", json!({ "max_budgett": 1 }), "max_budgett"),
         ("/key/generate", json!({ "budget_duration": "30d" }), "budget_duration"),
-        ("/key/generate", json!({ "team_id": "nowhere" }), "team"),
+        ("/key/generate", json!({ "team_id": "nowhere" }), "team_id"),
         ("/user/new", json!({ "organizations": ["o"] }), "organizations"),
         ("/user/new", json!({ "user_role": "customer" }), "user_role"),
         ("/team/new", json!({ "team_member_budget": 5 }), "team_member_budget"),
