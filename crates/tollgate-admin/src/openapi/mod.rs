@@ -5,9 +5,10 @@ mod page;
 mod routes;
 mod schemas;
 
-use axum::Json;
-use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, header};
+use std::sync::LazyLock;
+
+use axum::response::IntoResponse;
+use http::header;
 use serde_json::{Map, Value, json};
 
 use self::routes::{Described, described};
@@ -20,27 +21,30 @@ pub(crate) const DOCUMENT: &str = "/api/openapi.json";
 /// Where the page is.
 pub(crate) const PAGE: &str = "/api/docs";
 
+/// Both, made once: whoever asks need not be known, so asking must cost nothing.
+static MADE: LazyLock<(String, String)> = LazyLock::new(|| {
+    let document = made();
+    (document.to_string(), page::html(&document))
+});
+
 /// `GET /api/openapi.json`.
-pub(crate) async fn document() -> Json<Value> {
-    Json(made())
+pub(crate) async fn document() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], MADE.0.as_str())
 }
 
-/// `GET /api/docs`: the same, to be read.
-pub(crate) async fn page() -> Response {
-    let mut response = page::html(&made()).into_response();
-    // It shows texts and loads nothing, from here or from elsewhere.
-    let policy = HeaderValue::from_static(
-        "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    );
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response
+/// `GET /api/docs`: the same, to be read. It shows texts and loads nothing, from here or from elsewhere.
+pub(crate) async fn page() -> impl IntoResponse {
+    const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    let headers = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    (headers, MADE.1.as_str())
 }
 
 /// The description. A route that `routes.rs` beside this file says nothing of is not in it, which a test forbids.
-pub(crate) fn made() -> Value {
+fn made() -> Value {
     let mut paths = Map::new();
     for route in crate::routes::all() {
         let Some(said) = described(route.method.as_str(), &route.path) else { continue };
