@@ -11,8 +11,8 @@ use tollgate_core::ledger::Usd;
 use tollgate_ledger::Presented;
 
 use super::row::{Row, align};
-use super::teams::{Person, join};
-use super::{Body, keys, members, named, teams, users};
+use super::team_members::{Person, join};
+use super::{Body, key_said, keys, members, named, teams, users};
 use crate::Sources;
 use crate::error::ApiError;
 use crate::holders::object;
@@ -140,7 +140,7 @@ fn translated(
     let (mut told, mut lost) = members::equivalent(row.said.clone(), own);
     let mut said = loop {
         let said = match kind {
-            HolderKind::Key => keys::said(sources, who, &told, None),
+            HolderKind::Key => key_said::said(sources, who, &told, None),
             HolderKind::User => users::said(&told, None),
             HolderKind::Team => teams::said(&told, None),
         };

@@ -2,20 +2,18 @@
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, header};
 use jiff::SignedDuration;
-use serde::Deserialize;
 use serde_json::{Value, json};
-use tollgate_core::access::{HolderKind, HolderRef, Key, KeySecret, KeySpec, Role};
-use tollgate_ledger::{Made, Presented};
+use tollgate_core::access::{HolderKind, HolderRef, KeySecret};
+use tollgate_ledger::Made;
 
-use super::{Body, change, duration, members, models, named, paged, read, roles, rules, shown, users};
+use super::key_said::{chosen, said};
+use super::{Body, change, duration, members, named, read, shown, users};
 use crate::Sources;
 use crate::error::ApiError;
-use crate::holders::only_members_of;
 use crate::who::Who;
 
 /// What can be said of a key besides what can be said of all.
@@ -148,152 +146,6 @@ async fn set_blocked(
     let name = named::changeable_key(sources, who, members::needed(&body, "key")?)?;
     change(sources, who, &name, |_| Ok(json!({ "blocked": blocked }))).await?;
     Ok(Json(one(sources, who, &name)?))
-}
-
-/// Which key is asked for.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Asked {
-    /// The one that asks where absent.
-    key: Option<String>,
-}
-
-/// `GET /key/info`.
-pub(super) async fn info(
-    State(sources): State<Sources>,
-    who: Who,
-    asked: Result<Query<Asked>, QueryRejection>,
-) -> Result<Json<Value>, ApiError> {
-    let Query(asked) = asked.map_err(|error| ApiError::invalid(error.body_text()))?;
-    let key = asked.key.unwrap_or_else(|| who.principal.sub.id.to_string());
-    let listed = named::key(&sources, &who, &key)?;
-    let mut info = shown::holder(&sources, &who, &listed.account);
-    let token = info["token"].take();
-    if let Some(members) = info.as_object_mut() {
-        members.remove("token");
-    }
-    Ok(Json(json!({ "key": token, "info": info })))
-}
-
-/// Which keys are asked for. A filter that is not known would give more than was asked for, so it is refused.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Filter {
-    page: Option<usize>,
-    size: Option<usize>,
-    user_id: Option<String>,
-    team_id: Option<String>,
-    key_hash: Option<String>,
-    key_alias: Option<String>,
-    return_full_object: bool,
-    /// What whoever asks may see is in the list in any case.
-    #[serde(rename = "include_team_keys")]
-    _team_keys: bool,
-    #[serde(rename = "include_created_by_keys")]
-    _created_by_keys: bool,
-}
-
-impl Filter {
-    fn wants(&self, key: &Key) -> bool {
-        let is = |wanted: &Option<String>, value: Option<&str>| {
-            wanted.as_deref().is_none_or(|wanted| value == Some(wanted))
-        };
-        let named = self.key_hash.as_deref().is_none_or(|named| {
-            named == &*key.id
-                || named.parse().is_ok_and(|hash: tollgate_core::access::KeyHash| hash == key.hash)
-        });
-        named
-            && is(&self.user_id, key.spec.user.as_deref())
-            && is(&self.team_id, key.spec.team.as_deref())
-            && is(&self.key_alias, key.spec.alias.as_deref())
-    }
-}
-
-/// `GET /key/list`.
-pub(super) async fn list(
-    State(sources): State<Sources>,
-    who: Who,
-    filter: Result<Query<Filter>, QueryRejection>,
-) -> Result<Json<Value>, ApiError> {
-    let Query(filter) = filter.map_err(|error| ApiError::invalid(error.body_text()))?;
-    let found = named::keys(&sources, &who, |key| filter.wants(key));
-    let page = paged(&found, filter.page, filter.size.unwrap_or(10));
-    let keys = page.items.iter().map(|account| shown::holder(&sources, &who, account));
-    let keys = keys.map(|mut key| if filter.return_full_object { key } else { key["token"].take() });
-    Ok(Json(json!({
-        "keys": keys.collect::<Vec<_>>(),
-        "total_count": page.total,
-        "current_page": page.number,
-        "total_pages": page.pages,
-    })))
-}
-
-/// What a request says of a key, as a patch of ours over what it was `before`.
-pub(super) fn said(
-    sources: &Sources,
-    who: &Who,
-    body: &Body,
-    before: Option<&Key>,
-) -> Result<Value, ApiError> {
-    let made;
-    let spec = match before {
-        Some(key) => &key.spec,
-        None => {
-            made = KeySpec::default();
-            &made
-        }
-    };
-    let mut patch = rules::patch(body, (&spec.budgets, &spec.limits, &spec.metadata))?;
-    for (theirs, ours) in [("key_alias", "alias"), ("user_id", "user"), ("team_id", "team")] {
-        if let Some(value) = members::optional(body, theirs)? {
-            patch.insert(ours.to_owned(), value);
-        }
-    }
-    if let Some(alias) = patch.get("alias").and_then(Value::as_str) {
-        let own = before.map(|key| HolderRef { kind: HolderKind::Key, id: key.id.clone() });
-        named::free_alias(sources, alias, own.as_ref())?;
-    }
-    if let Some(ends) = ends(sources, body)? {
-        patch.insert("expires_at".to_owned(), ends);
-    }
-    let mut patch = Value::Object(patch);
-    if let Some(team) = who.own_team() {
-        only_members_of(team, &patch)?;
-        patch["team"] = json!(team);
-    }
-    let belongs = |member: &str, known: Option<&str>| -> Option<String> {
-        patch.get(member).map_or(known.map(str::to_owned), |said| said.as_str().map(str::to_owned))
-    };
-    let (user, team) = (belongs("user", spec.user.as_deref()), belongs("team", spec.team.as_deref()));
-    let moved = (user.as_deref(), team.as_deref()) != (spec.user.as_deref(), spec.team.as_deref());
-    if let Some(models) = models::said(body, HolderKind::Key, team.is_some())? {
-        patch["models"] = models;
-    }
-    if before.is_none() || moved {
-        patch["role"] = json!(roles::of_key(sources, user.as_deref(), team.as_deref()));
-    }
-    if let Some(team) = who.own_team() {
-        only_members_of(team, &patch)?;
-    }
-    Ok(patch)
-}
-
-/// When a key ends, from `duration`; null where it never does.
-fn ends(sources: &Sources, body: &Body) -> Result<Option<Value>, ApiError> {
-    let Some(said) = members::optional(body, "duration")? else { return Ok(None) };
-    if said.is_null() || said == "-1" {
-        return Ok(Some(Value::Null));
-    }
-    Ok(Some(json!(duration::end("duration", &said, sources.clock.now())?)))
-}
-
-/// What is presented for a key. Whoever chooses it can act as the key, so nobody but an administrator may.
-fn chosen(who: &Who, body: &Body, member: &str) -> Result<Presented, ApiError> {
-    let Some(text) = members::text(body, member)? else { return Ok(Presented::New) };
-    if who.role() != Role::Admin {
-        return Err(ApiError::forbidden("only an administrator chooses what a key is"));
-    }
-    KeySecret::chosen(text).map(Presented::Chosen).map_err(|why| ApiError::of(member, why))
 }
 
 /// A key for `user` that ends after `body`'s `duration`.

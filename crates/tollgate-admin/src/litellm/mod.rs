@@ -7,14 +7,18 @@
 mod duration;
 mod error;
 mod import;
+mod key_said;
 mod keys;
+mod keys_asked;
 mod members;
 mod models;
 mod named;
+mod patch;
 mod roles;
 mod row;
 mod rules;
 mod shown;
+mod team_members;
 mod teams;
 mod users;
 
@@ -50,8 +54,8 @@ pub(crate) fn routes() -> Vec<(Method, &'static str, Needs, MethodRouter<Sources
         (Method::POST, "/key/{key}/regenerate", ToManageKeys, post(keys::regenerate_named)),
         (Method::POST, "/key/block", ToManageKeys, post(keys::block)),
         (Method::POST, "/key/unblock", ToManageKeys, post(keys::unblock)),
-        (Method::GET, "/key/info", ToSeeOwn, get(keys::info)),
-        (Method::GET, "/key/list", ToSeeOwn, get(keys::list)),
+        (Method::GET, "/key/info", ToSeeOwn, get(keys_asked::info)),
+        (Method::GET, "/key/list", ToSeeOwn, get(keys_asked::list)),
         (Method::POST, "/user/new", ToManage, post(users::new)),
         (Method::POST, "/user/update", ToManage, post(users::update)),
         (Method::POST, "/user/delete", ToManage, post(users::delete)),
@@ -62,8 +66,8 @@ pub(crate) fn routes() -> Vec<(Method, &'static str, Needs, MethodRouter<Sources
         (Method::POST, "/team/delete", ToManage, post(teams::delete)),
         (Method::POST, "/team/block", ToManage, post(teams::block)),
         (Method::POST, "/team/unblock", ToManage, post(teams::unblock)),
-        (Method::POST, "/team/member_add", ToManage, post(teams::member_add)),
-        (Method::POST, "/team/member_delete", ToManage, post(teams::member_delete)),
+        (Method::POST, "/team/member_add", ToManage, post(team_members::member_add)),
+        (Method::POST, "/team/member_delete", ToManage, post(team_members::member_delete)),
         (Method::GET, "/team/info", ToSeeOwn, get(teams::info)),
         (Method::GET, "/team/list", ToSeeOwn, get(teams::list)),
         (Method::POST, "/api/v1/import/litellm", ToManage, post(import::import)),

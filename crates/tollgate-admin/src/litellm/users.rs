@@ -11,8 +11,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tollgate_core::access::{Account, Holder, HolderKind, HolderRef, Member, Role, TeamRole, UserSpec};
 
-use super::teams::{Person, join, leave};
-use super::{Body, change, keys, members, models, named, paged, read, roles, rules, shown};
+use super::team_members::{Person, join, leave};
+use super::{Body, change, keys, members, models, named, paged, patch, read, roles, shown};
 use crate::Sources;
 use crate::error::ApiError;
 use crate::who::Who;
@@ -237,7 +237,7 @@ pub(super) fn said(body: &Body, before: Option<&Holder>) -> Result<Value, ApiErr
         Some(Holder::User(user)) => &user.spec,
         _ => &made,
     };
-    let mut patch = rules::patch(body, (&spec.budgets, &spec.limits, &spec.metadata))?;
+    let mut patch = patch::of(body, (&spec.budgets, &spec.limits, &spec.metadata))?;
     for (theirs, ours) in [("user_alias", "alias"), ("user_email", "email")] {
         if let Some(value) = members::optional(body, theirs)? {
             patch.insert(ours.to_owned(), value);
