@@ -7,7 +7,7 @@ import subprocess
 
 import openai
 import pytest
-import torture
+import servers
 import world
 
 MASTER = "sk-master-1234"
@@ -44,7 +44,7 @@ INSERT INTO "LiteLLM_VerificationToken" (token, key_name, key_alias, team_id, us
 @pytest.fixture(scope="module")
 def litellm():
     """LiteLLM's database."""
-    server = torture.Postgres()
+    server = servers.Postgres()
     server.start()
     for text in [TABLES.read_text(), ROWS]:
         command = [server.program("psql"), "-q", "-v", "ON_ERROR_STOP=1", server.url]

@@ -25,6 +25,7 @@ import tempfile
 import threading
 import time
 
+import servers
 import world
 
 # What one token costs, in nano-dollars: the prices below.
@@ -626,58 +627,10 @@ def restart_on_a_full_disk(folder: pathlib.Path, config: str, ballast: pathlib.P
             report.wrong("the gate did not stop as it should after a start on a full disk")
 
 
-class Postgres:
-    """A PostgreSQL server of our own, which can be stopped and started."""
-
-    def __init__(self):
-        self.folder, self.port, self.process = pathlib.Path(tempfile.mkdtemp(prefix="tollgate-pg-")), world.free_port(), None
-        self.url = f"postgres://tollgate@127.0.0.1:{self.port}/postgres"
-        # PostgreSQL refuses root, and its user must come in.
-        self.user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.getuid() == 0 else []
-        if self.user:
-            os.chown(self.folder, 65534, 65534)
-        command = [*self.user, self.program("initdb"), "--auth=trust", "--username=tollgate", "--no-sync", "--encoding=UTF8", "--locale=C", "-D", self.folder / "data"]
-        subprocess.run(command, cwd="/", stdout=subprocess.DEVNULL, check=True)
-
-    @staticmethod
-    def program(name: str) -> str:
-        """Where it is: on the path, or where Debian puts it."""
-        found = shutil.which(name) or next(iter(sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{name}"), reverse=True)), None)
-        if not found:
-            raise RuntimeError(f"{name} is missing: apt-get install postgresql")
-        return found
-
-    def start(self):
-        """Starts it, and waits until it answers."""
-        options = ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "fsync=off", "-p", str(self.port)]
-        command = [*self.user, self.program("postgres"), "-D", self.folder / "data", *options]
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            if self.process is None or self.process.poll() is not None:
-                # After a kill it does not start before the processes of the one before have noticed.
-                self.process = subprocess.Popen(command, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
-                return
-            time.sleep(0.05)
-        raise RuntimeError("postgres did not start")
-
-    def stop(self, how: signal.Signals):
-        """Stops it so. SIGINT is its fast shutdown, SIGQUIT its immediate one."""
-        self.process.send_signal(how)
-        self.process.wait(timeout=60)
-        self.process = None
-
-    def remove(self):
-        """Stops it for good."""
-        if self.process:
-            self.stop(signal.SIGQUIT)
-        shutil.rmtree(self.folder)
-
-
 def database(outages: int, seed: int, folder: pathlib.Path, report: Report, say=print):
     """Takes the index's database away under load: it is for questions only, and no call may notice."""
     dice, seen, data = random.Random(seed), [], folder / "data"
-    server = Postgres()
+    server = servers.Postgres()
     config = f"{CONFIG}journal: {{ segment_bytes: 65536, head_seconds: 1 }}\ndatabase_url: {server.url}\n"
     try:
         # The gate starts while there is no database.

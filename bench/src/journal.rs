@@ -201,6 +201,8 @@ fn write(folder: &Path, calls: usize) -> Result<()> {
             tools: None,
             results: &[],
             headers: &[],
+            end_user: None,
+            tags: &[],
             capture: None,
         }))?;
         let attempt = AttemptEntry {
@@ -238,6 +240,8 @@ fn write(folder: &Path, calls: usize) -> Result<()> {
             counted: &[],
             chosen: &[],
             edits: &[],
+            end_user: None,
+            tags: &[],
             duration_us: 812_345,
             first_byte_us: Some(812_000),
             response_bytes: 900,

@@ -8,6 +8,7 @@ mod idempotency;
 mod litellm;
 mod openapi;
 mod routes;
+mod spend;
 mod tail;
 mod who;
 

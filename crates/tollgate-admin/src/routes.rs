@@ -10,7 +10,7 @@ use tollgate_core::access::HolderKind;
 
 use crate::error::ApiError;
 use crate::who::{Needs, Who};
-use crate::{Sources, calls, holders, litellm, openapi, tail};
+use crate::{Sources, calls, holders, litellm, openapi, spend, tail};
 
 /// One route.
 pub(crate) struct Route {
@@ -34,6 +34,7 @@ pub(crate) fn all() -> Vec<Route> {
         route(Method::GET, "/traces/{id}", Needs::ToAudit, get(calls::trace)),
         route(Method::GET, "/content/{instance}/{name}", Needs::ToAudit, get(calls::content)),
         route(Method::GET, "/tail", Needs::ToAudit, get(tail::tail)),
+        route(Method::GET, "/spend", Needs::ToSeeOwn, get(spend::list)),
         route(Method::POST, "/keys/{id}/rotate", Needs::ToManageKeys, post(holders::rotate)),
     ];
     for (kind, path, changes) in [

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
-use tollgate_core::access::{Caller, Holder, HolderKind, Role};
+use tollgate_core::access::{Caller, Holder, HolderKind, HolderRef, Role};
 use tollgate_core::principal::Principal;
 
 use crate::error::ApiError;
@@ -63,6 +63,19 @@ impl Who {
     /// The team whose keys they manage, where it is not all of them.
     pub(crate) fn own_team(&self) -> Option<&Arc<str>> {
         self.principal.team.as_ref().filter(|_| self.role() == Role::TeamAdmin)
+    }
+
+    /// Whose spend they may see; `None` where that is everybody's.
+    pub(crate) fn sees_spend_of(&self) -> Option<HolderRef> {
+        let own_key = || HolderRef { kind: HolderKind::Key, id: Arc::clone(&self.principal.sub.id) };
+        match self.role() {
+            Role::Admin | Role::Auditor => None,
+            Role::TeamAdmin => match self.own_team() {
+                Some(team) => Some(HolderRef { kind: HolderKind::Team, id: Arc::clone(team) }),
+                None => Some(own_key()),
+            },
+            Role::Member => Some(own_key()),
+        }
     }
 
     /// Whether they may see `holder`.

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use tollgate_admin::router;
 use tollgate_core::call::CallId;
 use tollgate_core::query::{
-    Answering, CallFilter, CallPage, CallStory, Following, Live, QueryError, Records, TraceStory,
+    Answering, CallFilter, CallPage, CallStory, Following, Live, QueryError, Records, Spend, SpendFilter,
+    TraceStory,
 };
 use tower::ServiceExt;
 
@@ -40,6 +41,10 @@ impl Records for Told {
 
     fn trace(&self, _: String) -> Answering<'_, Option<TraceStory>> {
         Box::pin(async { Ok(None) })
+    }
+
+    fn spend(&self, _: SpendFilter) -> Answering<'_, Spend> {
+        Box::pin(async { Ok(Spend::default()) })
     }
 }
 

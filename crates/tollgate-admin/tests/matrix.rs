@@ -19,7 +19,8 @@ use tollgate_core::call::CallId;
 use tollgate_core::ports::Access;
 use tollgate_core::principal::{ActorKind, Principal};
 use tollgate_core::query::{
-    Answering, CallFilter, CallPage, CallStory, Following, Live, QueryError, Records, TraceStory,
+    Answering, CallFilter, CallPage, CallStory, Following, Live, QueryError, Records, Spend, SpendFilter,
+    SpendRow, TraceStory,
 };
 use tower::ServiceExt;
 
@@ -38,6 +39,12 @@ impl Records for Nothing {
 
     fn trace(&self, _: String) -> Answering<'_, Option<TraceStory>> {
         Box::pin(async { Ok(None) })
+    }
+
+    /// Of whom it was asked for.
+    fn spend(&self, filter: SpendFilter) -> Answering<'_, Spend> {
+        let total = SpendRow { key: filter.key, team: filter.team, ..SpendRow::default() };
+        Box::pin(async { Ok(Spend { total, ..Spend::default() }) })
     }
 }
 
@@ -68,6 +75,11 @@ const MATRIX: &[(&str, &str, &str, &str)] = &[
     ("GET", "/api/v1/tail", "/api/v1/tail", "YYFF"),
     ("GET", "/api/openapi.json", "/api/openapi.json", "YYYY"),
     ("GET", "/api/docs", "/api/docs", "YYYY"),
+    ("GET", "/api/v1/spend", "/api/v1/spend?by=model,key", "YYYY"),
+    ("GET", "/api/v1/spend", "/api/v1/spend?team=red", "YYYF"),
+    ("GET", "/api/v1/spend", "/api/v1/spend?team=blue", "YYFF"),
+    ("GET", "/api/v1/spend", "/api/v1/spend?key=red-member", "YYYY"),
+    ("GET", "/api/v1/spend", "/api/v1/spend?key=blue", "YYYF"),
     ("GET", "/api/v1/keys", "/api/v1/keys", "YYYY"),
     ("POST", "/api/v1/keys", "/api/v1/keys", "YFYF"),
     ("GET", "/api/v1/keys/{id}", "/api/v1/keys/red-member", "YYYY"),
@@ -243,6 +255,35 @@ async fn a_list_holds_only_what_one_may_see() {
     assert_eq!(ids(Role::Member, "/api/v1/users").await, [""; 0]);
     assert_eq!(ids(Role::Auditor, "/api/v1/keys?limit=2").await, ["admin", "auditor"]);
     assert_eq!(ids(Role::Auditor, "/api/v1/keys?limit=2&after=auditor").await, ["blue", "red-admin"]);
+}
+
+/// Whoever may not see everything is answered for what is theirs, whatever they ask.
+#[tokio::test]
+async fn spend_is_that_of_whom_one_may_see() {
+    let world = world().await;
+    let asked = async |role: Role, query: &str| -> Value {
+        let (status, body) = ask(&world, role, "GET", &format!("/api/v1/spend?{query}"), None).await;
+        assert_eq!(status, StatusCode::OK, "{body}");
+        json!([body["total"]["team"], body["total"]["key"]])
+    };
+    for role in [Role::Admin, Role::Auditor] {
+        assert_eq!(asked(role, "by=model").await, json!([null, null]));
+        assert_eq!(asked(role, "team=blue&key=k").await, json!(["blue", "k"]));
+    }
+    assert_eq!(asked(Role::TeamAdmin, "by=model").await, json!(["red", null]));
+    assert_eq!(asked(Role::TeamAdmin, "team=red&key=blue").await, json!(["red", "blue"]), "of the team red");
+    assert_eq!(asked(Role::Member, "by=model").await, json!([null, "red-member"]));
+    let (status, problem) = ask(&world, Role::Admin, "GET", "/api/v1/spend?by=colour", None).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(problem["detail"].to_string().contains("day, team"), "{problem}");
+    let (status, problem) = ask(&world, Role::Member, "GET", "/api/v1/spend?key=blue", None).await;
+    assert_eq!(
+        (status, &problem["detail"]),
+        (
+            StatusCode::FORBIDDEN,
+            &json!("a key with the role `member` sees the spend of the key `red-member` only")
+        )
+    );
 }
 
 /// A team's admin cannot raise itself, or anybody, above the team.

@@ -176,12 +176,21 @@ pub struct Fault {
     pub retry_after: Option<Duration>,
     /// What the upstream said, when it was the upstream that failed.
     pub upstream: Option<Box<UpstreamError>>,
+    /// The status, where the configuration wants another than the class's.
+    pub configured_status: Option<u16>,
 }
 
 impl Fault {
     /// A fault of `class` that says `message`.
     pub fn new(class: FaultClass, message: impl Into<String>) -> Self {
-        Self { class, message: message.into(), param: None, retry_after: None, upstream: None }
+        Self {
+            class,
+            message: message.into(),
+            param: None,
+            retry_after: None,
+            upstream: None,
+            configured_status: None,
+        }
     }
 
     /// The same, naming the request member that is to blame.
@@ -204,7 +213,7 @@ impl Fault {
             {
                 upstream.status
             }
-            _ => self.class.status(),
+            _ => self.configured_status.unwrap_or(self.class.status()),
         }
     }
 

@@ -8,8 +8,9 @@ use jiff::Timestamp;
 
 use crate::access::{Caller, Holder, HolderRef, NotLetIn};
 use crate::digest::{Digest, DigestKey};
+use crate::fault::Fault;
 use crate::ledger::{Hold, Need, Refusal};
-use crate::price::Price;
+use crate::price::{NanoUsd, Price};
 use crate::query::Answering;
 use crate::record::Entry;
 
@@ -96,15 +97,63 @@ pub trait Access: Send + Sync {
     /// Who holds the key that was `presented` from `peer`.
     fn identify(&self, presented: &str, peer: Option<IpAddr>, now: Timestamp) -> Result<Caller, NotLetIn>;
 
-    /// Holds what a call to `model` may need, under every budget and limit of `caller`, or under none of them.
-    fn hold(&self, caller: &Caller, model: &str, need: &Need, now: Timestamp) -> Result<Hold, Refusal>;
+    /// What will be held for a call of `caller` to `model`, under every budget and limit that counts it; nothing yet.
+    fn open(&self, caller: &Caller, model: &str, now: Timestamp) -> Hold;
 
-    /// Holds as much more as a call now needs.
-    fn hold_more(&self, hold: &mut Hold, need: &Need, now: Timestamp) -> Result<(), Refusal>;
+    /// Holds as much as a call now needs, under all of its rules or under none of them.
+    fn hold(&self, hold: &mut Hold, need: &Need, now: Timestamp) -> Result<(), Refusal>;
+
+    /// The most that could be held under the rules that are never passed, up to `most`; `None` where none counts the
+    /// call.
+    fn fits(&self, hold: &Hold, most: NanoUsd, now: Timestamp) -> Option<NanoUsd>;
+
+    /// Asks other instances for what is missing, of which was asked `times` before. `None` where there is nothing to
+    /// hope for; otherwise it is worth to try again when the wait is over, or it fails because nobody can tell.
+    fn ask<'a>(&'a self, refusal: &'a Refusal, times: u32) -> Option<Asking<'a>>;
 
     /// Counts what a call has used instead of what was held; `None` where nothing was sent. `hold` says afterwards what
     /// was counted.
     fn settle(&self, hold: &mut Hold, used: Option<&Need>, now: Timestamp);
+}
+
+/// A wait for other instances.
+pub type Asking<'a> = Pin<Box<dyn Future<Output = Result<(), Fault>> + Send + 'a>>;
+
+/// Documents that instances share, each with a version: whoever writes one says which version was read.
+pub trait Shelf: Send + Sync {
+    /// The documents called `names` as they are.
+    fn read<'a>(&'a self, names: &'a [String]) -> Answering<'a, Documents>;
+
+    /// Writes those that are still of the version that was read, and says which ones these are.
+    fn write<'a>(&'a self, documents: &'a [Rewritten]) -> Answering<'a, Vec<bool>>;
+
+    /// The names of all documents in which `who` is named.
+    fn naming<'a>(&'a self, who: &'a str) -> Answering<'a, Vec<String>>;
+}
+
+/// Documents as they were read.
+#[derive(Clone, Debug)]
+pub struct Documents {
+    /// What time it is where they are kept.
+    pub now: Timestamp,
+    /// Which life of the store this is: in another it may have forgotten what was written last. Always the same where
+    /// it forgets nothing.
+    pub life: String,
+    /// Each with its version, in the order in which they were asked for; version 0 and no text where there is none.
+    pub each: Vec<(u64, Option<String>)>,
+}
+
+/// A document that is to be written.
+#[derive(Clone, Debug)]
+pub struct Rewritten {
+    /// Its name.
+    pub name: String,
+    /// The version that was read.
+    pub version: u64,
+    /// What it says from now on.
+    pub text: String,
+    /// Until when it is of use; `None` for ever.
+    pub ends: Option<Timestamp>,
 }
 
 /// Where keys, users and teams are kept.

@@ -158,6 +158,27 @@ impl Price {
         u64::try_from(pico.div_ceil(1_000)).map_or(Cost::Unknown, Cost::Known)
     }
 
+    /// The most that so many tokens can cost, whatever kind they turn out to be; `caches` says whether the prompt is
+    /// written to a cache. [`Cost::Unknown`] where something is billed by the piece.
+    pub fn most(&self, input_tokens: u64, output_tokens: u64, caches: bool) -> Cost {
+        let reached = self.tiers.iter().filter(|tier| input_tokens > tier.above_input_tokens);
+        let rates = std::iter::once(&self.rates).chain(reached.map(|tier| &tier.rates));
+        let (mut input, mut output) = (0, 0);
+        for rates in rates {
+            if rates.image.is_some() || rates.search.is_some() {
+                return Cost::Unknown;
+            }
+            let written = [rates.cache_write, rates.cache_write_1h].map(|rate| rate.filter(|_| caches));
+            let inputs = [Some(rates.input), rates.cache_read, rates.input_audio, rates.input_image];
+            let outputs = [Some(rates.output), rates.reasoning, rates.output_audio, rates.output_image];
+            input = inputs.into_iter().chain(written).flatten().fold(input, u64::max);
+            output = outputs.into_iter().flatten().fold(output, u64::max);
+        }
+        let pico =
+            u128::from(input_tokens) * u128::from(input) + u128::from(output_tokens) * u128::from(output);
+        u64::try_from(pico.div_ceil(1_000)).map_or(Cost::Unknown, Cost::Known)
+    }
+
     fn rates_for(&self, input_tokens: u64) -> &Rates {
         self.tiers
             .iter()
@@ -285,6 +306,30 @@ mod tests {
     }
 
     proptest! {
+        /// Promise 4 rests on it: whatever the tokens turn out to be, they cost no more than was held.
+        #[test]
+        fn nothing_costs_more_than_the_most(
+            input in 0..400_000_u64, output in 0..100_000_u64, read in 0..400_000_u64, write in 0..400_000_u64,
+            hour in 0..400_000_u64, reasoning in 0..100_000_u64, extra in 0..1_000_000_u64,
+        ) {
+            let mut price = price();
+            price.rates.reasoning = Some(16_000_000);
+            price.tiers[0].rates.cache_write_1h = Some(12_000_000);
+            let usage = Usage {
+                input_tokens: input,
+                output_tokens: output,
+                cache_read_tokens: read.min(input),
+                cache_write_tokens: write.min(input - read.min(input)),
+                cache_write_1h_tokens: hour,
+                reasoning_tokens: reasoning.min(output),
+                ..Usage::default()
+            };
+            let caches = usage.cache_write_tokens > 0;
+            let Cost::Known(cost) = price.cost(&usage) else { return Ok(()) };
+            prop_assert!(matches!(price.most(input, output, caches), Cost::Known(most) if cost <= most));
+            prop_assert!(matches!(price.most(input + extra, output, caches), Cost::Known(most) if cost <= most));
+        }
+
         /// Promise 4 rests on it: more usage never costs less, and nothing overflows into a small number.
         #[test]
         fn cost_never_falls_with_usage(input in 0..u64::MAX / 2, output in 0..u64::MAX / 2, more in 0..1_000_u64) {

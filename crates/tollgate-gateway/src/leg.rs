@@ -38,6 +38,8 @@ pub(crate) struct OfCall {
     /// Whether the model may choose tools.
     pub(crate) offers_tools: bool,
     pub(crate) film: Option<Arc<Film>>,
+    /// The longest answer that a strict budget pays for, in tokens.
+    pub(crate) output_ceiling: Option<u64>,
 }
 
 /// One attempt's part of a ticket.
@@ -58,6 +60,8 @@ pub struct Leg {
     pub trace: TraceParent,
     offers_tools: bool,
     film: Option<Arc<Film>>,
+    /// The longest answer that a strict budget pays for, in tokens.
+    pub(crate) output_ceiling: Option<u64>,
     notes: Arc<Mutex<Notes>>,
 }
 
@@ -81,8 +85,21 @@ impl Leg {
         notes: Arc<Mutex<Notes>>,
     ) -> Self {
         let (gate, runtime) = (Arc::clone(gate), Arc::clone(runtime));
-        let OfCall { call_id, arrived, prompt, trace, offers_tools, film } = call;
-        Self { gate, runtime, call_id, arrived, number, candidate, prompt, trace, offers_tools, film, notes }
+        let OfCall { call_id, arrived, prompt, trace, offers_tools, film, output_ceiling } = call;
+        Self {
+            gate,
+            runtime,
+            call_id,
+            arrived,
+            number,
+            candidate,
+            prompt,
+            trace,
+            offers_tools,
+            film,
+            output_ceiling,
+            notes,
+        }
     }
 
     /// The gate.

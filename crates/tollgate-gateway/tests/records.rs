@@ -180,3 +180,34 @@ async fn content_is_kept_as_the_configuration_says() {
     gate.chat("sim", "a long prompt").await;
     assert!(gate.journal.of_kind("opened")[0]["capture"]["left_out_bytes"].as_u64().unwrap() > 10);
 }
+
+/// The caller's own users and tags are on record, bounded, whatever dialect says them.
+#[tokio::test]
+async fn a_call_says_for_whom_it_is_made_and_what_it_is_counted_under() {
+    let gate = TestGate::new(MODELS);
+    let hello = json!([{ "role": "user", "content": "hi" }]);
+    let said = |more: Value| {
+        let mut body = json!({ "model": "sim", "max_tokens": 9, "messages": hello, "input": "hi" });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    };
+    let last = |kind: &str| gate.journal.of_kind(kind).pop().unwrap();
+    let end_user = async |path: &str, more: Value| {
+        let answer = gate.post(path, &said(more)).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        assert_eq!(last("opened")["end_user"], last("closed")["end_user"]);
+        last("opened")["end_user"].clone()
+    };
+    assert_eq!(end_user(PATH, json!({ "user": "ann" })).await, "ann");
+    assert_eq!(end_user(PATH, json!({ "safety_identifier": "a\u{7}nn" })).await, "ann");
+    assert_eq!(end_user(PATH, json!({ "user": "x".repeat(1_000) })).await, "x".repeat(128));
+    assert_eq!(end_user(PATH, json!({})).await, Value::Null);
+    assert_eq!(end_user("/v1/messages", json!({ "metadata": { "user_id": "bob" } })).await, "bob");
+    assert_eq!(end_user("/v1/responses", json!({ "user": "eve" })).await, "eve");
+    let mut tagged = request(PATH, &chat("sim", "hi", false));
+    tagged.headers_mut().insert("x-tollgate-tags", "batch, team:red,batch".parse().unwrap());
+    tagged.headers_mut().insert("x-litellm-tags", "night".parse().unwrap());
+    gate.send(tagged).await;
+    let tags = json!(["batch", "team:red", "night"]);
+    assert_eq!((&last("opened")["tags"], &last("closed")["tags"]), (&tags, &tags));
+}

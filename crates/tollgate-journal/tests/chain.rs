@@ -360,6 +360,8 @@ fn open_call(journal: &DiskJournal) -> CallId {
         tools: None,
         results: &[],
         headers: &[],
+        end_user: Some("u"),
+        tags: &["t".to_owned()],
         capture: None,
     });
     journal.append(&entry).unwrap();

@@ -3,17 +3,21 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
 use serde_json::json;
 use tollgate_core::access::{Account, Caller, Holder, HolderKind, HolderRef, KeyHash, NotLetIn};
+use tollgate_core::fault::{Fault, FaultClass};
 use tollgate_core::ledger::{Book, Hold, Meter, Need, Refusal, Standing, Usd, Warned};
-use tollgate_core::ports::{Access, Change, Journal, Registry, Stored};
+use tollgate_core::ports::{Access, Asking, Change, Journal, Registry, Stored};
+use tollgate_core::price::NanoUsd;
 use tollgate_core::query::QueryError;
 use tollgate_core::record::{Counted, Entry, Event};
 
 use crate::directory::{Directory, Listed, Page};
+use crate::sharing::Sharing;
 
 /// Who may call, and what they have spent and used.
 pub struct Ledger {
@@ -22,6 +26,8 @@ pub struct Ledger {
     /// What was counted before the gate started, by meter, until that meter is known.
     before: Mutex<HashMap<Arc<str>, Vec<Counted>>>,
     journal: Arc<dyn Journal>,
+    /// What is shared with other instances, where there may be any.
+    sharing: Option<Sharing>,
 }
 
 impl std::fmt::Debug for Ledger {
@@ -33,7 +39,39 @@ impl std::fmt::Debug for Ledger {
 impl Ledger {
     /// A ledger that knows nobody yet, and tells `journal` when budgets come to their end.
     pub fn new(journal: Arc<dyn Journal>) -> Self {
-        Self { directory: RwLock::default(), book: Mutex::default(), before: Mutex::default(), journal }
+        Self {
+            directory: RwLock::default(),
+            book: Mutex::default(),
+            before: Mutex::default(),
+            journal,
+            sharing: None,
+        }
+    }
+
+    /// The same, for one of several instances: each counts only what it has taken of a rule.
+    pub fn sharing(journal: Arc<dyn Journal>, sharing: Sharing) -> Self {
+        Self { book: Mutex::new(Book::shared()), sharing: Some(sharing), ..Self::new(journal) }
+    }
+
+    /// Exchanges with other instances, for as long as the task lives; for ever nothing where there are none.
+    pub async fn keep_sharing(&self) {
+        match &self.sharing {
+            Some(sharing) => sharing.keep(&self.book, &self.before).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Gives back to other instances what this one has taken and does not use. To be called at the end.
+    pub async fn stop_sharing(&self) -> Result<(), QueryError> {
+        match &self.sharing {
+            Some(sharing) => sharing.leave(&self.book).await,
+            None => Ok(()),
+        }
+    }
+
+    /// What is shared with other instances.
+    pub fn shared(&self) -> Option<&Sharing> {
+        self.sharing.as_ref()
     }
 
     /// Takes what was counted before the gate started. It counts as soon as the meter is known.
@@ -156,12 +194,50 @@ impl Access for Ledger {
         }
     }
 
-    fn hold(&self, caller: &Caller, model: &str, need: &Need, now: Timestamp) -> Result<Hold, Refusal> {
-        self.book.lock().hold(caller.meters(model), need, now)
+    fn open(&self, caller: &Caller, model: &str, now: Timestamp) -> Hold {
+        self.book.lock().open(caller.meters(model), now)
     }
 
-    fn hold_more(&self, hold: &mut Hold, need: &Need, now: Timestamp) -> Result<(), Refusal> {
-        self.book.lock().hold_more(hold, need, now)
+    fn hold(&self, hold: &mut Hold, need: &Need, now: Timestamp) -> Result<(), Refusal> {
+        let mut book = self.book.lock();
+        if self.sharing.as_ref().is_some_and(Sharing::lapsed) {
+            book.lapse();
+        }
+        book.hold(hold, need, now)
+    }
+
+    fn fits(&self, hold: &Hold, most: NanoUsd, now: Timestamp) -> Option<NanoUsd> {
+        self.book.lock().fits(hold, most, now)
+    }
+
+    fn ask<'a>(&'a self, refusal: &'a Refusal, times: u32) -> Option<Asking<'a>> {
+        const PAUSE: Duration = Duration::from_millis(50);
+        // What is not used elsewhere is given back within a second; what is held there is told within a fifth of one.
+        const FOR_IDLE: u32 = 30;
+        const FOR_HELD: u32 = 10;
+        let (sharing, elsewhere) = (self.sharing.as_ref()?, refusal.elsewhere?);
+        let idle = elsewhere.room >= refusal.lacks;
+        let hope =
+            idle || (times < FOR_HELD && elsewhere.room.saturating_add(elsewhere.held) >= refusal.lacks);
+        if times > 0 && !hope {
+            return None;
+        }
+        Some(Box::pin(async move {
+            let unknown = |why: &str| {
+                let message = format!(
+                    "it is not known how it stands with the {}: {why}; try again in a moment",
+                    refusal.meter.words()
+                );
+                Fault::new(FaultClass::Unavailable, message)
+            };
+            if times >= FOR_IDLE {
+                return Err(unknown("other instances have not said yet what they have of it"));
+            }
+            if times > 0 {
+                tokio::time::sleep(PAUSE).await;
+            }
+            sharing.ask().await.map_err(|why| unknown(&why))
+        }))
     }
 
     fn settle(&self, hold: &mut Hold, used: Option<&Need>, now: Timestamp) {

@@ -9,7 +9,9 @@ mod directory;
 mod draft;
 mod ledger;
 mod registrar;
+mod sharing;
 
 pub use directory::{Listed, Page};
 pub use ledger::Ledger;
 pub use registrar::{Made, Presented, Registrar, RegistrarError, Shown};
+pub use sharing::Sharing;

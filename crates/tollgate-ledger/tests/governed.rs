@@ -3,109 +3,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod support;
+
 use std::sync::Arc;
 
 use http::Request;
 use serde_json::{Value, json};
 use tollgate_core::access::{HolderKind, HolderRef};
-use tollgate_core::ports::{Access, Clock, Journal, Registry};
-use tollgate_core::principal::{ActorKind, Principal};
 use tollgate_core::record::Counted;
-use tollgate_ledger::{Ledger, Made, Registrar, RegistrarError};
-use tollgate_testkit::{Answer, MemoryRegistry, Reply, TestGate};
+use tollgate_ledger::RegistrarError;
+use tollgate_testkit::{MemoryRegistry, Reply};
 
-const CONFIG: &str = "master_key: sk-master-key
-models:
-  sim: [{ provider: simulator, price: { input_usd_per_mtok: 10, output_usd_per_mtok: 30 } }]
-  other: [{ provider: simulator, price: { input_usd_per_mtok: 10, output_usd_per_mtok: 30 } }]
-  free: [{ provider: simulator }]
-  gpt: [{ provider: openai, model: gpt-4o, api_key: k, price: { input_usd_per_mtok: 10, output_usd_per_mtok: 30 } }]
-  falls: [{ provider: openai, model: gpt-4o, api_key: k, price: { input_usd_per_mtok: 10, output_usd_per_mtok: 30 } }]
-  dear: [{ provider: simulator, price: { input_usd_per_mtok: 100, output_usd_per_mtok: 300 } }]
-routing: { retries: 1, backoff_ms: 0, fallbacks: { falls: [dear] } }
-";
-
-struct Governed {
-    gate: TestGate,
-    registrar: Registrar,
-    registry: Arc<MemoryRegistry>,
-    clock: Arc<dyn Clock>,
-}
-
-impl Governed {
-    async fn new() -> Self {
-        Self::with(CONFIG, Arc::default(), Vec::new()).await
-    }
-
-    async fn with(config: &str, registry: Arc<MemoryRegistry>, counted: Vec<Counted>) -> Self {
-        let mut parts = None;
-        let gate = TestGate::governed(config, |journal: Arc<dyn Journal>, clock: Arc<dyn Clock>| {
-            let ledger = Arc::new(Ledger::new(Arc::clone(&journal)));
-            parts = Some((Arc::clone(&ledger), journal, clock));
-            ledger as Arc<dyn Access>
-        });
-        let (ledger, journal, clock) = parts.unwrap();
-        ledger.restore(counted);
-        // Where it is away, the test says so.
-        let _ = ledger.follow(&*registry, clock.now()).await;
-        let kept = Arc::clone(&registry) as Arc<dyn Registry>;
-        let registrar = Registrar::new(ledger, kept, journal, Arc::clone(&clock));
-        Self { gate, registrar, registry, clock }
-    }
-
-    async fn made(&self, kind: HolderKind, id: &str, said: Value) -> Made {
-        self.registrar.create(&root(), kind, Some(id), said).await.unwrap()
-    }
-
-    /// A new key's secret.
-    async fn key(&self, said: Value) -> String {
-        let made = self.registrar.create(&root(), HolderKind::Key, None, said).await.unwrap();
-        made.secret.unwrap().expose().to_owned()
-    }
-
-    async fn change(&self, kind: HolderKind, id: &str, patch: Value) {
-        let name = HolderRef { kind, id: id.into() };
-        self.registrar.change(&root(), &name, None, patch).await.unwrap();
-    }
-
-    async fn ask(&self, key: &str, model: &str, text: &str) -> Answer {
-        let body =
-            json!({ "model": model, "max_tokens": 10, "messages": [{ "role": "user", "content": text }] });
-        let request = Request::post("/v1/chat/completions")
-            .header("content-type", "application/json")
-            .header("authorization", format!("Bearer {key}"))
-            .body(body.to_string().into());
-        self.gate.send(request.unwrap()).await
-    }
-
-    /// The end of the last call.
-    fn closed(&self) -> Value {
-        self.gate.journal.of_kind("closed").pop().unwrap()
-    }
-
-    fn standing(&self, kind: HolderKind, id: &str) -> Vec<(u64, u64)> {
-        let listed = self.registrar.ledger().get(&HolderRef { kind, id: id.into() }).unwrap();
-        let standings = self.registrar.ledger().standings(&listed.account, self.clock.now());
-        standings.into_iter().map(|(_, standing)| (standing.spent, standing.held)).collect()
-    }
-}
-
-fn root() -> Principal {
-    Principal::direct(ActorKind::Master, "master")
-}
-
-fn budget(usd: &str) -> Value {
-    json!([{ "amount_usd": usd, "window": "day" }])
-}
-
-fn why(answer: &Answer) -> String {
-    let error = answer.json()["error"].clone();
-    format!(
-        "{} {}",
-        error["tollgate"]["fault"].as_str().unwrap_or_default(),
-        error["message"].as_str().unwrap_or_default()
-    )
-}
+use support::{CONFIG, Governed, budget, root, why};
 
 #[tokio::test]
 async fn a_key_calls_in_its_own_name_and_belongs_to_a_user_and_a_team() {

@@ -141,6 +141,11 @@ impl<'a> Members<'a> {
         }
     }
 
+    /// The member `name`, where it is a text: what is something else there is the upstream's business.
+    pub fn text(&self, name: &str) -> Option<String> {
+        serde_json::from_str(self.get(name)?).ok()
+    }
+
     /// Where the member `name` has its value, in bytes from the start of the text.
     pub fn span(&self, name: &str) -> Option<Range<usize>> {
         self.found.spans.iter().find(|(found, _)| *found == name).map(|(_, span)| span.clone())

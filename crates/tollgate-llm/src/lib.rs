@@ -4,6 +4,7 @@
 //! address ([`providers`]). Two formats meet in the neutral form of [`chat`]. Adding either is one folder or
 //! file and one line in its table.
 
+pub mod bound;
 pub mod catalog;
 pub mod chat;
 pub mod embeddings;

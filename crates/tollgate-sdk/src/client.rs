@@ -201,6 +201,7 @@ impl Place {
             model: self.model.clone(),
             legacy_max_tokens: self.provider.legacy_max_tokens,
             stream_usage: true,
+            output_ceiling: None,
             max_output_tokens: facts.max_output_tokens,
             native_schema: facts.native_schema,
             no_sampling: facts.no_sampling,

@@ -3,14 +3,14 @@
 /// Defines the index `$name` over a pool of connections to `$database`.
 macro_rules! backend {
     ($name:ident, $database:ty, $pool:ty) => {
-        use std::collections::BTreeSet;
+        use std::collections::{BTreeMap, BTreeSet};
 
         use jiff::Timestamp;
         use sqlx::{AssertSqlSafe, QueryBuilder, Row};
         use tollgate_core::call::CallId;
         use tollgate_core::ports::Position;
         use tollgate_core::query::{
-            Answering, CallFilter, CallPage, CallRow, CallStory, Records, TraceStory,
+            Answering, CallFilter, CallPage, CallRow, CallStory, Dimension, Records, Spend, SpendFilter, SpendRow, TraceStory,
         };
 
         use crate::month::Month;
@@ -32,7 +32,7 @@ macro_rules! backend {
         /// Calls of a trace that are answered at most.
         const MOST_OF_TRACE: usize = 500;
 
-        const COLUMNS: &str = "call_id, instance, at, principal_kind, principal, surface, model, deployment, outcome, status, fault, input_tokens, output_tokens, cost_nano_usd, duration_us, attempts, trace_id";
+        const COLUMNS: &str = "call_id, instance, at, principal_kind, principal, surface, model, deployment, outcome, status, fault, input_tokens, output_tokens, cost_nano_usd, duration_us, attempts, trace_id, user_id, team";
 
         impl $name {
             async fn prepare(&self) -> Result<(), StoreError> {
@@ -45,7 +45,9 @@ macro_rules! backend {
                 if version.as_deref() != Some(schema::VERSION) {
                     if version.is_some() {
                         self.drop_tables(&mut all, |_| true).await?;
-                        sqlx::query("DELETE FROM positions").execute(&mut *all).await?;
+                        for statement in schema::POSITIONS {
+                            sqlx::query(*statement).execute(&mut *all).await?;
+                        }
                     }
                     sqlx::query("INSERT INTO meta (name, value) VALUES ('version', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value").bind(schema::VERSION).execute(&mut *all).await?;
                 }
@@ -100,6 +102,16 @@ macro_rules! backend {
                 Ok(dropped.len())
             }
 
+            /// Drops every month, and what the statements `forget` say.
+            async fn drop_all(&self, forget: &[&'static str]) -> Result<(), StoreError> {
+                let mut all = self.begin_making().await?;
+                self.drop_tables(&mut all, |_| true).await?;
+                for statement in forget {
+                    sqlx::query(*statement).execute(&mut *all).await?;
+                }
+                Ok(all.commit().await?)
+            }
+
             async fn read_position(&self, instance: &str) -> Result<Position, StoreError> {
                 let row = sqlx::query("SELECT seq FROM positions WHERE instance = $1").bind(instance).fetch_optional(&self.pool).await?;
                 let seq: i64 = row.map(|row| row.try_get(0)).transpose()?.unwrap_or(0);
@@ -137,6 +149,7 @@ macro_rules! backend {
                         insert.build().execute(&mut *all).await?;
                     }
                 }
+                self.load_spend(&mut all, batch).await?;
                 Ok(all.commit().await?)
             }
 
@@ -262,13 +275,13 @@ macro_rules! backend {
                     .push_bind(&row.model).push_bind(&row.deployment).push_bind(&row.outcome)
                     .push_bind(row.status).push_bind(&row.fault).push_bind(row.input_tokens)
                     .push_bind(row.output_tokens).push_bind(row.cost_nano_usd).push_bind(row.duration_us)
-                    .push_bind(row.attempts).push_bind(&row.trace_id)
+                    .push_bind(row.attempts).push_bind(&row.trace_id).push_bind(&row.user).push_bind(&row.team)
                     .push_bind(&call.opened).push_bind(&call.between).push_bind(&call.closed);
             });
             insert.push(" ON CONFLICT (call_id) DO UPDATE SET ");
             // A row that holds only an attempt says nothing but that.
             let known = format!("calls_{month}");
-            for column in ["principal_kind", "principal", "surface", "model", "deployment", "outcome", "status", "fault", "input_tokens", "output_tokens", "cost_nano_usd", "duration_us", "attempts", "trace_id"] {
+            for column in ["principal_kind", "principal", "surface", "model", "deployment", "outcome", "status", "fault", "input_tokens", "output_tokens", "cost_nano_usd", "duration_us", "attempts", "trace_id", "user_id", "team"] {
                 insert.push(format!("{column} = CASE WHEN excluded.closed = '' THEN {known}.{column} ELSE excluded.{column} END, "));
             }
             insert.push(format!(
@@ -296,6 +309,8 @@ macro_rules! backend {
                 duration_us: row.try_get(14)?,
                 attempts: row.try_get(15)?,
                 trace_id: row.try_get(16)?,
+                user: row.try_get(17)?,
+                team: row.try_get(18)?,
             })
         }
 
@@ -311,6 +326,10 @@ macro_rules! backend {
             fn trace(&self, id: String) -> Answering<'_, Option<TraceStory>> {
                 Box::pin(async move { Ok(self.find_trace(&id).await?) })
             }
+
+            fn spend(&self, filter: SpendFilter) -> Answering<'_, Spend> {
+                Box::pin(async move { Ok(self.find_spend(&filter).await?) })
+            }
         }
 
         impl Index for $name {
@@ -323,12 +342,11 @@ macro_rules! backend {
             }
 
             fn clear(&self) -> Answering<'_, ()> {
-                Box::pin(async move {
-                    let mut all = self.begin_making().await?;
-                    self.drop_tables(&mut all, |_| true).await?;
-                    sqlx::query("DELETE FROM positions").execute(&mut *all).await.map_err(StoreError::from)?;
-                    Ok(all.commit().await.map_err(StoreError::from)?)
-                })
+                Box::pin(async move { Ok(self.drop_all(schema::POSITIONS).await?) })
+            }
+
+            fn clear_with_spend(&self) -> Answering<'_, ()> {
+                Box::pin(async move { Ok(self.drop_all(schema::POSITIONS_AND_SPEND).await?) })
             }
 
             fn drop_before(&self, before: Timestamp) -> Answering<'_, usize> {

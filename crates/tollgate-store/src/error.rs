@@ -14,6 +14,9 @@ pub enum StoreError {
         /// Whose entries.
         instance: String,
     },
+    /// Valkey or Redis said no.
+    #[error("what instances share: {0}")]
+    Shared(#[from] redis::RedisError),
     /// What was to be changed is not what it was thought to be.
     #[error("it was changed meanwhile")]
     Stale,

@@ -1,7 +1,8 @@
 //! What is kept in a database: the index over the journal, and the registry of keys, users and teams.
 //!
 //! The index is what can be asked quickly. It holds nothing that the journal does not, is loaded from it exactly once,
-//! and can be dropped and made again at any time.
+//! and can be dropped and made again at any time. What was spent, day by day, is added up from it in the same
+//! transaction and outlives the segments that it comes from.
 //!
 //! SQLite in the data folder by default, PostgreSQL where several instances share one. Both keep calls in one set of
 //! tables a month, so that a month is dropped as a whole.
@@ -17,6 +18,9 @@ mod questions;
 mod registry;
 mod row;
 mod schema;
+mod shelf;
+#[macro_use]
+mod spend;
 mod sqlite;
 
 pub use error::StoreError;
@@ -24,6 +28,7 @@ pub use litellm::{LiteLlm, Table};
 pub use load::Loader;
 pub use postgres::Postgres;
 pub use registry::{PostgresRegistry, SqliteRegistry, open_registry};
+pub use shelf::{PostgresShelf, RedisShelf, open_shelf};
 pub use sqlite::Sqlite;
 
 use std::sync::Arc;
@@ -42,8 +47,11 @@ pub trait Index: Records {
     /// Loads `batch`, and notes how far that is, in one transaction. An error changes nothing.
     fn load<'a>(&'a self, batch: &'a Batch) -> Answering<'a, ()>;
 
-    /// Drops everything, to be loaded anew.
+    /// Drops everything but what was spent, to be loaded anew.
     fn clear(&self) -> Answering<'_, ()>;
+
+    /// Drops what was spent as well: only what the journal still holds is added up again.
+    fn clear_with_spend(&self) -> Answering<'_, ()>;
 
     /// Drops the months that were over before `before`. Returns how many.
     fn drop_before(&self, before: Timestamp) -> Answering<'_, usize>;

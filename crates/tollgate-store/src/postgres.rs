@@ -12,6 +12,7 @@ use crate::StoreError;
 const SCHEMA: &str = "tollgate_index";
 
 crate::backend::backend!(Postgres, sqlx::Postgres, PgPool);
+crate::spend::backend::spend!(Postgres, sqlx::Postgres);
 
 impl Postgres {
     /// Opens the database at `url`.

@@ -16,6 +16,8 @@ pub(crate) fn conditions(filter: &CallFilter) -> Vec<Condition> {
     add("call_id < ", filter.until.map(first_id));
     add("call_id < ", filter.before.clone());
     add("principal = ", filter.key.clone());
+    add("user_id = ", filter.user.clone());
+    add("team = ", filter.team.clone());
     add("model = ", filter.model.clone());
     add("deployment = ", filter.deployment.clone());
     add("outcome = ", filter.outcome.clone());

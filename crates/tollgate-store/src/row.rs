@@ -10,6 +10,7 @@ use tollgate_core::ports::Position;
 use tollgate_core::query::CallRow;
 
 use crate::month::Month;
+use crate::spend::{Amounts, Label, Spender, Spent};
 
 /// Entries of one journal that are loaded together.
 #[derive(Debug, Default)]
@@ -22,6 +23,7 @@ pub struct Batch {
     pub(crate) calls: BTreeMap<String, Call>,
     pub(crate) tools: Vec<Tool>,
     pub(crate) events: Vec<Event>,
+    pub(crate) spent: Vec<Spent>,
 }
 
 /// What a batch says of a call.
@@ -91,6 +93,10 @@ struct Line<'a> {
     #[serde(default)]
     chosen: Vec<Chosen>,
     #[serde(default)]
+    end_user: Option<String>,
+    #[serde(default)]
+    tags: Vec<String>,
+    #[serde(default)]
     event: String,
 }
 
@@ -102,6 +108,10 @@ struct Trace<'a> {
 #[derive(Deserialize)]
 struct Principal {
     sub: Actor,
+    #[serde(default)]
+    user: Option<String>,
+    #[serde(default)]
+    team: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -151,7 +161,12 @@ impl Batch {
         let Ok(text) = std::str::from_utf8(line) else { return };
         let Ok(read) = serde_json::from_str::<Line<'_>>(text) else { return };
         match (read.entry, read.call_id) {
-            ("opened" | "attempt" | "closed", Some(id)) => self.call(id, &read, text),
+            ("opened" | "attempt" | "closed", Some(id)) => {
+                self.call(id, &read, text);
+                if read.entry == "closed" {
+                    self.spent(seq, id, &read);
+                }
+            }
             ("event", _) => self.event(seq, &read, text),
             _ => {}
         }
@@ -179,6 +194,8 @@ impl Batch {
         if let Some(principal) = &read.principal {
             row.principal_kind = storable(&principal.sub.kind);
             row.principal = storable(&principal.sub.id);
+            row.user = storable(principal.user.as_deref().unwrap_or_default());
+            row.team = storable(principal.team.as_deref().unwrap_or_default());
         }
         row.trace_id = read.trace.as_ref().map_or(String::new(), |trace| storable(trace.trace_id));
         row.surface = storable(&read.surface);
@@ -205,6 +222,17 @@ impl Batch {
         self.tools.extend(read.chosen.iter().map(|chosen| tool("chosen", &chosen.id, &chosen.name)));
         // Of a conversation all results are sent again with each prompt; the last one is what the call is about.
         self.tools.extend(read.results.last().map(|id| tool("result", id, "")));
+    }
+
+    /// Takes note of what the call `id`, which has just ended, has spent.
+    fn spent(&mut self, seq: Position, id: &str, read: &Line<'_>) {
+        let Some(call) = self.calls.get(id) else { return };
+        let unpriced = read.cost_nano_usd.is_some() && call.row.cost_nano_usd.is_none();
+        let label = |kind, text: &String| Label { kind, text: storable(text) };
+        let tags = read.tags.iter().map(|tag| label("tag", tag));
+        let labels = read.end_user.iter().map(|user| label("end_user", user)).chain(tags).collect();
+        let (of, amounts) = (Spender::of(&call.row), Amounts::of(&call.row, unpriced));
+        self.spent.push(Spent { seq, of, amounts, labels });
     }
 
     fn event(&mut self, seq: Position, read: &Line<'_>, text: &str) {

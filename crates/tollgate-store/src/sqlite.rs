@@ -9,6 +9,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use crate::StoreError;
 
 crate::backend::backend!(Sqlite, sqlx::Sqlite, SqlitePool);
+crate::spend::backend::spend!(Sqlite, sqlx::Sqlite);
 
 impl Sqlite {
     /// Opens the file at `path`, or makes it.

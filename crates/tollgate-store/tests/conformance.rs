@@ -15,7 +15,7 @@ use tollgate_core::effect::Effect;
 use tollgate_core::ports::{Clock, Journal};
 use tollgate_core::price::Cost;
 use tollgate_core::principal::{ActorKind, Principal};
-use tollgate_core::query::{CallFilter, CallRow};
+use tollgate_core::query::{CallFilter, CallRow, Spend, SpendFilter, SpendRow};
 use tollgate_core::record::{
     Attempt, ChosenTool, Closed, Entry, Event, Opened, Outcome, Reservation, ToolsOffered, Trace,
 };
@@ -42,7 +42,13 @@ struct Fixture {
 /// What a test says of a call.
 #[derive(Clone, Copy)]
 struct Said<'a> {
+    kind: ActorKind,
     principal: &'a str,
+    user: Option<&'a str>,
+    team: Option<&'a str>,
+    end_user: Option<&'a str>,
+    tags: &'a [&'a str],
+    cost: Cost,
     model: &'a str,
     outcome: Outcome,
     trace: Option<TraceId>,
@@ -50,8 +56,30 @@ struct Said<'a> {
     result: Option<&'a str>,
 }
 
-const OK: Said<'_> =
-    Said { principal: "ann", model: "m", outcome: Outcome::Ok, trace: None, chose: None, result: None };
+const OK: Said<'_> = Said {
+    kind: ActorKind::Key,
+    principal: "ann",
+    user: None,
+    team: None,
+    end_user: None,
+    tags: &[],
+    cost: Cost::Known(5),
+    model: "m",
+    outcome: Outcome::Ok,
+    trace: None,
+    chose: None,
+    result: None,
+};
+
+impl Said<'_> {
+    fn principal(&self) -> Principal {
+        Principal {
+            user: self.user.map(Into::into),
+            team: self.team.map(Into::into),
+            ..Principal::direct(self.kind, self.principal)
+        }
+    }
+}
 
 impl Fixture {
     fn new(instance: &'static str) -> Self {
@@ -71,7 +99,7 @@ impl Fixture {
             at: Timestamp::now(),
             call_id,
             trace: &trace(call_id, said),
-            principal: &Principal::direct(ActorKind::Master, said.principal),
+            principal: &said.principal(),
             peer: None,
             surface: "openai_chat",
             model: said.model,
@@ -85,6 +113,8 @@ impl Fixture {
             tools: Some(&tools),
             results: &results,
             headers: &[],
+            end_user: said.end_user,
+            tags: &tags(said),
             capture: None,
         };
         self.journal.append(&Entry::Opened(&entry)).unwrap();
@@ -118,21 +148,23 @@ impl Fixture {
             at: Timestamp::now(),
             call_id,
             trace: &trace(call_id, said),
-            principal: &Principal::direct(ActorKind::Master, said.principal),
+            principal: &said.principal(),
             peer: None,
             surface: "openai_chat",
             model: Some(said.model),
-            deployment: Some("d"),
+            deployment: Some("d").filter(|_| said.outcome != Outcome::Refused),
             outcome: said.outcome,
             status: 200,
             fault: None,
             attempts: &[],
             route: None,
             usage: Some(Usage { input_tokens: 10, output_tokens: 2, ..Usage::default() }),
-            cost: Some(Cost::Known(5)),
+            cost: Some(said.cost),
             counted: &[],
             chosen: &chosen,
             edits: &[],
+            end_user: said.end_user,
+            tags: &tags(said),
             duration_us: 9,
             first_byte_us: None,
             response_bytes: 1,
@@ -159,6 +191,10 @@ impl Fixture {
             }
         }
     }
+}
+
+fn tags(said: Said<'_>) -> Vec<String> {
+    said.tags.iter().map(ToString::to_string).collect()
 }
 
 fn trace(call_id: CallId, said: Said<'_>) -> Trace {
@@ -285,6 +321,140 @@ async fn traces(index: Arc<dyn Index>) {
     assert!(index.trace("nothing".to_owned()).await.unwrap().is_none());
 }
 
+async fn spend(index: &Arc<dyn Index>, filter: Value) -> Spend {
+    index.spend(serde_json::from_value::<SpendFilter>(filter).unwrap()).await.unwrap()
+}
+
+/// What stands in rows, as `dimension dimension calls failed cost unpriced`.
+fn told(spend: &Spend) -> Vec<String> {
+    let one = |row: &SpendRow| {
+        let of = [&row.team, &row.user, &row.key, &row.model, &row.deployment, &row.end_user, &row.tag];
+        let of: Vec<&str> = of.into_iter().flatten().map(String::as_str).collect();
+        let (calls, failed, unpriced) = (row.calls, row.failed_calls, row.unpriced_calls);
+        format!("{} {calls} {failed} {} {unpriced}", of.join(" "), row.cost_nano_usd)
+    };
+    spend.rows.iter().map(one).collect()
+}
+
+/// What was spent is added up exactly once, by each dimension; it outlives the months of calls, and the index.
+async fn spent(index: Arc<dyn Index>) {
+    let fixture = Fixture::new("spent");
+    let large = Cost::Known(9_007_199_254_740_993);
+    let red = Said { principal: "k1", user: Some("ann"), team: Some("red"), ..OK };
+    fixture.call(Said { cost: large, ..red });
+    fixture.call(Said { cost: large, ..red });
+    fixture.call(Said { principal: "k2", user: Some("bob"), model: "x", ..red });
+    fixture.call(Said { cost: Cost::Unknown, outcome: Outcome::Failed, ..OK });
+    fixture.call(Said {
+        outcome: Outcome::Refused,
+        model: "whatever they call it",
+        cost: Cost::Known(0),
+        ..red
+    });
+    fixture.call(Said { kind: ActorKind::Master, principal: "master", ..OK });
+    let half = CallId::new();
+    fixture.open(half, red);
+    fixture.load(&index).await;
+    fixture.close(half, red);
+    fixture.load(&index).await;
+    let by_team = json!({ "by": "team,model" });
+    let expected = ["red m 3 0 18014398509481991 0", " m 2 1 5 1", "red x 1 0 5 0", "red  1 1 0 0"];
+    let first = spend(&index, by_team.clone()).await;
+    assert_eq!(told(&first), expected, "to the last digit, which a float would lose");
+    assert_eq!(
+        (first.total.calls, first.total.cost_nano_usd, first.truncated),
+        (7, 18_014_398_509_482_001, false)
+    );
+    assert_eq!((first.total.input_tokens, first.total.output_tokens), (70, 14));
+    assert_eq!(
+        told(&spend(&index, json!({ "by": "key", "team": "red" })).await),
+        ["k1 4 1 18014398509481991 0", "k2 1 0 5 0"]
+    );
+    assert_eq!(
+        told(&spend(&index, json!({ "by": "key", "team": "" })).await),
+        ["(master) 1 0 5 0", "ann 1 1 0 1"]
+    );
+    assert_eq!(told(&spend(&index, json!({ "by": "user", "user": "bob" })).await), ["bob 1 0 5 0"]);
+    let few = spend(&index, json!({ "by": "deployment", "limit": 1 })).await;
+    assert_eq!((told(&few), few.truncated), (vec!["d 6 1 18014398509482001 1".to_owned()], true));
+    assert_eq!(spend(&index, json!({})).await.rows, []);
+    let today = spend(&index, json!({ "by": "day" })).await.rows[0].day.clone();
+    assert_eq!(today, Some(tollgate_core::query::day_of(Timestamp::now())));
+    let tomorrow = Timestamp::now() + SignedDuration::from_hours(24);
+    assert_eq!(spend(&index, json!({ "since": tomorrow })).await.total.calls, 0);
+    assert_eq!(
+        spend(&index, json!({ "until": Timestamp::now() - SignedDuration::from_hours(24) }))
+            .await
+            .total
+            .calls,
+        0
+    );
+    assert_eq!(
+        rows(&index, CallFilter { team: Some("red".to_owned()), ..CallFilter::default() }).await.len(),
+        5
+    );
+    // Months that are dropped, and an index that is made anew, neither lose it nor count it twice.
+    index.drop_before(Timestamp::now() + SignedDuration::from_hours(24 * 40)).await.unwrap();
+    assert_eq!(spend(&index, by_team.clone()).await, first);
+    index.clear().await.unwrap();
+    assert_eq!(spend(&index, by_team.clone()).await, first);
+    fixture.load(&index).await;
+    assert_eq!(spend(&index, by_team.clone()).await, first);
+    fixture.call(Said { principal: "k2", model: "x", ..red });
+    fixture.load(&index).await;
+    assert_eq!(spend(&index, json!({ "by": "model", "model": "x" })).await.total.calls, 2);
+    index.clear_with_spend().await.unwrap();
+    assert_eq!(spend(&index, json!({})).await.total.calls, 0);
+    fixture.load(&index).await;
+    assert_eq!(spend(&index, json!({})).await.total.calls, 8);
+}
+
+/// Several instances add to the same rows at the same time, and nothing is lost or waited for in a circle.
+async fn spent_by_several(index: Arc<dyn Index>) {
+    let fixtures = ["one", "two", "three"].map(Fixture::new);
+    for fixture in &fixtures {
+        for n in 0..40 {
+            let (key, model) = (format!("k{}", n % 7), format!("m{}", (n * 3) % 5));
+            fixture.call(Said { principal: &key, model: &model, ..OK });
+        }
+    }
+    let [one, two, three] = &fixtures;
+    let loaded = tokio::join!(one.load(&index), two.load(&index), three.load(&index));
+    assert!(loaded.0 > 0 && loaded.1 > 0 && loaded.2 > 0);
+    let all = spend(&index, json!({ "by": "key,model" })).await;
+    assert_eq!((all.rows.len(), all.total.calls, all.total.cost_nano_usd), (35, 120, 600));
+}
+
+/// Callers' own users and tags are told apart up to a number, and nothing of what they spent is lost.
+async fn spent_by_labels(index: Arc<dyn Index>) {
+    const MOST: usize = 10_000;
+    let fixture = Fixture::new("labels");
+    fixture.call(Said { end_user: Some("u1"), tags: &["a", "b"], ..OK });
+    fixture.call(Said { end_user: Some("u2"), tags: &["b"], team: Some("red"), ..OK });
+    fixture.call(OK);
+    fixture.load(&index).await;
+    let by_user = spend(&index, json!({ "by": "end_user" })).await;
+    assert_eq!(
+        (told(&by_user), by_user.total.calls),
+        (vec!["u1 1 0 5 0".to_owned(), "u2 1 0 5 0".to_owned()], 3)
+    );
+    assert_eq!(told(&spend(&index, json!({ "by": "tag" })).await), ["b 2 0 10 0", "a 1 0 5 0"]);
+    assert_eq!(told(&spend(&index, json!({ "by": "tag,team", "team": "red" })).await), ["red b 1 0 5 0"]);
+    // An attack: a caller who names another user and another model in each call.
+    for n in 0..MOST + 50 {
+        let word = format!("x{n}");
+        fixture.close(CallId::new(), Said { end_user: Some(&word), model: &word, ..OK });
+    }
+    fixture.load(&index).await;
+    fixture.close(CallId::new(), Said { end_user: Some("u1"), ..OK });
+    fixture.load(&index).await;
+    let all = spend(&index, json!({ "by": "end_user", "limit": 10_000 })).await;
+    assert_eq!(told(&all)[..2], ["(other) 52 0 260 0", "u1 2 0 10 0"]);
+    assert!(all.truncated && all.total.calls == 10_054);
+    let by_model = spend(&index, json!({ "by": "model", "limit": 2 })).await;
+    assert_eq!(told(&by_model), ["(other) 51 0 255 0", "m 4 0 20 0"]);
+}
+
 /// An attack: what a database does not take in a text must not stop the loading of what comes after it.
 async fn strange_texts(index: Arc<dyn Index>) {
     let fixture = Fixture::new("strange");
@@ -307,13 +477,16 @@ async fn strange_texts(index: Arc<dyn Index>) {
 async fn everything(open: impl AsyncFn() -> Arc<dyn Index>) {
     let empty = async || {
         let index = open().await;
-        index.clear().await.unwrap();
+        index.clear_with_spend().await.unwrap();
         index
     };
     questions(empty().await).await;
     exactly_once(empty().await).await;
     made_again(empty().await).await;
     traces(empty().await).await;
+    spent(empty().await).await;
+    spent_by_several(empty().await).await;
+    spent_by_labels(empty().await).await;
     strange_texts(empty().await).await;
 }
 

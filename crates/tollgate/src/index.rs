@@ -11,7 +11,8 @@ use tokio::task::JoinHandle;
 use tollgate_core::call::CallId;
 use tollgate_core::ports::Journal;
 use tollgate_core::query::{
-    Answering, CallFilter, CallPage, CallStory, Following, Live, QueryError, Records, TraceStory,
+    Answering, CallFilter, CallPage, CallStory, Following, Live, QueryError, Records, Spend, SpendFilter,
+    TraceStory,
 };
 use tollgate_core::secret::Secret;
 use tollgate_journal::{Consumer, DiskJournal, Follower};
@@ -118,6 +119,10 @@ impl Records for Slot {
 
     fn trace(&self, id: String) -> Answering<'_, Option<TraceStory>> {
         Box::pin(async move { self.get()?.trace(id).await })
+    }
+
+    fn spend(&self, filter: SpendFilter) -> Answering<'_, Spend> {
+        Box::pin(async move { self.get()?.spend(filter).await })
     }
 }
 

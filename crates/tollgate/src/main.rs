@@ -6,6 +6,7 @@ mod index;
 mod keys;
 mod log;
 mod reload;
+mod sharing;
 mod wire;
 
 use std::process::ExitCode;

@@ -79,6 +79,10 @@ fn reload(gate: &Gate, source: &Source, overrides: &Overrides) {
         ("tls", before.snapshot.tls == read.snapshot.tls),
         ("data_dir", before.snapshot.data_dir == read.snapshot.data_dir),
         ("database_url", before.snapshot.database_url == read.snapshot.database_url),
+        ("counters_url, budgets.lease_ms", {
+            let (old, new) = (&before.snapshot.budgets, &read.snapshot.budgets);
+            old.shared_at == new.shared_at && old.lease == new.lease
+        }),
         ("journal", before.snapshot.journal == read.snapshot.journal),
         ("telemetry", before.snapshot.otlp == read.snapshot.otlp),
         ("limits.connections", before.snapshot.limits.connections == read.snapshot.limits.connections),

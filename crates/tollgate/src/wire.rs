@@ -12,7 +12,7 @@ use hyper::{Request, Response};
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tollgate_core::config::recording::JournalSettings;
 use tollgate_core::config::resolve::Overrides;
 use tollgate_core::deliver::Deliver;
@@ -31,7 +31,7 @@ use tower::ServiceExt;
 use crate::configuration::{Read, Source};
 use crate::index::{Folder, Loading, Slot};
 use crate::keys::Keeping;
-use crate::reload;
+use crate::{reload, sharing};
 
 /// The index, as one that takes entries from the journal.
 const INDEX: &str = "index";
@@ -78,6 +78,8 @@ pub(crate) struct Ready {
     slot: Slot,
     loading: Loading,
     keys: Keeping,
+    ledger: Arc<Ledger>,
+    sharing: JoinHandle<()>,
     listener: TcpListener,
     address: SocketAddr,
     tls: Option<tollgate_gateway::serve::TlsAcceptor>,
@@ -111,9 +113,11 @@ pub(crate) async fn prepare(read: Read, data_dir: Option<PathBuf>) -> Result<Rea
         journal: Arc::clone(&journal),
         content_key: snapshot.journal.content_key.clone(),
     };
-    let ledger = Arc::new(Ledger::new(Arc::clone(&journal) as Arc<_>));
+    let who = sharer(&folder, journal.instance())?;
+    let ledger = sharing::ledger(Arc::clone(&journal) as Arc<_>, &snapshot.budgets, &who);
     ledger.restore(journal.counted());
     let keys = Keeping::begin(Arc::clone(&ledger), snapshot.database_url.clone(), &folder, &*clock).await;
+    let sharing = sharing::begin(&ledger).await;
     let registrar = Registrar::new(
         Arc::clone(&ledger),
         keys.registry(),
@@ -134,7 +138,7 @@ pub(crate) async fn prepare(read: Read, data_dir: Option<PathBuf>) -> Result<Rea
         keep: snapshot.journal.keep,
     };
     let parts = Parts {
-        access: ledger,
+        access: Arc::clone(&ledger) as Arc<_>,
         journal: Arc::clone(&journal) as Arc<_>,
         catalog: Arc::new(catalog::BuiltIn),
         upstream: Arc::new(WithSimulator::new(Arc::clone(&clock) as Arc<dyn Clock>, HttpClient::new())),
@@ -144,7 +148,14 @@ pub(crate) async fn prepare(read: Read, data_dir: Option<PathBuf>) -> Result<Rea
         managed: Some(Arc::new(Management(tollgate_admin::router(sources)))),
     };
     let gate = Gate::new(parts, snapshot);
-    Ok(Ready { gate, journal, slot, loading, keys, listener, address, tls })
+    Ok(Ready { gate, journal, slot, loading, keys, ledger, sharing, listener, address, tls })
+}
+
+/// Who this instance is to those that it shares budgets with: its data folder, which knows what it has spent, whatever
+/// name it was given.
+fn sharer(folder: &Path, instance: &str) -> Result<String> {
+    let own = tollgate_journal::instance_of(folder)?;
+    Ok(if own == instance { own } else { format!("{instance}.{own}") })
 }
 
 /// Opens the journal in `folder` as `settings` say; what a crash has left there is put in order.
@@ -195,6 +206,7 @@ impl Ready {
         // What is not loaded now is loaded at the next start.
         loading.abort();
         following.abort();
+        sharing::end(&self.ledger, self.sharing).await;
         drop(telling);
     }
 }

@@ -7,6 +7,8 @@ pub(super) enum QueryOf {
     Calls,
     /// A list of holders.
     Holders,
+    /// Sums of spend.
+    Spend,
 }
 
 /// What is said of a route.
@@ -62,6 +64,7 @@ const ALL: &[Described] = &[
     get("/api/v1/traces/{id}", "The calls of a trace, or of the trace of a call", "TraceStory"),
     get("/api/v1/content/{instance}/{name}", "Frames that were kept in a side file", "Frames"),
     get("/api/v1/tail", "The journal as it grows", "text/event-stream"),
+    list("/api/v1/spend", "Who spends what", QueryOf::Spend, "Spend"),
     list("/api/v1/keys", "Keys", QueryOf::Holders, "KeyPage"),
     post(
         "/api/v1/keys",

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 use tollgate_core::access::{KeySpec, TeamSpec, UserSpec};
-use tollgate_core::query::{CallFilter, CallPage, TraceStory};
+use tollgate_core::query::{CallFilter, CallPage, Spend, SpendFilter, TraceStory};
 use utoipa::openapi::path::ParameterIn;
 use utoipa::{IntoParams, ToSchema};
 
@@ -17,6 +17,7 @@ pub(super) fn all() -> Map<String, Value> {
     add::<TeamSpec>(&mut all);
     add::<CallPage>(&mut all);
     add::<TraceStory>(&mut all);
+    add::<Spend>(&mut all);
     for (name, spec) in [("Key", "KeySpec"), ("User", "UserSpec"), ("Team", "TeamSpec")] {
         all.insert(format!("New{name}"), new(spec));
         all.insert(name.to_owned(), shown(name, spec));
@@ -150,6 +151,7 @@ pub(super) fn query(of: QueryOf) -> Vec<Value> {
     let parameters = match of {
         QueryOf::Calls => CallFilter::into_params(place),
         QueryOf::Holders => Filter::into_params(place),
+        QueryOf::Spend => SpendFilter::into_params(place),
     };
     parameters.into_iter().map(|parameter| json!(parameter)).collect()
 }

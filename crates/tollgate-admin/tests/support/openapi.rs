@@ -64,6 +64,7 @@ async fn answers_are_as_the_document_says() {
         ("GET", "/api/v1/teams/green", None, "Team"),
         ("GET", "/api/v1/teams", None, "TeamPage"),
         ("GET", "/api/v1/calls", None, "CallPage"),
+        ("GET", "/api/v1/spend", None, "Spend"),
         ("GET", "/api/v1/keys/nobody", None, "Problem"),
         ("POST", "/api/v1/keys", Some(json!({ "role": "god" })), "Problem"),
     ] {

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 
 use super::{Caller, NotLetIn};
 use crate::ledger::{Hold, Need, Refusal};
-use crate::ports::Access;
+use crate::ports::{Access, Asking};
+use crate::price::NanoUsd;
 
 /// Knows nobody, and so holds nothing for anybody.
 #[derive(Clone, Copy, Debug, Default)]
@@ -17,12 +18,20 @@ impl Access for Nobody {
         Err(NotLetIn::Unknown)
     }
 
-    fn hold(&self, _: &Caller, _: &str, _: &Need, _: Timestamp) -> Result<Hold, Refusal> {
-        Ok(Hold::default())
+    fn open(&self, _: &Caller, _: &str, _: Timestamp) -> Hold {
+        Hold::default()
     }
 
-    fn hold_more(&self, _: &mut Hold, _: &Need, _: Timestamp) -> Result<(), Refusal> {
+    fn hold(&self, _: &mut Hold, _: &Need, _: Timestamp) -> Result<(), Refusal> {
         Ok(())
+    }
+
+    fn fits(&self, _: &Hold, _: NanoUsd, _: Timestamp) -> Option<NanoUsd> {
+        None
+    }
+
+    fn ask<'a>(&'a self, _: &'a Refusal, _: u32) -> Option<Asking<'a>> {
+        None
     }
 
     fn settle(&self, _: &mut Hold, _: Option<&Need>, _: Timestamp) {}

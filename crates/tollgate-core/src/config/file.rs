@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_saphyr::Spanned;
 
 use super::SecretRef;
+use super::budgets::BudgetsWritten;
 use super::recording::{CaptureWritten, JournalWritten, TelemetryWritten};
 
 /// The whole file.
@@ -23,6 +24,10 @@ pub struct File {
     pub data_dir: Option<PathBuf>,
     /// The index's PostgreSQL database, default `DATABASE_URL`; without one it is a file in `data_dir`.
     pub database_url: Option<Spanned<SecretRef>>,
+    /// Where instances share budgets and limits: Valkey, Redis or PostgreSQL; default the database.
+    pub counters_url: Option<Spanned<SecretRef>>,
+    /// How budgets and limits are held.
+    pub budgets: BudgetsWritten,
     /// Public model names, each with the deployments that serve it. A name may hold one `*`.
     pub models: BTreeMap<String, Vec<Deployment>>,
     /// Retries, fallbacks and cooldown.

@@ -81,13 +81,15 @@ impl Resolver<'_> {
         let models = Models::new(models);
         let routing = routing(&file.routing, &models)?;
         let journal = self.journal(&file.journal)?;
+        let database_url = self.database_url(file.database_url.as_ref())?;
         let capture = super::recording::capture(&file.capture, &models)?;
         Ok(Snapshot {
             listen,
             tls: file.tls.clone(),
             master_key,
             data_dir: file.data_dir.clone(),
-            database_url: self.database_url(file.database_url.as_ref())?,
+            budgets: self.budgets(&file.budgets, file.counters_url.as_ref(), database_url.as_ref())?,
+            database_url,
             models,
             routing,
             timeouts: GateTimeouts {
@@ -271,6 +273,6 @@ fn limits(written: &file::Limits) -> Limits {
     }
 }
 
-fn millis(written: Option<u64>, default: u64) -> Duration {
+pub(super) fn millis(written: Option<u64>, default: u64) -> Duration {
     Duration::from_millis(written.unwrap_or(default))
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
+use super::budgets::Budgets;
 use super::file::{Fallbacks, Strategy, TlsFiles};
 use super::recording::{CaptureSettings, JournalSettings, Otlp};
 use crate::ports::ModelFacts;
@@ -26,6 +27,8 @@ pub struct Snapshot {
     pub data_dir: Option<PathBuf>,
     /// The index's PostgreSQL database; `None` where it is a file in the data folder.
     pub database_url: Option<Secret>,
+    /// How budgets and limits are held.
+    pub budgets: Budgets,
     /// Public models by name, and patterns by their text.
     pub models: Models,
     /// Retries, fallbacks and cooldown.

@@ -3,27 +3,57 @@
 //! A value without locks, clocks or input and output, so that it can be tested as one. Whoever shares it puts it behind
 //! one lock: a call is checked against all of its rules before it is counted against any.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Bounds, Meter, Need, Refusal};
+use super::part::Part;
+use super::{Bounds, Elsewhere, Meter, Need, Refusal};
 
 /// What is counted under one meter, in the window that is open now.
-#[derive(Clone, Copy, Debug)]
-struct Tally {
-    window: Bounds,
+#[derive(Clone, Debug)]
+pub(super) struct Tally {
+    pub(super) meter: Arc<Meter>,
+    pub(super) window: Bounds,
     /// By calls that have ended.
-    spent: u64,
+    pub(super) spent: u64,
     /// For calls that are under way.
-    held: u64,
+    pub(super) held: u64,
+    /// The instance's part, where several share the rule.
+    pub(super) part: Option<Part>,
+}
+
+impl Tally {
+    pub(super) const fn used(&self) -> u64 {
+        self.spent.saturating_add(self.held)
+    }
+
+    /// What this instance may count by itself.
+    fn ceiling(&self, now: Timestamp) -> u64 {
+        let whole = self.meter.ceiling(now);
+        self.part.as_ref().map_or(whole, |part| part.upto.min(whole))
+    }
+
+    /// What is left for a call that holds `own` of it.
+    fn room(&self, own: u64, now: Timestamp) -> u64 {
+        self.ceiling(now).saturating_sub(self.used().saturating_sub(own))
+    }
+
+    /// What other instances have counted.
+    fn elsewhere(&self) -> u64 {
+        self.part.as_ref().map_or(0, |part| part.share.elsewhere)
+    }
 }
 
 /// All that is counted.
 #[derive(Debug, Default)]
 pub struct Book {
-    tallies: HashMap<Arc<str>, Tally>,
+    pub(super) tallies: HashMap<Arc<str>, Tally>,
+    /// Whether rules are shared with other instances.
+    pub(super) shared: bool,
+    /// The rules whose parts are to be looked at now, by name.
+    pub(super) urgent: HashSet<Arc<str>>,
 }
 
 /// What is held for a call, under one meter.
@@ -47,6 +77,11 @@ impl Hold {
     pub fn each(&self) -> &[Held] {
         &self.0
     }
+
+    /// Whether a rule counts the call that is never passed.
+    pub fn is_strict(&self) -> bool {
+        self.0.iter().any(|held| held.meter.is_strict())
+    }
 }
 
 /// A budget of which so much is spent that its holder is to be warned.
@@ -67,9 +102,9 @@ pub struct Standing {
     pub window: Bounds,
     /// What it allows.
     pub ceiling: u64,
-    /// What is spent.
+    /// What is spent, by all instances.
     pub spent: u64,
-    /// What is held for calls that are under way.
+    /// What is held for calls that are under way here.
     pub held: u64,
 }
 
@@ -81,35 +116,36 @@ impl Standing {
 }
 
 impl Book {
-    /// Holds what a call needs under all of `meters`, or under none of them.
-    pub fn hold<'a>(
-        &mut self,
-        meters: impl Iterator<Item = &'a Arc<Meter>>,
-        need: &Need,
-        now: Timestamp,
-    ) -> Result<Hold, Refusal> {
+    /// A book whose rules are shared: it counts nothing beyond the parts that it is given.
+    pub fn shared() -> Self {
+        Self { shared: true, ..Self::default() }
+    }
+
+    /// What will be held for a call that all of `meters` count, and which is nothing yet.
+    pub fn open<'a>(&mut self, meters: impl Iterator<Item = &'a Arc<Meter>>, now: Timestamp) -> Hold {
         let held = meters.map(|meter| {
             let since = self.tally(meter, now).window.start;
             Held { meter: Arc::clone(meter), since, amount: 0 }
         });
-        let mut hold = Hold(held.collect());
-        self.hold_more(&mut hold, need, now)?;
-        Ok(hold)
+        Hold(held.collect())
     }
 
-    /// Holds as much more as a call now needs, under all of its meters or under none of them.
-    pub fn hold_more(&mut self, hold: &mut Hold, need: &Need, now: Timestamp) -> Result<(), Refusal> {
+    /// Holds as much as a call now needs, under all of its meters or under none of them.
+    pub fn hold(&mut self, hold: &mut Hold, need: &Need, now: Timestamp) -> Result<(), Refusal> {
         let refusals = hold.0.iter().filter_map(|held| self.refusal(held, need, now));
         // Whoever is refused by several waits for the last of them.
-        if let Some(refusal) = refusals.max_by_key(|refusal| refusal.resets.unwrap_or(Timestamp::MAX)) {
+        let refused = refusals.max_by_key(|refusal| refusal.resets.unwrap_or(Timestamp::MAX));
+        if let Some(refusal) = refused {
+            self.wish(hold, need, now);
             return Err(refusal);
         }
         for held in &mut hold.0 {
             let amount = held.amount.max(held.meter.needs(need).unwrap_or(0));
-            if let Some(tally) =
-                self.tallies.get_mut(&held.meter.name).filter(|t| t.window.start == held.since)
-            {
+            if let Some(tally) = counting(&mut self.tallies, held) {
                 tally.held = tally.held.saturating_add(amount - held.amount);
+                if let Some(part) = &mut tally.part {
+                    part.called_for(amount);
+                }
             }
             held.amount = amount;
         }
@@ -117,24 +153,52 @@ impl Book {
     }
 
     fn refusal(&self, held: &Held, need: &Need, now: Timestamp) -> Option<Refusal> {
-        // A call counts where it began: a window that is over has nothing to refuse.
         let tally = self.tallies.get(&held.meter.name).filter(|tally| tally.window.start == held.since)?;
-        let (meter, ceiling) = (&held.meter, held.meter.ceiling(now));
+        let (meter, ceiling) = (&held.meter, tally.ceiling(now));
         let needs = meter.needs(need);
-        let taken = tally.spent.saturating_add(tally.held);
         let beyond = match needs {
-            Some(needs) => needs > held.amount && taken.saturating_add(needs - held.amount) > ceiling,
-            // What nobody can tell is let through while there is something left.
-            None => taken >= ceiling,
+            Some(needs) => needs > held.amount && needs > tally.room(held.amount, now),
+            // What nobody can tell is let through while there is something left, or where that must not be, never.
+            None => meter.is_strict() || tally.used() >= ceiling,
         };
         (beyond && meter.refuses()).then(|| Refusal {
             meter: Arc::clone(meter),
-            ceiling,
-            spent: tally.spent,
+            ceiling: meter.ceiling(now),
+            spent: tally.spent.saturating_add(tally.elsewhere()),
             held: tally.held - held.amount.min(tally.held),
             needs,
             resets: tally.window.end,
+            lacks: needs.map_or(1, |needs| needs.saturating_sub(tally.room(held.amount, now))),
+            elsewhere: tally.part.as_ref().map(|part| Elsewhere {
+                room: part.share.rest.saturating_add(part.share.idle),
+                held: part.share.held,
+            }),
         })
+    }
+
+    /// Notes what a call lacks that was refused, for the next time that parts are taken.
+    fn wish(&mut self, hold: &Hold, need: &Need, now: Timestamp) {
+        for held in &hold.0 {
+            let needs = held.meter.needs(need).unwrap_or(1).saturating_sub(held.amount);
+            if let Some(tally) = counting(&mut self.tallies, held)
+                && needs > tally.ceiling(now).saturating_sub(tally.used())
+                && let Some(part) = &mut tally.part
+            {
+                part.wanted = part.wanted.saturating_add(needs);
+                self.urgent.insert(Arc::clone(&held.meter.name));
+            }
+        }
+    }
+
+    /// The most that could be held for a call under the rules that are never passed, up to `most`; `None` where none
+    /// counts it.
+    pub fn fits(&self, hold: &Hold, most: u64, now: Timestamp) -> Option<u64> {
+        let strict = hold.0.iter().filter(|held| held.meter.is_strict());
+        let rooms = strict.map(|held| {
+            let tally = self.tallies.get(&held.meter.name).filter(|tally| tally.window.start == held.since);
+            tally.map_or(most, |tally| tally.room(held.amount, now).min(most))
+        });
+        rooms.min()
     }
 
     /// Counts what a call has used instead of what was held for it; `None` where nothing was sent. Returns the budgets
@@ -143,13 +207,14 @@ impl Book {
         let mut warned = Vec::new();
         for held in &mut hold.0 {
             let used = held.meter.used(used, held.amount);
-            if let Some(tally) =
-                self.tallies.get_mut(&held.meter.name).filter(|t| t.window.start == held.since)
-            {
-                let before = tally.spent;
+            if let Some(tally) = counting(&mut self.tallies, held) {
+                let before = tally.spent.saturating_add(tally.elsewhere());
                 tally.held = tally.held.saturating_sub(held.amount);
                 tally.spent = tally.spent.saturating_add(used);
-                warned.extend(warning(&held.meter, before, tally.spent, now));
+                warned.extend(warning(&held.meter, before, before.saturating_add(used), now));
+                if tally.is_wanted_elsewhere() {
+                    self.urgent.insert(Arc::clone(&held.meter.name));
+                }
             }
             held.amount = used;
         }
@@ -169,12 +234,9 @@ impl Book {
         let (window, ceiling) = (meter.bounds(now), meter.ceiling(now));
         let tally =
             self.tallies.get(&meter.name).filter(|tally| tally.window.end.is_none_or(|end| now < end));
-        match tally {
-            Some(Tally { window, spent, held }) => {
-                Standing { window: *window, ceiling, spent: *spent, held: *held }
-            }
-            None => Standing { window, ceiling, spent: 0, held: 0 },
-        }
+        let (spent, held) =
+            tally.map_or((0, 0), |tally| (tally.spent.saturating_add(tally.elsewhere()), tally.held));
+        Standing { window: tally.map_or(window, |tally| tally.window), ceiling, spent, held }
     }
 
     /// Forgets what nobody asks for any more: windows that are over.
@@ -183,8 +245,9 @@ impl Book {
     }
 
     /// The tally of the window that `now` is in. A clock that is set back does not open a window again.
-    fn tally(&mut self, meter: &Meter, now: Timestamp) -> &mut Tally {
-        let fresh = || Tally { window: meter.bounds(now), spent: 0, held: 0 };
+    fn tally(&mut self, meter: &Arc<Meter>, now: Timestamp) -> &mut Tally {
+        let part = self.shared.then(Part::default);
+        let fresh = || Tally { meter: Arc::clone(meter), window: meter.bounds(now), spent: 0, held: 0, part };
         if !self.tallies.contains_key(&meter.name) {
             self.tallies.insert(Arc::clone(&meter.name), fresh());
         }
@@ -193,8 +256,16 @@ impl Book {
             // What is under way at the same time goes on; what is counted begins anew.
             *tally = fresh();
         }
+        if !Arc::ptr_eq(&tally.meter, meter) {
+            tally.meter = Arc::clone(meter);
+        }
         tally
     }
+}
+
+/// The tally that counts what is held. A call counts where it began: a window that is over counts nothing any more.
+fn counting<'a>(tallies: &'a mut HashMap<Arc<str>, Tally>, held: &Held) -> Option<&'a mut Tally> {
+    tallies.get_mut(&held.meter.name).filter(|tally| tally.window.start == held.since)
 }
 
 /// A warning, where spending has just passed the share from which on its holder is warned.

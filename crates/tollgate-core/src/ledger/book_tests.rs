@@ -28,7 +28,18 @@ fn limit(measure: Measure, max: u64) -> Arc<Meter> {
 
 fn costs(nano: u64) -> Need {
     let usage = Usage { input_tokens: 10, output_tokens: 5, ..Usage::default() };
-    Need { usage, cost: Cost::Known(nano) }
+    Need { usage, cost: Cost::Known(nano), most: None }
+}
+
+fn holding<'a>(
+    book: &mut Book,
+    meters: impl IntoIterator<Item = &'a Arc<Meter>>,
+    need: &Need,
+    now: Timestamp,
+) -> Result<Hold, Refusal> {
+    let mut hold = book.open(meters.into_iter(), now);
+    book.hold(&mut hold, need, now)?;
+    Ok(hold)
 }
 
 fn at(text: &str) -> Timestamp {
@@ -42,15 +53,15 @@ fn a_call_is_checked_against_every_rule_before_it_counts_against_any() {
         budget(HolderKind::Key, 100, serde_json::json!({})),
         budget(HolderKind::Team, 50, serde_json::json!({})),
     ];
-    let mut first = book.hold(meters.iter(), &costs(40), now).unwrap();
-    let refusal = book.hold(meters.iter(), &costs(20), now).unwrap_err();
+    let mut first = holding(&mut book, &meters, &costs(40), now).unwrap();
+    let refusal = holding(&mut book, &meters, &costs(20), now).unwrap_err();
     assert_eq!(refusal.meter.words(), "budget `b` of team `h`");
     assert_eq!((refusal.ceiling, refusal.spent, refusal.held, refusal.needs), (50, 0, 40, Some(20)));
     assert_eq!(refusal.resets, Some(at("2026-05-02T00:00:00Z")));
     assert_eq!(book.standing(&meters[0], now).held, 40, "what was refused holds nothing anywhere");
     book.settle(&mut first, Some(&costs(30)), now);
     assert_eq!(book.standing(&meters[0], now).left(), 70);
-    let _held = book.hold(meters.iter(), &costs(20), now).unwrap();
+    let _held = holding(&mut book, &meters, &costs(20), now).unwrap();
     assert_eq!(book.standing(&meters[1], now).left(), 0);
 }
 
@@ -58,12 +69,12 @@ fn a_call_is_checked_against_every_rule_before_it_counts_against_any() {
 fn a_further_attempt_holds_the_difference_or_nothing() {
     let (mut book, now) = (Book::default(), at("2026-05-01T10:00:00Z"));
     let meter = budget(HolderKind::Key, 100, serde_json::json!({}));
-    let mut hold = book.hold([&meter].into_iter(), &costs(40), now).unwrap();
-    book.hold_more(&mut hold, &costs(100), now).unwrap();
+    let mut hold = holding(&mut book, [&meter], &costs(40), now).unwrap();
+    book.hold(&mut hold, &costs(100), now).unwrap();
     assert_eq!(book.standing(&meter, now).held, 100, "the whole budget, which is not beyond it");
-    book.hold_more(&mut hold, &costs(10), now).unwrap();
+    book.hold(&mut hold, &costs(10), now).unwrap();
     assert_eq!(book.standing(&meter, now).held, 100, "less is never held of a call that goes on");
-    let refusal = book.hold_more(&mut hold, &costs(101), now).unwrap_err();
+    let refusal = book.hold(&mut hold, &costs(101), now).unwrap_err();
     assert_eq!((refusal.held, refusal.needs), (0, Some(101)), "what others hold");
     book.settle(&mut hold, None, now);
     assert_eq!(book.standing(&meter, now).left(), 100, "nothing was sent, nothing is spent");
@@ -74,15 +85,15 @@ fn a_call_counts_in_the_window_in_which_it_began() {
     let mut book = Book::default();
     let (late, early) = (at("2026-05-01T23:59:59Z"), at("2026-05-02T00:00:00Z"));
     let meter = budget(HolderKind::Key, 100, serde_json::json!({}));
-    let mut hold = book.hold([&meter].into_iter(), &costs(90), late).unwrap();
-    let mut next = book.hold([&meter].into_iter(), &costs(90), early).unwrap();
+    let mut hold = holding(&mut book, [&meter], &costs(90), late).unwrap();
+    let mut next = holding(&mut book, [&meter], &costs(90), early).unwrap();
     book.settle(&mut hold, Some(&costs(500)), early);
     assert_eq!(book.standing(&meter, early).held, 90, "of the new day only");
     assert_eq!(hold.each()[0].since, at("2026-05-01T00:00:00Z"));
     book.settle(&mut next, Some(&costs(90)), early);
     assert_eq!(book.standing(&meter, early).spent, 90);
     // A clock that is set back opens no window again.
-    assert!(book.hold([&meter].into_iter(), &costs(20), late).is_err());
+    assert!(holding(&mut book, [&meter], &costs(20), late).is_err());
 }
 
 #[test]
@@ -91,11 +102,11 @@ fn an_increase_holds_while_it_lasts_and_a_soft_budget_refuses_nothing() {
     let increase =
         serde_json::json!({ "increase": { "amount_usd": "0.000000050", "until": "2026-05-01T12:00:00Z" } });
     let meter = budget(HolderKind::Key, 100, increase);
-    let mut hold = book.hold([&meter].into_iter(), &costs(150), at("2026-05-01T11:00:00Z")).unwrap();
+    let mut hold = holding(&mut book, [&meter], &costs(150), at("2026-05-01T11:00:00Z")).unwrap();
     book.settle(&mut hold, Some(&costs(150)), at("2026-05-01T11:00:00Z"));
-    assert!(book.hold([&meter].into_iter(), &costs(1), at("2026-05-01T12:00:00Z")).is_err());
+    assert!(holding(&mut book, [&meter], &costs(1), at("2026-05-01T12:00:00Z")).is_err());
     let soft = budget(HolderKind::User, 1, serde_json::json!({ "soft": true }));
-    assert!(book.hold([&soft].into_iter(), &costs(1_000), at("2026-05-01T11:00:00Z")).is_ok());
+    assert!(holding(&mut book, [&soft], &costs(1_000), at("2026-05-01T11:00:00Z")).is_ok());
 }
 
 #[test]
@@ -103,7 +114,7 @@ fn a_holder_is_warned_once_at_its_share_and_once_at_the_end() {
     let (mut book, now) = (Book::default(), at("2026-05-01T10:00:00Z"));
     let meter = budget(HolderKind::Key, 100, serde_json::json!({ "warn_percent": 80, "soft": true }));
     let mut spend = |nano| {
-        let mut hold = book.hold([&meter].into_iter(), &costs(nano), now).unwrap();
+        let mut hold = holding(&mut book, [&meter], &costs(nano), now).unwrap();
         book.settle(&mut hold, Some(&costs(nano)), now).iter().map(|w| w.spent).collect::<Vec<_>>()
     };
     assert_eq!(
@@ -117,10 +128,10 @@ fn what_nobody_can_tell_passes_while_something_is_left() {
     let (mut book, now) = (Book::default(), at("2026-05-01T10:00:00Z"));
     let meter = budget(HolderKind::Key, 100, serde_json::json!({}));
     let unknown = Need { cost: Cost::Unknown, ..costs(0) };
-    let mut hold = book.hold([&meter].into_iter(), &unknown, now).unwrap();
+    let mut hold = holding(&mut book, [&meter], &unknown, now).unwrap();
     book.settle(&mut hold, Some(&unknown), now);
-    let mut hold = book.hold([&meter].into_iter(), &costs(100), now).unwrap();
-    assert!(book.hold([&meter].into_iter(), &unknown, now).is_err());
+    let mut hold = holding(&mut book, [&meter], &costs(100), now).unwrap();
+    assert!(holding(&mut book, [&meter], &unknown, now).is_err());
     book.settle(&mut hold, Some(&unknown), now);
     assert_eq!(book.standing(&meter, now).spent, 100, "what was held, where nobody can tell what it cost");
 }
@@ -137,14 +148,14 @@ fn each_measure_counts_its_own() {
     ] {
         let (mut book, meter) = (Book::default(), limit(measure, 15));
         let mut holds = Vec::new();
-        while let Ok(hold) = book.hold([&meter].into_iter(), &costs(0), now) {
+        while let Ok(hold) = holding(&mut book, [&meter], &costs(0), now) {
             holds.push(hold);
         }
         assert_eq!(holds.len(), passes, "{measure:?}");
         holds.iter_mut().for_each(|hold| drop(book.settle(hold, Some(&costs(0)), now)));
         assert_eq!(book.standing(&meter, now).spent, remains, "{measure:?}");
         let mut refused = Book::default();
-        let mut hold = refused.hold([&meter].into_iter(), &costs(0), now).unwrap();
+        let mut hold = holding(&mut refused, [&meter], &costs(0), now).unwrap();
         refused.settle(&mut hold, None, now);
         assert_eq!(
             refused.standing(&meter, now).spent,
@@ -196,14 +207,14 @@ proptest! {
         for step in steps {
             let held: u64 = open.iter().map(|hold| hold.each()[0].amount).sum();
             match step {
-                Step::Hold(nano) => match book.hold([&meter].into_iter(), &costs(nano), now) {
+                Step::Hold(nano) => match holding(&mut book, [&meter], &costs(nano), now) {
                     Ok(hold) => { prop_assert!(spent + held + nano <= ceiling || nano == 0); open.push(hold); }
                     Err(_) => prop_assert!(spent + held + nano > ceiling),
                 },
                 Step::More(which, nano) if which < open.len() => {
                     let has = open[which].each()[0].amount;
                     let fits = nano <= has || spent + held + nano - has <= ceiling;
-                    prop_assert_eq!(book.hold_more(&mut open[which], &costs(nano), now).is_ok(), fits);
+                    prop_assert_eq!(book.hold(&mut open[which], &costs(nano), now).is_ok(), fits);
                 }
                 Step::Settle(which, nano) if which < open.len() => {
                     let mut hold = open.swap_remove(which);

@@ -7,8 +7,8 @@ use jiff::tz::TimeZone;
 
 use super::{Bounds, Budget, Limit, Measure, RuleError, Window};
 use crate::access::HolderRef;
-use crate::price::Cost;
-use crate::usage::Usage;
+use crate::price::{Cost, NanoUsd};
+use crate::usage::{Usage, UsageSource};
 
 /// What a call needs, or has used.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +17,8 @@ pub struct Need {
     pub usage: Usage,
     /// Money.
     pub cost: Cost,
+    /// The most that it can cost, as far as that is held for it, in nano-dollars; `None` where nobody can tell.
+    pub most: Option<NanoUsd>,
 }
 
 /// One rule of one holder, ready to be counted against.
@@ -114,10 +116,16 @@ impl Meter {
         !matches!(&self.rule, Rule::Budget(Budget { soft: true, .. }))
     }
 
+    /// Whether it is never passed: what is held for a call is the most that it can cost.
+    pub fn is_strict(&self) -> bool {
+        matches!(&self.rule, Rule::Budget(Budget { strict: true, .. }))
+    }
+
     /// How much of what it counts a call needs; `None` where nobody can tell.
     pub fn needs(&self, need: &Need) -> Option<u64> {
         let usage = &need.usage;
         match &self.rule {
+            Rule::Budget(Budget { strict: true, .. }) => need.most,
             Rule::Budget(_) => match need.cost {
                 Cost::Known(nano) => Some(nano),
                 Cost::Unknown => None,
@@ -138,6 +146,14 @@ impl Meter {
             (Rule::Limit(Limit { measure: Measure::ConcurrentCalls, .. }), _) => 0,
             (Rule::Limit(Limit { measure: Measure::Requests, .. }), _) => 1,
             (_, None) => 0,
+            // Nobody has said what it was: it may have been the most.
+            (Rule::Budget(Budget { strict: true, .. }), Some(Need { usage, .. }))
+                if usage.source == UsageSource::Estimated =>
+            {
+                held
+            }
+            (Rule::Budget(_), Some(Need { cost: Cost::Known(nano), .. })) => *nano,
+            (Rule::Budget(_), Some(_)) => held,
             (_, Some(used)) => self.needs(used).unwrap_or(held),
         }
     }

@@ -5,14 +5,18 @@
 
 mod book;
 mod meter;
+mod part;
 mod refusal;
 mod rule;
+mod sheet;
 mod usd;
 mod window;
 
 pub use self::book::{Book, Held, Hold, Standing, Warned};
 pub use self::meter::{Meter, Need, Rule};
-pub use self::refusal::Refusal;
+pub use self::part::{Due, SheetKey, Taken, Urgency};
+pub use self::refusal::{Elsewhere, Refusal};
 pub use self::rule::{Budget, Increase, Limit, Measure, RuleError};
+pub use self::sheet::{Lease, Presence, ReleaseError, Roster, Share, Sheet, Wish};
 pub use self::usd::Usd;
 pub use self::window::{Bounds, Window};

@@ -23,6 +23,19 @@ pub struct Refusal {
     pub needs: Option<u64>,
     /// When the window ends.
     pub resets: Option<Timestamp>,
+    /// How much is missing here.
+    pub lacks: u64,
+    /// What there may be of it where other instances share the rule; `None` where none does.
+    pub elsewhere: Option<Elsewhere>,
+}
+
+/// What other instances may have of a rule.
+#[derive(Clone, Copy, Debug)]
+pub struct Elsewhere {
+    /// What nobody uses.
+    pub room: u64,
+    /// What is held for calls that are under way there, and of which something may come back.
+    pub held: u64,
 }
 
 impl Refusal {
@@ -90,7 +103,16 @@ mod tests {
 
     fn refusal(meter: Meter, needs: u64) -> Refusal {
         let resets = Some("2026-12-01T00:00:00Z".parse().unwrap());
-        Refusal { ceiling: 10, spent: 8, held: 1, needs: Some(needs), resets, meter: Arc::new(meter) }
+        Refusal {
+            ceiling: 10,
+            spent: 8,
+            held: 1,
+            needs: Some(needs),
+            resets,
+            lacks: needs,
+            elsewhere: None,
+            meter: Arc::new(meter),
+        }
     }
 
     #[test]

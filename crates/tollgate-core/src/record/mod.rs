@@ -4,6 +4,7 @@
 mod capture;
 mod checkpoint;
 mod counted;
+mod labels;
 mod tools;
 
 use std::net::IpAddr;
@@ -15,6 +16,7 @@ use serde::Serialize;
 pub use self::capture::{Capture, CaptureMode, Direction, Frame, Kept};
 pub use self::checkpoint::{Checkpoint, HeldMore, Total};
 pub use self::counted::{Counted, SPENT_ELSEWHERE};
+pub use self::labels::{end_user, tags};
 pub use self::tools::{ChosenTool, ToolsOffered};
 use crate::call::CallId;
 use crate::config::file::Strategy;
@@ -127,6 +129,12 @@ pub struct Opened<'a> {
     /// Request headers that the configuration allows into records.
     #[serde(skip_serializing_if = "<[_]>::is_empty", serialize_with = "as_map")]
     pub headers: &'a [(String, String)],
+    /// The caller's own user, as the caller says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end_user: Option<&'a str>,
+    /// What the caller wants it counted under.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub tags: &'a [String],
     /// What was kept of its content.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capture: Option<&'a Capture>,
@@ -236,6 +244,12 @@ pub struct Closed<'a> {
     /// What the gate changed in the request, and on whose account.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub edits: &'a [EditEntry],
+    /// The caller's own user, as the caller says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end_user: Option<&'a str>,
+    /// What the caller wants it counted under.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub tags: &'a [String],
     /// From the request's arrival to the answer's end.
     pub duration_us: u64,
     /// Until the first byte of the answer was ready for the client.

@@ -66,6 +66,9 @@ pub(super) async fn parse(llm: &Llm, inbound: Inbound, ticket: &mut Ticket) -> R
         return Err(Fault::new(FaultClass::Invalid, "the model's name is no name").param("model"));
     }
     ticket.parsed(&peek.model, peek.stream, &body, prompt_bytes(&text));
+    if let Some(said) = &peek.end_user {
+        ticket.end_user(said);
+    }
     if let Some(client) = llm.surface.chat_client()
         && may_mention_tools(&text)
         // What the gate cannot read an upstream may: the bodies of such calls are in the capture, where there is one.

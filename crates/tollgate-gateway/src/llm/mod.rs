@@ -14,6 +14,7 @@ pub(crate) mod stage;
 use http::Response;
 use tollgate_core::fault::{Fault, FaultClass};
 use tollgate_core::usage::Usage;
+use tollgate_llm::bound::Bound;
 use tollgate_llm::formats::{Address, Surface};
 use tollgate_llm::providers::Operation;
 
@@ -83,6 +84,11 @@ impl Protocol for Llm {
     }
 
     fn route(&self, call: &Call, ticket: &mut Ticket) -> Result<Tries, Fault> {
+        if let Some(strict) = ticket.strict() {
+            let unbounded = |why: String| unbounded(&strict.words(), &why);
+            let bound = Bound::of(self.surface, call.text()).map_err(unbounded)?;
+            ticket.bounded(bound);
+        }
         let snapshot = &ticket.runtime.snapshot;
         let name = &call.peek.model;
         let Some(found) = snapshot.models.find(name) else {
@@ -109,6 +115,11 @@ impl Protocol for Llm {
     async fn relay(&self, answer: Answer, ticket: Ticket) -> Response<AnswerBody> {
         answer::relay(answer, ticket, self.surface).await
     }
+}
+
+/// A call whose cost has no bound, under a budget that is never passed.
+pub(crate) fn unbounded(budget: &str, why: &str) -> Fault {
+    Fault::new(FaultClass::Unsupported, format!("the strict {budget} does not allow this call: {why}"))
 }
 
 /// A body that is not what the format says.

@@ -44,6 +44,7 @@ pub(super) async fn prepare(
         legacy_max_tokens: provider.legacy_max_tokens,
         stream_usage: deployment.stream_usage,
         max_output_tokens: deployment.facts.max_output_tokens,
+        output_ceiling: ticket.output_ceiling,
         native_schema: deployment.facts.native_schema,
         no_sampling: deployment.facts.no_sampling,
         adaptive_thinking: deployment.facts.adaptive_thinking,
@@ -52,6 +53,9 @@ pub(super) async fn prepare(
     };
     if *call.peek.model != target.model {
         ticket.edited("model", target.model.clone());
+    }
+    if let Some(ceiling) = target.output_ceiling {
+        ticket.edited("budget", format!("an answer of at most {ceiling} tokens"));
     }
     let crossing = Crossing::between(llm.surface, format)?;
     let answer = AnswerFor {
@@ -127,6 +131,7 @@ fn translated(
             let mut request = client.read_request(text, &mut losses).map_err(wrong)?;
             // Not every format says in the body whether the answer is streamed.
             request.stream = stream;
+            request.max_output_tokens = target.output_ceiling.or(request.max_output_tokens);
             let (body, schema_tool) = upstream.write_request(&request, target, &mut losses).map_err(wrong)?;
             answer.schema_tool = schema_tool;
             answer.stream_usage = request.stream_usage;

@@ -29,7 +29,7 @@ impl Ticket {
     /// Begins an attempt: writes the entry without which nothing may be sent, and waits until it is as safe as the
     /// configuration wants it.
     pub async fn begin(&mut self, candidate: &Candidate, why: Why) -> Result<Leg, Fault> {
-        self.make_room(candidate)?;
+        let output_ceiling = self.make_room(candidate).await?;
         self.record_attempt(candidate, why).await.map_err(|error| unrecordable(&error))?;
         self.opened = true;
         let notes = Arc::<Mutex<Notes>>::default();
@@ -65,6 +65,7 @@ impl Ticket {
             },
             offers_tools: self.witness.tools.is_some(),
             film: self.witness.film.clone(),
+            output_ceiling,
         };
         Ok(Leg::new(&self.gate, &self.runtime, call, number, candidate.clone(), notes))
     }
@@ -116,6 +117,8 @@ impl Ticket {
             tools: self.witness.tools.as_ref(),
             results: &self.witness.results,
             headers: &self.witness.headers,
+            end_user: self.witness.end_user.as_deref(),
+            tags: &self.witness.tags,
             capture: capture.as_ref(),
         })))
     }

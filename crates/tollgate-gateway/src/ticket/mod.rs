@@ -19,11 +19,12 @@ use tollgate_core::access::Caller;
 use tollgate_core::call::CallId;
 use tollgate_core::config::snapshot::{Deployment, ModelRules};
 use tollgate_core::fault::{Fault, FaultClass, SideEffect};
-use tollgate_core::ledger::Hold;
+use tollgate_core::ledger::{Hold, Meter};
 use tollgate_core::price::Cost;
 use tollgate_core::principal::Principal;
-use tollgate_core::record::{AttemptEntry, Direction, Outcome, Reservation, RouteEntry};
+use tollgate_core::record::{AttemptEntry, Direction, Outcome, Reservation, RouteEntry, end_user};
 use tollgate_core::usage::{Usage, estimate_tokens};
+use tollgate_llm::bound::Bound;
 use tollgate_llm::chat::ToolCall;
 use tollgate_llm::formats::Shown;
 use tollgate_llm::tool_facts::ToolFacts;
@@ -85,6 +86,8 @@ pub struct Ticket {
     counted: bool,
     witness: Witness,
     reservation: Reservation,
+    /// The most that the call can use, where a strict budget counts it.
+    bound: Option<Bound>,
     first_byte: Option<Duration>,
     response_bytes: u64,
     status: u16,
@@ -132,6 +135,7 @@ impl Ticket {
             closed: None,
             counted: false,
             reservation: Reservation { usage: Usage::default(), cost: Cost::Unknown },
+            bound: None,
             first_byte: None,
             response_bytes: 0,
             status: 0,
@@ -150,6 +154,11 @@ impl Ticket {
         if let Some(film) = &self.witness.film {
             film.shoot(Direction::FromClient, None, body);
         }
+    }
+
+    /// Notes for which of their own users the client says that it calls.
+    pub fn end_user(&mut self, said: &str) {
+        self.witness.end_user = end_user(said);
     }
 
     /// Notes what the request says of tools.
@@ -182,6 +191,18 @@ impl Ticket {
         self.reservation = if self.billed { held } else { free };
     }
 
+    /// The strict budget that counts the call, if any does and it is billed.
+    pub fn strict(&self) -> Option<&Arc<Meter>> {
+        let model = self.model.as_deref().unwrap_or_default();
+        let mut meters = self.caller.iter().flat_map(|caller| caller.meters(model));
+        meters.find(|meter| meter.is_strict() && self.billed)
+    }
+
+    /// Notes the most that the call can use.
+    pub fn bounded(&mut self, bound: Bound) {
+        self.bound = Some(bound);
+    }
+
     /// Notes that providers do not bill the operation.
     pub fn free(&mut self) {
         self.billed = false;
@@ -197,9 +218,10 @@ impl Ticket {
         self.route = route;
     }
 
-    /// When to ask another deployment beside the one that is under way; `None` when never.
+    /// When to ask another deployment beside the one that is under way; `None` when never. A strict budget pays for one
+    /// at a time.
     pub fn hedge_after(&self) -> Option<Duration> {
-        self.rules().hedge
+        self.rules().hedge.filter(|_| self.bound.is_none())
     }
 
     /// The deployment of attempt `number`.

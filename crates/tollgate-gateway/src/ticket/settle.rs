@@ -133,6 +133,8 @@ impl Ticket {
             counted: &ending.counted,
             chosen: &self.witness.chosen,
             edits: &ending.edits,
+            end_user: self.witness.end_user.as_deref(),
+            tags: &self.witness.tags,
             duration_us: micros(ending.duration),
             first_byte_us: self.first_byte.map(micros),
             response_bytes: self.response_bytes,

@@ -8,7 +8,7 @@ use tollgate_core::call::CallId;
 use tollgate_core::config::snapshot::Snapshot;
 use tollgate_core::digest::{Digest, DigestKey, Digesting};
 use tollgate_core::principal::Principal;
-use tollgate_core::record::{Cause, ChosenTool, ToolsOffered, Trace};
+use tollgate_core::record::{Cause, ChosenTool, ToolsOffered, Trace, tags};
 use tollgate_core::trace::TraceParent;
 use tollgate_llm::chat::{ToolCall, bare_id};
 use tollgate_llm::tool_facts::{ToolFacts, canonical_arguments, clipped};
@@ -19,6 +19,9 @@ use crate::inbound::Inbound;
 
 /// The header by which an operator's client says of which call its own is a replay.
 const CAUSE: &str = "x-tollgate-cause";
+
+/// The headers in which a client says under which tags its call is to be counted: the gate's own, and LiteLLM's.
+const TAGS: [&str; 2] = ["x-tollgate-tags", "x-litellm-tags"];
 
 /// The longest header value that is recorded.
 const LONGEST_VALUE: usize = 512;
@@ -36,6 +39,8 @@ pub(super) struct Witness {
     told: bool,
     pub(super) peer: Option<IpAddr>,
     pub(super) headers: Vec<(String, String)>,
+    pub(super) end_user: Option<String>,
+    pub(super) tags: Vec<String>,
     pub(super) request_digest: Option<Digest>,
     pub(super) tools: Option<ToolsOffered>,
     pub(super) results: Vec<String>,
@@ -64,6 +69,8 @@ impl Witness {
             told: told.is_some(),
             peer: inbound.peer.map(|peer| peer.to_canonical()),
             headers: snapshot.capture.headers.iter().filter_map(value).collect(),
+            end_user: None,
+            tags: tags(TAGS.iter().filter_map(|name| inbound.header(name))),
             request_digest: None,
             tools: None,
             results: Vec::new(),

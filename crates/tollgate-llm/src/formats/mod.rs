@@ -73,6 +73,8 @@ pub struct Peek {
     pub array: bool,
     /// The longest answer that is asked for, in tokens.
     pub max_output_tokens: Option<u64>,
+    /// The client's own user, as it is said.
+    pub end_user: Option<String>,
     /// Where the members stand that [`Surface::same_format`] edits.
     pub found: Found,
 }
@@ -97,6 +99,8 @@ pub struct Target {
     pub stream_usage: bool,
     /// The longest answer of the model.
     pub max_output_tokens: Option<u64>,
+    /// A shorter answer than the request asks for, because a budget pays for no more, in tokens.
+    pub output_ceiling: Option<u64>,
     /// Whether the model answers to a schema by itself; otherwise a forced tool call stands in.
     pub native_schema: bool,
     /// Whether the model refuses sampling parameters.

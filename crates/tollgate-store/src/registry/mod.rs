@@ -26,16 +26,23 @@ pub async fn open_registry(url: Option<&str>, data_dir: &Path) -> Result<Arc<dyn
 
 /// The tables, one step after the other; a step is never changed once it was released. The text is the same in SQLite
 /// and PostgreSQL.
-const MIGRATIONS: &[&[&str]] = &[&[
-    // A removed holder leaves its row without a document, so that other instances learn of it.
-    "CREATE TABLE holders (
+const MIGRATIONS: &[&[&str]] = &[
+    &[
+        // A removed holder leaves its row without a document, so that other instances learn of it.
+        "CREATE TABLE holders (
         kind TEXT NOT NULL, id TEXT NOT NULL, change BIGINT NOT NULL UNIQUE, document TEXT, hash TEXT UNIQUE,
         PRIMARY KEY (kind, id))",
-    // Counting changes in a row makes whoever changes something wait for whoever did so before: changes become visible
-    // in the order of their numbers.
-    "CREATE TABLE last_change (number BIGINT NOT NULL)",
-    "INSERT INTO last_change (number) VALUES (0)",
-]];
+        // Counting changes in a row makes whoever changes something wait for whoever did so before: changes become visible
+        // in the order of their numbers.
+        "CREATE TABLE last_change (number BIGINT NOT NULL)",
+        "INSERT INTO last_change (number) VALUES (0)",
+    ],
+    &[
+        // What instances share: documents with versions.
+        "CREATE TABLE shared (name TEXT PRIMARY KEY, version BIGINT NOT NULL, text TEXT NOT NULL, ends BIGINT)",
+        "CREATE INDEX shared_ends ON shared (ends)",
+    ],
+];
 
 /// A row as it is read.
 fn stored(kind: &str, id: &str, change: i64, document: Option<&str>) -> Result<Stored, StoreError> {

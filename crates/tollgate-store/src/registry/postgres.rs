@@ -19,8 +19,8 @@ impl PostgresRegistry {
         let options = PgConnectOptions::from_str(url).map_err(|e| StoreError::Address(e.to_string()))?;
         let options = options.options([("search_path", SCHEMA)]).application_name("tollgate");
         let pool = PgPoolOptions::new()
-            .max_connections(2)
-            .acquire_timeout(Duration::from_secs(10))
+            .max_connections(4)
+            .acquire_timeout(Duration::from_secs(3))
             .connect_with(options)
             .await?;
         let registry = Self { pool };
@@ -31,6 +31,11 @@ impl PostgresRegistry {
         all.commit().await?;
         registry.migrate().await?;
         Ok(registry)
+    }
+
+    /// The connections, for what else is kept in the same schema.
+    pub(crate) fn pool(&self) -> &PgPool {
+        &self.pool
     }
 
     /// A transaction that writes: one at a time, so that changes become visible in the order of their numbers, and

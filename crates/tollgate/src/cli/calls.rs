@@ -19,6 +19,12 @@ pub(crate) struct Arguments {
     /// On behalf of this key or other principal
     #[arg(long, value_name = "ID")]
     key: Option<String>,
+    /// Of this user's keys
+    #[arg(long, value_name = "ID")]
+    user: Option<String>,
+    /// Of this team's keys
+    #[arg(long, value_name = "ID")]
+    team: Option<String>,
     /// To this model
     #[arg(long)]
     model: Option<String>,
@@ -53,6 +59,8 @@ impl Arguments {
             since: Some(when::moment(&self.since)?),
             until: self.until.as_deref().map(when::moment).transpose()?,
             key: self.key,
+            user: self.user,
+            team: self.team,
             model: self.model,
             deployment: self.deployment,
             outcome: self.outcome,

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tollgate_store::{LiteLlm, Table};
 
-use super::ask::{Remote, gate_at};
+use super::ask::{Gate, Remote};
 use super::say;
 
 #[derive(Debug, Args)]
@@ -37,9 +37,8 @@ struct LiteLlmArguments {
     /// LiteLLM's database; it is only read
     #[arg(long, value_name = "URL", env = "LITELLM_DATABASE_URL", hide_env_values = true)]
     database_url: String,
-    /// The gate that takes them; its key stands in TOLLGATE_KEY
-    #[arg(long, value_name = "URL", env = "TOLLGATE_URL", default_value = "http://127.0.0.1:4000")]
-    url: String,
+    #[command(flatten)]
+    gate: Gate,
 }
 
 /// What became of a row.
@@ -75,7 +74,7 @@ impl Arguments {
 impl LiteLlmArguments {
     async fn run(self) -> Result<()> {
         let theirs = LiteLlm::open(&self.database_url).await?;
-        let gate = gate_at(&self.url)?;
+        let gate = self.gate.remote()?;
         let mut answers = Vec::new();
         let budgets = by_name(theirs.rows(Table::Budgets).await?);
         for (kind, table) in [("user", Table::Users), ("team", Table::Teams), ("key", Table::Keys)] {
@@ -112,7 +111,8 @@ impl LiteLlmArguments {
         let asked = json!({
             "kind": kind, "rows": rows, "budgets": budgets, "dry_run": self.dry_run, "lossy": self.lossy,
         });
-        Ok(gate.post::<Answer>("/api/v1/import/litellm", &asked).await?.items)
+        let answer = gate.change("POST", "/api/v1/import/litellm", None, &asked).await?;
+        Ok(serde_json::from_value::<Answer>(answer)?.items)
     }
 
     fn tell(&self, items: &[Item], organizations: usize) -> Result<()> {

@@ -52,6 +52,9 @@ struct Reindex {
     /// The index's database, where it is not in the folder
     #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
     database_url: Option<String>,
+    /// Add up spend anew too: what stood in segments that were removed is lost
+    #[arg(long)]
+    spend: bool,
 }
 
 #[derive(Debug, Args)]
@@ -168,7 +171,11 @@ impl Reindex {
         let data_dir = folder(self.data_dir)?;
         let url = self.database_url.as_deref().filter(|url| url.starts_with("postgres"));
         let index = tollgate_store::open(url, &data_dir).await?;
-        index.clear().await?;
+        if self.spend {
+            index.clear_with_spend().await?;
+        } else {
+            index.clear().await?;
+        }
         let count = load(&Arc::clone(&index), &data_dir).await?;
         say(&format!("{count} entries were loaded"))?;
         Ok(())

@@ -1,19 +1,26 @@
 //! The command line: one file a command.
 
 mod ask;
+mod budget;
 mod calls;
 mod check;
 mod convert;
 mod demo;
 mod frames;
 mod health;
+mod holder;
 mod import;
 mod journal;
+mod key;
 mod replay;
 mod serve;
+mod spend;
 mod story;
+mod table;
 mod tail;
+mod team;
 mod trace;
+mod user;
 mod when;
 
 use std::io::Write;
@@ -41,6 +48,16 @@ enum Command {
     Convert(convert::Arguments),
     /// Serve a built-in simulator, send calls through it and show what became of them
     Demo(demo::Arguments),
+    /// Make, list, change, rotate, block and delete keys
+    Key(key::Arguments),
+    /// Make, list, change, block and delete teams
+    Team(team::Arguments),
+    /// Make, list, change, block and delete users
+    User(user::Arguments),
+    /// Set, list and raise what a key, a team or a user may spend
+    Budget(budget::Arguments),
+    /// Show who spent what
+    Spend(spend::Arguments),
     /// List past calls
     Calls(calls::Arguments),
     /// Show what happened in a trace, call by call, and why
@@ -66,6 +83,11 @@ impl Cli {
             Some(Command::Check(arguments)) => arguments.run(),
             Some(Command::Convert(arguments)) => arguments.run(),
             Some(Command::Demo(arguments)) => arguments.run().await,
+            Some(Command::Key(arguments)) => arguments.run().await,
+            Some(Command::Team(arguments)) => arguments.run().await,
+            Some(Command::User(arguments)) => arguments.run().await,
+            Some(Command::Budget(arguments)) => arguments.run().await,
+            Some(Command::Spend(arguments)) => arguments.run().await,
             Some(Command::Calls(arguments)) => arguments.run().await,
             Some(Command::Trace(arguments)) => arguments.run().await,
             Some(Command::Tail(arguments)) => arguments.run().await,
@@ -90,4 +112,16 @@ pub(crate) fn say(line: &str) -> std::io::Result<()> {
 pub(crate) fn complain(line: &str) {
     // Nobody is left to be told when standard error is gone.
     let _ = writeln!(std::io::stderr(), "tollgate: {line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn no_command_has_two_arguments_of_one_name() {
+        Cli::command().debug_assert();
+    }
 }

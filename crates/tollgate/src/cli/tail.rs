@@ -55,7 +55,7 @@ impl Arguments {
         match self.place.folder() {
             Some(folder) => follow(folder, shown).await,
             None => {
-                let response = self.place.remote()?.answer("/api/v1/tail").await?;
+                let response = self.place.remote()?.answer("GET", "/api/v1/tail", &[], "").await?;
                 let (mut body, mut reader) = (response.into_body(), SseReader::new(LONGEST));
                 while let Some(frame) = body.frame().await {
                     if let Ok(data) = frame?.into_data() {

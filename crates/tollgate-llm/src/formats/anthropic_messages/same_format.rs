@@ -11,7 +11,7 @@ use crate::chat::Sealed;
 use crate::formats::{Peek, SameFormat, Target};
 use crate::json::{BodyError, Edit, Members, quoted, without_elements};
 
-const WANTED: &[&str] = &["model", "stream", "max_tokens", "anthropic_version"];
+const WANTED: &[&str] = &["model", "stream", "max_tokens", "anthropic_version", "metadata"];
 
 pub(super) fn peek(body: &str) -> Result<Peek, BodyError> {
     let members = Members::find(body, WANTED)?;
@@ -19,9 +19,15 @@ pub(super) fn peek(body: &str) -> Result<Peek, BodyError> {
         model: members.read("model")?.ok_or_else(|| BodyError::shape("model", "is required"))?,
         stream: members.read("stream")?.unwrap_or(false),
         max_output_tokens: members.read("max_tokens")?,
+        end_user: members.get("metadata").and_then(user_of),
         array: false,
         found: members.into_found(),
     })
+}
+
+/// Whom the client's `metadata` names.
+fn user_of(metadata: &str) -> Option<String> {
+    Members::find(metadata, &["user_id"]).ok()?.text("user_id")
 }
 
 /// `model` becomes the upstream's, or goes where the address names it. Thoughts that another model sealed in an earlier
@@ -36,6 +42,10 @@ pub(super) fn edits(body: &str, members: &Members<'_>, target: &Target) -> Resul
         same.edits.extend(members.remove("model"));
     } else if members.read::<String>("model")?.as_deref() != Some(&*target.model) {
         same.edits.extend(members.replace("model", quoted(&target.model)));
+    }
+    if let Some(ceiling) = target.output_ceiling {
+        let replaced = members.replace("max_tokens", ceiling.to_string());
+        same.edits.push(replaced.unwrap_or_else(|| members.append("max_tokens", &ceiling.to_string())));
     }
     if Sealed::may_be_in(body) {
         same.edits.extend(foreign_thoughts(body)?);

@@ -38,6 +38,7 @@ pub(super) fn peek(body: &str, address: &Address<'_>) -> Result<Peek, BodyError>
         stream: address.stream,
         array: address.array,
         max_output_tokens: config.and_then(|config| config.max_output_tokens).and_then(Whole::count),
+        end_user: None,
         found: members.into_found(),
     })
 }
@@ -58,10 +59,30 @@ pub(super) fn edits(body: &str, members: &Members<'_>, target: &Target) -> Resul
             same.edits.push(Edit { span: span.start + within.start..span.start + within.end, with });
         }
     }
+    if let Some(ceiling) = target.output_ceiling {
+        same.edits.push(shorter(members, ceiling)?);
+    }
     if Sealed::may_be_in(body) {
         unseal(body, Generation::of(&target.model), &mut same.edits)?;
     }
     Ok(same)
+}
+
+/// The longest answer becomes `ceiling`, wherever the request says it.
+fn shorter(members: &Members<'_>, ceiling: u64) -> Result<Edit, BodyError> {
+    const WORDS: &[&str] = &["maxOutputTokens", "max_output_tokens"];
+    for name in ["generationConfig", "generation_config"] {
+        let (Some(config), Some(span)) = (members.get(name), members.span(name)) else { continue };
+        if !config.starts_with('{') {
+            return Ok(Edit { span, with: format!("{{\"maxOutputTokens\":{ceiling}}}") });
+        }
+        let inner = Members::find(config, WORDS)?;
+        let replaced = WORDS.iter().find_map(|word| inner.replace(word, ceiling.to_string()));
+        let Edit { span: within, with } =
+            replaced.unwrap_or_else(|| inner.append("maxOutputTokens", &ceiling.to_string()));
+        return Ok(Edit { span: span.start + within.start..span.start + within.end, with });
+    }
+    Ok(members.append("generationConfig", &format!("{{\"maxOutputTokens\":{ceiling}}}")))
 }
 
 /// The parts of the conversation in `body`.

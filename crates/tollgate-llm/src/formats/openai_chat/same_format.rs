@@ -8,7 +8,16 @@ use serde_json::value::RawValue;
 use crate::formats::{Peek, SameFormat, Target};
 use crate::json::{BodyError, Edit, Members, quoted};
 
-const WANTED: &[&str] = &["model", "stream", "stream_options", "max_tokens", "max_completion_tokens", "n"];
+const WANTED: &[&str] = &[
+    "model",
+    "stream",
+    "stream_options",
+    "max_tokens",
+    "max_completion_tokens",
+    "n",
+    "user",
+    "safety_identifier",
+];
 
 pub(super) fn peek(body: &str) -> Result<Peek, BodyError> {
     let members = Members::find(body, WANTED)?;
@@ -20,6 +29,7 @@ pub(super) fn peek(body: &str) -> Result<Peek, BodyError> {
         model: members.read("model")?.ok_or_else(|| BodyError::shape("model", "is required"))?,
         stream: members.read("stream")?.unwrap_or(false),
         max_output_tokens: max,
+        end_user: members.text("user").or_else(|| members.text("safety_identifier")),
         array: false,
         found: members.into_found(),
     })
@@ -31,10 +41,25 @@ pub(super) fn edits(members: &Members<'_>, target: &Target) -> Result<SameFormat
     if members.read::<String>("model")?.as_deref() != Some(&*target.model) {
         same.edits.extend(members.replace("model", quoted(&target.model)));
     }
+    if let Some(ceiling) = target.output_ceiling {
+        same.edits.extend(shorter(members, target, ceiling));
+    }
     if members.read("stream")?.unwrap_or(false) && target.stream_usage {
         ask_for_usage(members, &mut same)?;
     }
     Ok(same)
+}
+
+/// The longest answer becomes `ceiling`, in whichever of its two words the request says it.
+fn shorter(members: &Members<'_>, target: &Target, ceiling: u64) -> Vec<Edit> {
+    let said = ["max_completion_tokens", "max_tokens"];
+    let edits: Vec<Edit> =
+        said.iter().filter_map(|name| members.replace(name, ceiling.to_string())).collect();
+    if edits.is_empty() {
+        let name = if target.legacy_max_tokens { "max_tokens" } else { "max_completion_tokens" };
+        return vec![members.append(name, &ceiling.to_string())];
+    }
+    edits
 }
 
 fn ask_for_usage(members: &Members<'_>, same: &mut SameFormat) -> Result<(), BodyError> {
@@ -123,6 +148,19 @@ mod tests {
             (r#"{"model":"up","messages":[],"new_member":{"a":1}}"#.into(), false)
         );
         assert_eq!(edited(r#"{"model":"up"}"#).0, r#"{"model":"up"}"#);
+    }
+
+    #[test]
+    fn an_end_user_is_a_text_or_none() {
+        let end_user = |more: &str| peek(&format!(r#"{{"model":"m"{more}}}"#)).unwrap().end_user;
+        assert_eq!(end_user(r#","user":"ann","safety_identifier":"x""#).as_deref(), Some("ann"));
+        assert_eq!(end_user(r#","safety_identifier":"x""#).as_deref(), Some("x"));
+        assert_eq!(
+            end_user(r#","user":["no text"]"#),
+            None,
+            "what else stands there is the upstream's business"
+        );
+        assert_eq!(end_user(r#","user":null"#), None);
     }
 
     #[test]

@@ -51,9 +51,10 @@ impl Format for OpenAiEmbeddings {
 
 impl Surface for OpenAiEmbeddings {
     fn peek(&self, body: &str, _: &Address<'_>) -> Result<Peek, BodyError> {
-        let members = Members::find(body, &["model"])?;
+        let members = Members::find(body, &["model", "user"])?;
         let model = members.read("model")?.ok_or_else(|| BodyError::shape("model", "is required"))?;
-        Ok(Peek { model, found: members.into_found(), ..Peek::default() })
+        let end_user = members.text("user");
+        Ok(Peek { model, end_user, found: members.into_found(), ..Peek::default() })
     }
 
     fn same_format(&self, body: &str, found: Found, target: &Target) -> Result<SameFormat, BodyError> {

@@ -43,10 +43,11 @@ impl Format for OpenAiImages {
 
 impl Surface for OpenAiImages {
     fn peek(&self, body: &str, _: &Address<'_>) -> Result<Peek, BodyError> {
-        let members = Members::find(body, &["model", "stream"])?;
+        let members = Members::find(body, &["model", "stream", "user"])?;
         Ok(Peek {
             model: members.read("model")?.ok_or_else(|| BodyError::shape("model", "is required"))?,
             stream: members.read("stream")?.unwrap_or(false),
+            end_user: members.text("user"),
             found: members.into_found(),
             ..Peek::default()
         })

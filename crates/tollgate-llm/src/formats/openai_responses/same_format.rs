@@ -11,7 +11,7 @@ use crate::chat::Sealed;
 use crate::formats::{Peek, SameFormat, Target};
 use crate::json::{BodyError, Edit, Members, quoted, without_elements};
 
-const WANTED: &[&str] = &["model", "stream", "max_output_tokens"];
+const WANTED: &[&str] = &["model", "stream", "max_output_tokens", "user", "safety_identifier"];
 
 pub(super) fn peek(body: &str) -> Result<Peek, BodyError> {
     let members = Members::find(body, WANTED)?;
@@ -20,6 +20,7 @@ pub(super) fn peek(body: &str) -> Result<Peek, BodyError> {
         stream: members.read("stream")?.unwrap_or(false),
         array: false,
         max_output_tokens: members.read("max_output_tokens")?,
+        end_user: members.text("user").or_else(|| members.text("safety_identifier")),
         found: members.into_found(),
     })
 }
@@ -30,6 +31,11 @@ pub(super) fn edits(body: &str, members: &Members<'_>, target: &Target) -> Resul
     let mut same = SameFormat::default();
     if members.read::<String>("model")?.as_deref() != Some(&*target.model) {
         same.edits.extend(members.replace("model", quoted(&target.model)));
+    }
+    if let Some(ceiling) = target.output_ceiling {
+        let replaced = members.replace("max_output_tokens", ceiling.to_string());
+        same.edits
+            .push(replaced.unwrap_or_else(|| members.append("max_output_tokens", &ceiling.to_string())));
     }
     if Sealed::may_be_in(body) {
         same.edits.extend(foreign_reasoning(body)?);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use tollgate_core::query::{CallFilter, CallPage, CallStory, TraceStory};
+use tollgate_core::query::{CallFilter, CallPage, CallStory, Spend, SpendFilter, TraceStory};
 use tollgate_core::record::Frame;
 use tollgate_store::{Index, Loader};
 
@@ -40,6 +40,10 @@ impl Local {
     pub(super) async fn trace(&self, id: &str) -> Result<TraceStory> {
         let story = self.index.trace(id.to_owned()).await?;
         story.with_context(|| format!("there is no trace or call {id} in the journal"))
+    }
+
+    pub(super) async fn spend(&self, filter: &SpendFilter) -> Result<Spend> {
+        Ok(self.index.spend(filter.clone()).await?)
     }
 
     pub(super) fn aside(&self, instance: &str, name: &str) -> Result<Vec<Frame>> {

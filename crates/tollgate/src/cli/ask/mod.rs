@@ -1,25 +1,52 @@
-//! Where commands look up past calls: a running gate, or the data folder of a stopped one.
+//! Whom commands ask: a running gate, or, for past calls, the data folder of a stopped one.
 
 mod local;
-mod remote;
+pub(super) mod remote;
 
 use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use tollgate_core::query::{CallFilter, CallPage, CallStory, TraceStory};
+use tollgate_core::query::{CallFilter, CallPage, CallStory, Spend, SpendFilter, TraceStory};
 use tollgate_core::record::Frame;
 
 use self::local::Local;
 pub(super) use self::local::load;
 pub(super) use self::remote::Remote;
 
+/// The gate to ask.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Gate {
+    /// The gate to ask; its key stands in TOLLGATE_KEY
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "TOLLGATE_URL",
+        default_value = "http://127.0.0.1:4000"
+    )]
+    url: String,
+}
+
+impl Gate {
+    /// The gate.
+    pub(super) fn remote(&self) -> Result<Remote> {
+        self.or("")
+    }
+
+    /// The gate; `otherwise` says what else can be asked when nobody answers.
+    fn or(&self, otherwise: &'static str) -> Result<Remote> {
+        // Not an argument: those are seen by everybody on the machine.
+        let key = std::env::var("TOLLGATE_KEY").ok().filter(|key| !key.is_empty());
+        Remote::new(&self.url, key, otherwise)
+    }
+}
+
 /// Where to look.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Where {
-    /// The gate to ask; its key stands in TOLLGATE_KEY
-    #[arg(long, value_name = "URL", env = "TOLLGATE_URL", default_value = "http://127.0.0.1:4000")]
-    url: String,
+    #[command(flatten)]
+    gate: Gate,
     /// Look into this folder instead of asking a gate
     #[arg(long, value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
@@ -50,18 +77,13 @@ impl Where {
 
     /// The gate, for what only a running one can do.
     pub(super) fn remote(&self) -> Result<Remote> {
-        gate_at(&self.url)
+        self.gate.or(", a stopped one: --data-dir")
     }
 
     /// The folder, where one was named.
     pub(super) fn folder(&self) -> Option<&PathBuf> {
         self.data_dir.as_ref()
     }
-}
-
-/// The gate at `url`, asked with the key in the environment.
-pub(super) fn gate_at(url: &str) -> Result<Remote> {
-    Remote::new(url, std::env::var("TOLLGATE_KEY").ok().filter(|key| !key.is_empty()))
 }
 
 impl Source {
@@ -86,6 +108,14 @@ impl Source {
         match self {
             Self::Remote(remote) => remote.get(&format!("/api/v1/traces/{}", remote::segment(id))).await,
             Self::Local(local) => local.trace(id).await,
+        }
+    }
+
+    /// Who spent what.
+    pub(super) async fn spend(&self, filter: &SpendFilter) -> Result<Spend> {
+        match self {
+            Self::Remote(remote) => remote.get(&format!("/api/v1/spend?{}", remote::query(filter)?)).await,
+            Self::Local(local) => local.spend(filter).await,
         }
     }
 

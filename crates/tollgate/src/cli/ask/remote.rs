@@ -10,19 +10,21 @@ use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tollgate_core::query::CallFilter;
 
 /// A running gate.
 pub(in crate::cli) struct Remote {
     url: String,
     key: Option<HeaderValue>,
+    /// What else can be asked when nobody answers.
+    otherwise: &'static str,
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
 }
 
 impl Remote {
-    pub(super) fn new(url: &str, key: Option<String>) -> Result<Self> {
+    pub(super) fn new(url: &str, key: Option<String>, otherwise: &'static str) -> Result<Self> {
         let uri: Uri = url.parse().with_context(|| format!("{url} is no address"))?;
         if !matches!(uri.scheme_str(), Some("http" | "https")) {
             bail!("{url}: the address of a gate begins with http:// or https://");
@@ -37,7 +39,7 @@ impl Remote {
         let connector =
             HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build();
         let client = Client::builder(TokioExecutor::new()).build(connector);
-        Ok(Self { url: url.trim_end_matches('/').to_owned(), key: key.transpose()?, client })
+        Ok(Self { url: url.trim_end_matches('/').to_owned(), key: key.transpose()?, otherwise, client })
     }
 
     /// Sends a request with the gate's key.
@@ -58,53 +60,67 @@ impl Remote {
         let request = request.body(Full::new(body.into()))?;
         let sent = self.client.request(request).await;
         sent.map_err(|error| {
-            let why = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+            let why =
+                std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
             anyhow::anyhow!(
-                "no gate answers at {} ({why}); another one: --url or TOLLGATE_URL, a stopped one: --data-dir",
-                self.url
+                "no gate answers at {} ({why}); another one: --url or TOLLGATE_URL{}",
+                self.url,
+                self.otherwise
             )
         })
     }
 
     /// What the gate answers at `path`.
     pub(in crate::cli) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
-        let body = self.answer(path).await?.into_body().collect().await?.to_bytes();
-        serde_json::from_slice(&body).context("the gate's answer cannot be read: is it another version?")
+        read(self.answer("GET", path, &[], Bytes::new()).await?).await
     }
 
-    /// What the gate answers to `body`.
-    pub(in crate::cli) async fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T> {
-        let json = [("content-type", "application/json")];
-        let response = self.send("POST", path, &json, body.to_string()).await?;
-        let body = done(response).await?.into_body().collect().await?.to_bytes();
-        serde_json::from_slice(&body).context("the gate's answer cannot be read: is it another version?")
+    /// Asks the management API for a change, by `body`, of what still has the tag `expected`.
+    pub(in crate::cli) async fn change(
+        &self,
+        method: &str,
+        path: &str,
+        expected: Option<&str>,
+        body: &Value,
+    ) -> Result<Value> {
+        let kind = [("content-type", "application/json")];
+        let headers: Vec<_> = kind.into_iter().chain(expected.map(|tag| ("if-match", tag))).collect();
+        read(self.answer(method, path, &headers, body.to_string()).await?).await
     }
 
-    /// The answer at `path`, when it is none of refusal.
-    pub(in crate::cli) async fn answer(&self, path: &str) -> Result<Response<Incoming>> {
-        done(self.send("GET", path, &[], Bytes::new()).await?).await
+    /// The answer to a request, when it is none of refusal.
+    pub(in crate::cli) async fn answer(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&'static str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Result<Response<Incoming>> {
+        let response = self.send(method, path, headers, body).await?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let body = response.into_body().collect().await?.to_bytes();
+        let value: Value = serde_json::from_slice(&body).unwrap_or_default();
+        // The management API answers with problems (RFC 9457), the gate's own door in OpenAI's dialect.
+        let why = value["detail"].as_str().or_else(|| value["error"]["message"].as_str());
+        let why = why.unwrap_or("it says no more");
+        match status.as_u16() {
+            401 | 403 => bail!("the gate refuses ({why}); its key goes into TOLLGATE_KEY"),
+            _ => bail!("{why} (status {status})"),
+        }
     }
 }
 
-/// An answer, when it is none of refusal.
-async fn done(response: Response<Incoming>) -> Result<Response<Incoming>> {
-    let status = response.status();
-    if status.is_success() {
-        return Ok(response);
-    }
+/// What an answer says.
+pub(in crate::cli) async fn read<T: DeserializeOwned>(response: Response<Incoming>) -> Result<T> {
     let body = response.into_body().collect().await?.to_bytes();
-    let value: Value = serde_json::from_slice(&body).unwrap_or_default();
-    // The management API answers with problems (RFC 9457), the gate's own door in OpenAI's dialect.
-    let why = value["detail"].as_str().or_else(|| value["error"]["message"].as_str());
-    let why = why.unwrap_or("it says no more");
-    match status.as_u16() {
-        401 | 403 => bail!("the gate refuses ({why}); its key goes into TOLLGATE_KEY"),
-        _ => bail!("{why} (status {status})"),
-    }
+    serde_json::from_slice(&body).context("the gate's answer cannot be read: is it another version?")
 }
 
 /// `filter` as a query.
-pub(super) fn query(filter: &CallFilter) -> Result<String> {
+pub(in crate::cli) fn query(filter: &impl Serialize) -> Result<String> {
     let value = serde_json::to_value(filter)?;
     let pairs = value.as_object().into_iter().flatten().map(|(name, value)| {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -114,7 +130,7 @@ pub(super) fn query(filter: &CallFilter) -> Result<String> {
 }
 
 /// `text` as a part of an address (RFC 3986 §2.3).
-pub(super) fn segment(text: &str) -> String {
+pub(in crate::cli) fn segment(text: &str) -> String {
     let unreserved = |b: &u8| b.is_ascii_alphanumeric() || b"-._~".contains(b);
     let piece = |b: u8| if unreserved(&b) { char::from(b).to_string() } else { format!("%{b:02X}") };
     text.bytes().map(piece).collect()

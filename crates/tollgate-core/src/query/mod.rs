@@ -1,11 +1,14 @@
 //! Questions about past calls, and their answers. What the CLI prints, the API sends and the index looks up.
 
+mod spend;
+
 use std::pin::Pin;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+pub use self::spend::{By, Dimension, Spend, SpendFilter, SpendRow, day_of};
 use crate::call::CallId;
 use crate::ports::Position;
 
@@ -23,6 +26,12 @@ pub struct CallFilter {
     /// The principal's subject, by its id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// The user that the key belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// The team that the key belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub team: Option<String>,
     /// The public model name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
@@ -70,6 +79,10 @@ pub struct CallRow {
     pub principal_kind: String,
     /// The principal's subject.
     pub principal: String,
+    /// The user that the key belongs to; empty where it belongs to none.
+    pub user: String,
+    /// The team that the key belongs to; empty where it belongs to none.
+    pub team: String,
     /// What the client spoke.
     pub surface: String,
     /// The public model name; empty where it was not read.
@@ -150,6 +163,9 @@ pub trait Records: Send + Sync {
 
     /// The calls of a trace, and those that are tied to them by cause. `id` is a trace's or a call's.
     fn trace(&self, id: String) -> Answering<'_, Option<TraceStory>>;
+
+    /// Who spent what.
+    fn spend(&self, filter: SpendFilter) -> Answering<'_, Spend>;
 }
 
 /// Entries as they are written.

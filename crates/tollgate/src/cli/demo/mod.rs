@@ -1,5 +1,7 @@
 //! `tollgate demo`: a gate in front of the built-in simulator, and real calls through it.
 
+mod spending;
+
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
@@ -8,7 +10,7 @@ use bytes::Bytes;
 use clap::Args;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::{Request, Response};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -46,7 +48,10 @@ impl Arguments {
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let serving = tokio::spawn(ready.serve(async { drop(stopped.await) }, std::future::pending()));
         say(&format!("Tollgate is up at {}, in front of a built-in simulator.\n", demo.url))?;
-        let calls = demo.calls().await?;
+        let mut calls = demo.calls().await?;
+        // The end of a call's id is a random number.
+        let unique = calls.first().map_or("", |id| &id[id.len().saturating_sub(6)..]).to_owned();
+        calls.extend(spending::calls(&demo, &unique).await?);
         summary(&records, &calls)?;
         if !self.once && std::io::stdout().is_terminal() {
             invitation(&demo.url)?;
@@ -72,6 +77,27 @@ impl Arguments {
 struct Demo {
     url: String,
     client: Client<HttpConnector, Full<Bytes>>,
+}
+
+/// An answer to a call.
+struct Answer {
+    id: String,
+    response: Response<Incoming>,
+}
+
+/// What stands before an answer's body.
+struct Head {
+    /// The call.
+    id: String,
+    status: StatusCode,
+}
+
+impl Answer {
+    async fn whole(self) -> Result<(Head, Value)> {
+        let head = Head { id: self.id, status: self.response.status() };
+        let body = self.response.into_body().collect().await?.to_bytes();
+        Ok((head, serde_json::from_slice(&body)?))
+    }
 }
 
 impl Demo {
@@ -116,25 +142,46 @@ impl Demo {
         Ok(vec![plain, streamed, tools, failed])
     }
 
-    async fn send(&self, path: &str, body: &Value) -> Result<(String, Response<Incoming>)> {
-        let request = Request::post(format!("{}{path}", self.url))
-            .header("content-type", "application/json")
-            .body(Full::new(Bytes::from(body.to_string())))?;
-        let response = self.client.request(request).await?;
+    /// Sends a request with `key`, or as whoever sits at the machine.
+    async fn request(
+        &self,
+        method: &str,
+        path: &str,
+        key: Option<&str>,
+        body: &Value,
+    ) -> Result<Response<Incoming>> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.url))
+            .header("content-type", "application/json");
+        if let Some(key) = key {
+            request = request.header("authorization", format!("Bearer {key}"));
+        }
+        Ok(self.client.request(request.body(Full::new(Bytes::from(body.to_string())))?).await?)
+    }
+
+    /// What the management API answers.
+    async fn ask(&self, method: &str, path: &str, body: &Value) -> Result<Value> {
+        let response = self.request(method, path, None, body).await?;
+        let body = response.into_body().collect().await?.to_bytes();
+        Ok(serde_json::from_slice(&body)?)
+    }
+
+    async fn send(&self, path: &str, key: Option<&str>, body: &Value) -> Result<Answer> {
+        let response = self.request("POST", path, key, body).await?;
         let id = response.headers().get("x-tollgate-call-id").context("no call id")?.to_str()?.to_owned();
-        Ok((id, response))
+        Ok(Answer { id, response })
     }
 
     async fn post(&self, path: &str, body: &Value) -> Result<(String, Value)> {
-        let (id, response) = self.send(path, body).await?;
-        let body = response.into_body().collect().await?.to_bytes();
-        Ok((id, serde_json::from_slice(&body)?))
+        let (head, body) = self.send(path, None, body).await?.whole().await?;
+        Ok((head.id, body))
     }
 
     /// Prints the text of a streamed message as it comes.
     async fn stream(&self, path: &str, body: &Value) -> Result<String> {
         use std::io::Write;
-        let (id, mut response) = self.send(path, body).await?;
+        let Answer { id, mut response } = self.send(path, None, body).await?;
         let mut reader = tollgate_llm::sse::SseReader::new(1 << 20);
         let mut out = std::io::stdout();
         write!(out, "   ")?;

@@ -1,0 +1,314 @@
+//! Talking to the other instances: which part of each shared rule is whose. What is read is written back only where
+//! nobody else has written meanwhile, so several instances need no lock between them.
+//!
+//! Calls never wait for it while the instance's own parts suffice. Where they do not, all calls that lack something are
+//! served by one exchange.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, timeout};
+use tollgate_core::ledger::{Book, Due, Lease, ReleaseError, Roster, Sheet, SheetKey, Taken, Urgency, Wish};
+use tollgate_core::ports::{Documents, Rewritten, Shelf};
+use tollgate_core::query::QueryError;
+use tollgate_core::record::Counted;
+
+/// The document that says which instances there are.
+const ROSTER: &str = "instances";
+
+/// How many sheets are exchanged at once.
+const BATCH: usize = 500;
+
+/// How often an exchange is tried where somebody else was faster.
+const TRIES: u32 = 40;
+
+/// How long the store may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What an instance shares with others.
+pub struct Sharing {
+    shelf: Arc<dyn Shelf>,
+    /// This instance: never the same for two data folders.
+    who: Arc<str>,
+    /// For how long leases are good that are not renewed.
+    lease: Duration,
+    /// Until when they are good, by this machine's monotonic clock; `None` before the first time.
+    usable_until: Mutex<Option<Instant>>,
+    /// How often calls have asked, and up to which of them was answered, and how.
+    asked: AtomicU64,
+    answered: watch::Sender<(u64, Result<(), String>)>,
+    wake: Notify,
+}
+
+impl std::fmt::Debug for Sharing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sharing").field("who", &self.who).finish_non_exhaustive()
+    }
+}
+
+/// What was read, and what becomes of it.
+struct Exchange {
+    asked: Instant,
+    documents: Documents,
+    roster: Roster,
+    sheets: Vec<(Due, Sheet, Option<Taken>)>,
+}
+
+impl Sharing {
+    /// Shares over `shelf` as `who`, with leases that last for `lease`.
+    pub fn new(shelf: Arc<dyn Shelf>, who: Arc<str>, lease: Duration) -> Self {
+        Self {
+            shelf,
+            who,
+            lease,
+            usable_until: Mutex::default(),
+            asked: AtomicU64::new(0),
+            answered: watch::Sender::new((0, Ok(()))),
+            wake: Notify::new(),
+        }
+    }
+
+    /// Whether the leases that this instance has must not be used any more, or not yet.
+    pub(crate) fn lapsed(&self) -> bool {
+        self.usable_until.lock().is_none_or(|until| Instant::now() >= until)
+    }
+
+    /// Waits for an exchange that begins after this moment.
+    pub async fn ask(&self) -> Result<(), String> {
+        let number = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        self.wake.notify_one();
+        let mut answered = self.answered.subscribe();
+        let answer = answered.wait_for(|(answered, _)| *answered >= number).await;
+        answer.map_or_else(|_| Err("the gate is stopping".to_owned()), |answer| answer.1.clone())
+    }
+
+    /// Exchanges what is due whenever calls ask, and from time to time, for as long as the task lives.
+    pub(crate) async fn keep(&self, book: &Mutex<Book>, before: &Mutex<HashMap<Arc<str>, Vec<Counted>>>) {
+        // What is not used is given back soon where others may wait for it, and within a second otherwise.
+        const SOONER: Duration = Duration::from_millis(200);
+        const LATER: Duration = Duration::from_secs(1);
+        let (mut all_at, mut rejoined, mut failing) = (Instant::now(), false, false);
+        loop {
+            let _ = timeout(SOONER, self.wake.notified()).await;
+            let urgency = if Instant::now() >= all_at { Urgency::Soon } else { Urgency::Now };
+            if urgency == Urgency::Soon {
+                all_at = Instant::now() + LATER;
+            }
+            let number = self.asked.load(Ordering::SeqCst);
+            let mut done = self.exchange(book, urgency).await;
+            if done.is_ok() && !rejoined {
+                done = self.rejoin(book, before).await;
+                rejoined = done.is_ok();
+            }
+            if let Err(error) = &done
+                && !failing
+            {
+                tracing::warn!(%error, "what instances share cannot be read; what this one has taken is used until it lapses");
+            }
+            failing = done.is_err();
+            let answer = (number, done.map_err(|error| error.to_string()));
+            self.answered.send_modify(|answered| *answered = answer);
+        }
+    }
+
+    /// Takes and gives back what is due.
+    async fn exchange(&self, book: &Mutex<Book>, urgency: Urgency) -> Result<(), QueryError> {
+        let mut done = HashSet::new();
+        for attempt in 0..TRIES {
+            let mut due = book.lock().due(urgency);
+            due.retain(|due| !done.contains(&due.key));
+            due.truncate(BATCH);
+            if due.is_empty() && !self.renews() {
+                return Ok(());
+            }
+            let more = due.len() == BATCH;
+            let mut exchange = self.read(due).await?;
+            self.take(book, &mut exchange);
+            let written = self.write(book, exchange).await?;
+            let all = written.1;
+            done.extend(written.0);
+            if all && !more {
+                return Ok(());
+            }
+            // Whoever was slower lets the others finish.
+            tokio::time::sleep(Duration::from_micros(u64::from(attempt.min(10)) * 500)).await;
+        }
+        Err(QueryError("others were faster, again and again".to_owned()))
+    }
+
+    /// Gives back everything that is not used. To be called when no call comes any more and nobody else exchanges.
+    pub(crate) async fn leave(&self, book: &Mutex<Book>) -> Result<(), QueryError> {
+        book.lock().leave();
+        self.exchange(book, Urgency::Soon).await
+    }
+
+    /// Whether it is time to say that this instance is there.
+    fn renews(&self) -> bool {
+        let soon = Instant::now() + self.lease / 2;
+        self.usable_until.lock().is_none_or(|until| soon >= until)
+    }
+
+    async fn read(&self, due: Vec<Due>) -> Result<Exchange, QueryError> {
+        let mut names: Vec<String> = due.iter().map(|due| due.key.name()).collect();
+        names.push(ROSTER.to_owned());
+        let asked = Instant::now();
+        let documents = in_time(self.shelf.read(&names)).await?;
+        let text = |at: usize| documents.each.get(at).and_then(|(_, text)| text.as_deref());
+        let sheets = due.into_iter().enumerate().map(|(at, due)| Ok((due, parsed(text(at))?, None)));
+        let sheets = sheets.collect::<Result<_, QueryError>>()?;
+        let roster = parsed(text(names.len() - 1))?;
+        Ok(Exchange { asked, documents, roster, sheets })
+    }
+
+    fn take(&self, book: &Mutex<Book>, exchange: &mut Exchange) {
+        let now = exchange.documents.now;
+        let (known, before) = (self.usable_until.lock().is_some(), exchange.roster.clone());
+        let forgotten = known && !before.knows(&self.who);
+        exchange.roster.lives(&exchange.documents.life, forgotten, later(now, self.lease));
+        let mut book = book.lock();
+        if self.lapsed() {
+            book.lapse();
+        }
+        for (due, sheet, taken) in &mut exchange.sheets {
+            *taken = book.take(&self.who, &due.key, sheet, &exchange.roster, now);
+        }
+        if exchange.roster != before {
+            book.say_again();
+        }
+    }
+
+    /// Writes what was taken. Returns the sheets that are done, and whether that is all that was to be written.
+    async fn write(
+        &self,
+        book: &Mutex<Book>,
+        exchange: Exchange,
+    ) -> Result<(Vec<SheetKey>, bool), QueryError> {
+        let Exchange { asked, documents, mut roster, sheets } = exchange;
+        let version = |at: usize| documents.each.get(at).map_or(0, |(version, _)| *version);
+        let renews = self.renews() || !roster.knows(&self.who) || roster.is_settling(documents.now);
+        let mut all = Vec::new();
+        if renews {
+            roster.renew(&self.who, later(documents.now, self.lease));
+            let text = written(&roster)?;
+            all.push(Rewritten { name: ROSTER.to_owned(), version: version(sheets.len()), text, ends: None });
+        }
+        for (at, (due, sheet, _)) in sheets.iter().enumerate() {
+            let text = written(sheet)?;
+            all.push(Rewritten { name: due.key.name(), version: version(at), text, ends: due.ends });
+        }
+        let mut kept = in_time(self.shelf.write(&all)).await?.into_iter();
+        let renewed = !renews || kept.next() == Some(true);
+        if renews && renewed {
+            // Measured from before the store was asked, and with a tenth of it to spare: clocks do not run alike.
+            *self.usable_until.lock() = Some(asked + self.lease - self.lease / 10);
+        }
+        // Without leases that are good nothing is counted on, whatever the sheets say.
+        if self.lapsed() {
+            return Ok((Vec::new(), false));
+        }
+        let (mut done, mut book) = (Vec::new(), book.lock());
+        let count = sheets.len();
+        for ((due, _, taken), _) in sheets.into_iter().zip(kept).filter(|(_, kept)| *kept) {
+            if let Some(taken) = taken {
+                book.taken(&due.key, &taken);
+            }
+            done.push(due.key);
+        }
+        let all = renewed && done.len() == count;
+        Ok((done, all))
+    }
+
+    /// Says of everything that an earlier life of this instance has taken what it really used of it, as its journal has
+    /// it.
+    async fn rejoin(
+        &self,
+        book: &Mutex<Book>,
+        before: &Mutex<HashMap<Arc<str>, Vec<Counted>>>,
+    ) -> Result<(), QueryError> {
+        let names = in_time(self.shelf.naming(&self.who)).await?;
+        let keys = names.iter().filter_map(|name| SheetKey::named(name));
+        // What is counted by the minute is in no record: it counts as used until the minute is over.
+        let keys = keys.filter(|key| !key.under.ends_with("/minute") && !book.lock().counts(key));
+        for key in keys.collect::<Vec<_>>() {
+            let used = {
+                let before = before.lock();
+                let counted = before.get(&key.under).into_iter().flatten().find(|c| c.since == key.since);
+                counted.map_or(0, |counted| counted.amount)
+            };
+            self.say(&key, used).await?;
+        }
+        Ok(())
+    }
+
+    /// Says what was used under a rule that nobody here asks for.
+    async fn say(&self, key: &SheetKey, used: u64) -> Result<(), QueryError> {
+        for _ in 0..TRIES {
+            let exchange = self.read(vec![Due { key: key.clone(), ends: None }]).await?;
+            let Some((_, mut sheet, _)) = exchange.sheets.into_iter().next() else { return Ok(()) };
+            let now = exchange.documents.now;
+            if exchange.roster.is_settling(now) {
+                sheet.keep(&self.who, Lease { used, upto: used, ..Lease::default() });
+            } else {
+                let wish =
+                    Wish { used, held: 0, needed: 0, largest: 0, ceiling: u64::MAX, concurrent: false };
+                sheet.take(&self.who, &wish, &exchange.roster, now);
+            }
+            let version = exchange.documents.each.first().map_or(0, |(version, _)| *version);
+            let text = written(&sheet)?;
+            let document = Rewritten { name: key.name(), version, text, ends: None };
+            if in_time(self.shelf.write(&[document])).await?.first() == Some(&true) {
+                return Ok(());
+            }
+        }
+        Err(QueryError("others were faster, again and again".to_owned()))
+    }
+
+    /// The instances.
+    pub async fn roster(&self) -> Result<(Roster, Timestamp), QueryError> {
+        let exchange = self.read(Vec::new()).await?;
+        Ok((exchange.roster, exchange.documents.now))
+    }
+
+    /// Notes that an instance will not come back.
+    pub async fn release(&self, who: &str) -> Result<Result<(), ReleaseError>, QueryError> {
+        for _ in 0..TRIES {
+            let Exchange { documents, mut roster, .. } = self.read(Vec::new()).await?;
+            if let Err(error) = roster.release(who, documents.now) {
+                return Ok(Err(error));
+            }
+            let version = documents.each.first().map_or(0, |(version, _)| *version);
+            let document =
+                Rewritten { name: ROSTER.to_owned(), version, text: written(&roster)?, ends: None };
+            if in_time(self.shelf.write(&[document])).await?.first() == Some(&true) {
+                return Ok(Ok(()));
+            }
+        }
+        Err(QueryError("others were faster, again and again".to_owned()))
+    }
+}
+
+fn later(now: Timestamp, lease: Duration) -> Timestamp {
+    let lease = SignedDuration::try_from(lease).unwrap_or(SignedDuration::MAX);
+    now.saturating_add(lease).unwrap_or(Timestamp::MAX)
+}
+
+fn parsed<T: Default + serde::de::DeserializeOwned>(text: Option<&str>) -> Result<T, QueryError> {
+    let Some(text) = text else { return Ok(T::default()) };
+    // Closed by default: nobody takes a part of what cannot be read.
+    serde_json::from_str(text)
+        .map_err(|error| QueryError(format!("what instances share cannot be read: {error}")))
+}
+
+fn written(value: &impl serde::Serialize) -> Result<String, QueryError> {
+    serde_json::to_string(value).map_err(|error| QueryError(error.to_string()))
+}
+
+async fn in_time<T>(answer: impl Future<Output = Result<T, QueryError>>) -> Result<T, QueryError> {
+    let late = || QueryError("what instances share does not answer".to_owned());
+    timeout(PATIENCE, answer).await.unwrap_or_else(|_| Err(late()))
+}

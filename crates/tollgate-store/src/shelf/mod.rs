@@ -1,0 +1,31 @@
+//! What instances share: documents with versions, in PostgreSQL, or in Valkey or Redis.
+
+mod postgres;
+mod redis;
+
+use std::sync::Arc;
+
+use tollgate_core::ports::Shelf;
+
+pub use self::postgres::PostgresShelf;
+pub use self::redis::RedisShelf;
+use crate::StoreError;
+
+/// Opens what instances share at `url`, an address of PostgreSQL (`postgres://`), or of Valkey or Redis (`redis://`,
+/// `rediss://`).
+pub async fn open_shelf(url: &str) -> Result<Arc<dyn Shelf>, StoreError> {
+    Ok(if url.starts_with("redis") {
+        Arc::new(RedisShelf::open(url).await?)
+    } else {
+        Arc::new(PostgresShelf::open(url).await?)
+    })
+}
+
+/// How `who` stands in a document: as a member's name in JSON.
+fn quoted(who: &str) -> String {
+    format!("{who:?}:")
+}
+
+fn names(text: Option<&str>, who: &str) -> bool {
+    text.is_some_and(|text| text.contains(&quoted(who)))
+}

@@ -1,0 +1,40 @@
+//! `tollgate user`: users, whose budgets and limits hold for all of their keys together.
+
+use anyhow::Result;
+use clap::Args;
+use serde_json::{Map, Value};
+use tollgate_core::access::HolderKind;
+
+use super::holder::{Command, How, Nothing, Own, Says, put};
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    what: Command<UserSaid>,
+    #[command(flatten)]
+    how: How,
+}
+
+/// What can be said of a user only.
+#[derive(Debug, Args)]
+struct UserSaid {
+    /// How to reach them
+    #[arg(long)]
+    email: Option<String>,
+}
+
+impl Own for UserSaid {
+    type Filter = Nothing;
+}
+
+impl Says for UserSaid {
+    fn say(self, said: &mut Map<String, Value>) {
+        put(said, "email", self.email);
+    }
+}
+
+impl Arguments {
+    pub(super) async fn run(self) -> Result<()> {
+        self.what.run(HolderKind::User, &self.how).await
+    }
+}
