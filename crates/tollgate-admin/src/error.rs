@@ -1,19 +1,22 @@
-//! Why a request has no answer, as a problem (RFC 9457).
+//! Why a request has no answer, as a problem (RFC 9457). Where LiteLLM's routes answer, the same is said in their words
+//! (`litellm/error.rs`).
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, Uri, header};
 use serde_json::json;
 use tollgate_core::query::QueryError;
 use tollgate_ledger::RegistrarError;
 
+use crate::litellm;
+
 /// Why a request has no answer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ApiError {
-    status: StatusCode,
-    detail: String,
+    pub(crate) status: StatusCode,
+    pub(crate) detail: String,
     /// The member of the request that is to blame.
-    member: Option<String>,
+    pub(crate) member: Option<String>,
 }
 
 impl ApiError {
@@ -29,6 +32,17 @@ impl ApiError {
     /// The request makes no sense.
     pub(crate) fn invalid(why: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, why)
+    }
+
+    /// A member of the request says what cannot be.
+    pub(crate) fn of(member: &str, why: impl Into<String>) -> Self {
+        let error = Self::new(StatusCode::UNPROCESSABLE_ENTITY, why);
+        Self { member: Some(member.to_owned()), ..error }
+    }
+
+    /// A member of the request says what another has already.
+    pub(crate) fn taken(member: &str, why: impl Into<String>) -> Self {
+        Self { member: Some(member.to_owned()), ..Self::new(StatusCode::CONFLICT, why) }
     }
 
     /// Whoever asks may not.
@@ -47,8 +61,8 @@ impl From<RegistrarError> for ApiError {
     fn from(error: RegistrarError) -> Self {
         let status = match &error {
             RegistrarError::Spec(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            RegistrarError::Missing(_) => StatusCode::NOT_FOUND,
-            RegistrarError::Exists(_) | RegistrarError::InUse(..) | RegistrarError::NoInstance(_) => {
+            RegistrarError::Missing(_) | RegistrarError::NoInstance(_) => StatusCode::NOT_FOUND,
+            RegistrarError::Exists(_) | RegistrarError::InUse(..) | RegistrarError::StillPresent(_) => {
                 StatusCode::CONFLICT
             }
             RegistrarError::Stale(_) => StatusCode::PRECONDITION_FAILED,
@@ -66,18 +80,26 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let title = self.status.canonical_reason().unwrap_or_default();
         let mut problem = json!({ "type": "about:blank", "title": title, "status": self.status.as_u16(), "detail": self.detail });
-        if let Some(member) = self.member {
-            problem["member"] = member.into();
+        if let Some(member) = &self.member {
+            problem["member"] = member.as_str().into();
         }
         let mut response = (self.status, Json(problem)).into_response();
         let kind = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        // For whoever says it in other words.
+        response.extensions_mut().insert(self);
         response
     }
 }
 
 /// For every path that is none.
-pub(crate) async fn no_such_path() -> ApiError {
-    let paths = crate::routes::paths();
+pub(crate) async fn no_such_path(uri: Uri) -> ApiError {
+    let same_api = |path: &String| litellm::is_theirs(path) == litellm::is_theirs(uri.path());
+    let paths: Vec<String> = crate::routes::paths().into_iter().filter(same_api).collect();
     ApiError::missing(format!("there is nothing here: {}", paths.join(", ")))
+}
+
+/// For every path that is one, but not for this method.
+pub(crate) async fn wrong_method(method: Method) -> ApiError {
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, format!("this path does not take {method}"))
 }

@@ -21,7 +21,7 @@ use crate::error::ApiError;
 use crate::who::Who;
 
 /// Which holders are asked for.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Filter {
     /// Keys of this team.
@@ -96,7 +96,7 @@ pub(crate) async fn create(
         Some(_) => return Err(ApiError::invalid("`id` is a text")),
     };
     if let Some(team) = who.own_team() {
-        only_members_of(team, &said)?;
+        only_members_of(&sources, team, &said)?;
         said["team"] = json!(team);
     }
     let made = sources.registrar.create(&who.principal, kind, id.as_deref(), said).await?;
@@ -115,7 +115,7 @@ pub(crate) async fn change(
     let name = changeable(&sources, &who, kind, &id)?;
     let patch = object(&body)?;
     if let Some(team) = who.own_team() {
-        only_members_of(team, &patch)?;
+        only_members_of(&sources, team, &patch)?;
     }
     let shown = sources.registrar.change(&who.principal, &name, expected(&headers)?, patch).await?;
     Ok(tagged(StatusCode::OK, shown.change, shown.visible()))
@@ -160,7 +160,12 @@ pub(crate) async fn rotate(
 }
 
 /// The holder, where whoever asks may change it.
-fn changeable(sources: &Sources, who: &Who, kind: HolderKind, id: &str) -> Result<HolderRef, ApiError> {
+pub(crate) fn changeable(
+    sources: &Sources,
+    who: &Who,
+    kind: HolderKind,
+    id: &str,
+) -> Result<HolderRef, ApiError> {
     let name = named(kind, id);
     let ledger = sources.registrar.ledger();
     match ledger.get(&name).map(|listed| listed.account) {
@@ -175,15 +180,26 @@ fn changeable(sources: &Sources, who: &Who, kind: HolderKind, id: &str) -> Resul
 }
 
 /// A team's admin makes keys for the team's members, and no others.
-fn only_members_of(team: &str, said: &Value) -> Result<(), ApiError> {
+pub(crate) fn only_members_of(sources: &Sources, team: &str, said: &Value) -> Result<(), ApiError> {
     let other = said.get("team").is_some_and(|said| said.as_str() != Some(team));
     let more = said.get("role").is_some_and(|role| role.as_str() != Some(Role::Member.name()));
-    if other || more {
+    // Whose budgets a key is charged to is not for those of another team to say.
+    let foreign =
+        said.get("user").and_then(Value::as_str).is_some_and(|user| !is_member(sources, team, user));
+    if other || more || foreign {
         return Err(ApiError::forbidden(format!(
             "a team admin's keys are those of members of the team `{team}`"
         )));
     }
     Ok(())
+}
+
+fn is_member(sources: &Sources, team: &str, user: &str) -> bool {
+    let team = sources.registrar.ledger().get(&named(HolderKind::Team, team));
+    team.is_some_and(|listed| match &listed.account.holder {
+        Holder::Team(team) => team.spec.members.iter().any(|member| &*member.user == user),
+        Holder::Key(_) | Holder::User(_) => false,
+    })
 }
 
 fn named(kind: HolderKind, id: &str) -> HolderRef {
@@ -194,7 +210,7 @@ fn no_such(name: &HolderRef) -> ApiError {
     ApiError::missing(format!("there is no {name}"))
 }
 
-fn object(body: &Bytes) -> Result<Value, ApiError> {
+pub(crate) fn object(body: &Bytes) -> Result<Value, ApiError> {
     match serde_json::from_slice(body) {
         Ok(said @ Value::Object(_)) => Ok(said),
         Ok(_) => Err(ApiError::invalid("the body must be a JSON object")),

@@ -4,6 +4,10 @@
 mod calls;
 mod error;
 mod holders;
+mod idempotency;
+mod instances;
+mod litellm;
+mod openapi;
 mod routes;
 mod spend;
 mod tail;
@@ -12,6 +16,7 @@ mod who;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
 use tollgate_core::ports::Clock;
 use tollgate_core::query::{Live, Records};
 use tollgate_ledger::Registrar;
@@ -37,9 +42,23 @@ impl std::fmt::Debug for Sources {
     }
 }
 
-/// All of its paths, under `/api/v1`.
+/// All of its paths, under `/api/v1`, and those that LiteLLM has.
 pub fn router(sources: Sources) -> Router {
-    routes::router().fallback(error::no_such_path).with_state(sources)
+    let router =
+        routes::router().fallback(error::no_such_path).method_not_allowed_fallback(error::wrong_method);
+    let answers = idempotency::Answers::new(Arc::clone(&sources.clock));
+    let router = router.layer(from_fn_with_state(answers, idempotency::once));
+    router.layer(from_fn(litellm::in_their_words)).with_state(sources)
+}
+
+/// Whether the API answers at a path, be it that there is nothing.
+pub fn takes(path: &str) -> bool {
+    path.starts_with("/api/") || litellm::is_theirs(path)
+}
+
+/// Whether the answer at a path is for anybody, so that nobody need be identified for it.
+pub fn is_for_anybody(path: &str) -> bool {
+    [openapi::DOCUMENT, openapi::PAGE].contains(&path)
 }
 
 /// Every route, and what it asks of whoever uses it.

@@ -10,7 +10,7 @@ use tollgate_core::access::HolderKind;
 
 use crate::error::ApiError;
 use crate::who::{Needs, Who};
-use crate::{Sources, calls, holders, spend, tail};
+use crate::{Sources, calls, holders, instances, litellm, openapi, spend, tail};
 
 /// One route.
 pub(crate) struct Route {
@@ -35,6 +35,8 @@ pub(crate) fn all() -> Vec<Route> {
         route(Method::GET, "/content/{instance}/{name}", Needs::ToAudit, get(calls::content)),
         route(Method::GET, "/tail", Needs::ToAudit, get(tail::tail)),
         route(Method::GET, "/spend", Needs::ToSeeOwn, get(spend::list)),
+        route(Method::GET, "/instances", Needs::ToAudit, get(instances::list)),
+        route(Method::POST, "/instances/{id}/release", Needs::ToManage, post(instances::release)),
         route(Method::POST, "/keys/{id}/rotate", Needs::ToManageKeys, post(holders::rotate)),
     ];
     for (kind, path, changes) in [
@@ -61,6 +63,21 @@ pub(crate) fn all() -> Vec<Route> {
             ),
         ]);
     }
+    routes.extend([(openapi::DOCUMENT, get(openapi::document)), (openapi::PAGE, get(openapi::page))].map(
+        |(path, answers)| Route {
+            method: Method::GET,
+            path: path.to_owned(),
+            needs: Needs::Nothing,
+            answers,
+        },
+    ));
+    let theirs = litellm::routes().into_iter();
+    routes.extend(theirs.map(|(method, path, needs, answers)| Route {
+        method,
+        path: path.to_owned(),
+        needs,
+        answers,
+    }));
     routes
 }
 
@@ -82,6 +99,9 @@ pub(crate) fn router() -> Router<Sources> {
 
 /// Lets in whoever has what the route needs.
 async fn guard(needs: Needs, mut request: Request, next: Next) -> Response {
+    if needs == Needs::Nothing {
+        return next.run(request).await;
+    }
     let who = match request.extract_parts::<Who>().await {
         Ok(who) => who,
         Err(error) => return error.into_response(),

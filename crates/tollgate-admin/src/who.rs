@@ -30,6 +30,8 @@ impl<S: Sync> FromRequestParts<S> for Who {
 /// What a route asks of whoever uses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Needs {
+    /// Nothing: the answer is the same for anybody, and holds nothing of this gate.
+    Nothing,
     /// To see everything.
     ToAudit,
     /// To see something: the answer holds only what they may see.
@@ -44,7 +46,7 @@ impl Needs {
     /// Whether `role` is enough.
     pub const fn is_met_by(self, role: Role) -> bool {
         match self {
-            Self::ToSeeOwn => true,
+            Self::Nothing | Self::ToSeeOwn => true,
             Self::ToAudit => matches!(role, Role::Admin | Role::Auditor),
             Self::ToManageKeys => matches!(role, Role::Admin | Role::TeamAdmin),
             Self::ToManage => matches!(role, Role::Admin),

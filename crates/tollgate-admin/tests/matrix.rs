@@ -2,6 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "support/litellm.rs"]
+mod litellm;
+#[path = "support/openapi.rs"]
+mod openapi;
 mod support;
 
 use std::collections::BTreeSet;
@@ -60,7 +64,8 @@ impl Live for Nothing {
     }
 }
 
-/// What becomes of a request: `Y` it is done, `F` it is forbidden, `N` what is asked for is not there for them.
+/// What becomes of a request: `Y` it is done, `F` it is forbidden, `N` what is asked for is not there for them, `I` what
+/// is said of it cannot be.
 /// By admin, auditor, admin of the team `red`, member of the team `red`.
 const MATRIX: &[(&str, &str, &str, &str)] = &[
     ("GET", "/api/v1/calls", "/api/v1/calls", "YYFF"),
@@ -68,6 +73,10 @@ const MATRIX: &[(&str, &str, &str, &str)] = &[
     ("GET", "/api/v1/traces/{id}", "/api/v1/traces/0192f0c1-2345-7000-8000-000000000000", "NNFF"),
     ("GET", "/api/v1/content/{instance}/{name}", "/api/v1/content/i/n", "NNFF"),
     ("GET", "/api/v1/tail", "/api/v1/tail", "YYFF"),
+    ("GET", "/api/openapi.json", "/api/openapi.json", "YYYY"),
+    ("GET", "/api/docs", "/api/docs", "YYYY"),
+    ("GET", "/api/v1/instances", "/api/v1/instances", "YYFF"),
+    ("POST", "/api/v1/instances/{id}/release", "/api/v1/instances/i/release", "NFFF"),
     ("GET", "/api/v1/spend", "/api/v1/spend?by=model,key", "YYYY"),
     ("GET", "/api/v1/spend", "/api/v1/spend?team=red", "YYYF"),
     ("GET", "/api/v1/spend", "/api/v1/spend?team=blue", "YYFF"),
@@ -98,6 +107,57 @@ const MATRIX: &[(&str, &str, &str, &str)] = &[
     ("DELETE", "/api/v1/teams/{id}", "/api/v1/teams/green", "YFFF"),
 ];
 
+/// The same for LiteLLM's routes, with what is sent.
+const LITELLM: &[(&str, &str, &str, &str, &str)] = &[
+    ("POST", "/key/generate", "/key/generate", "{}", "YFYF"),
+    ("POST", "/key/generate", "/key/generate", r#"{"team_id":"blue"}"#, "YFFF"),
+    ("POST", "/key/generate", "/key/generate", r#"{"key":"sk-0123456789abcdef"}"#, "YFFF"),
+    // A user that is not there is made for administrators, and refused for whoever may not make users.
+    ("POST", "/key/generate", "/key/generate", r#"{"user_id":"bob"}"#, "YFFF"),
+    ("POST", "/key/update", "/key/update", r#"{"key":"red-member","rpm_limit":5}"#, "YFYF"),
+    ("POST", "/key/update", "/key/update", r#"{"key":"red-admin","rpm_limit":null}"#, "YFFF"),
+    ("POST", "/key/update", "/key/update", r#"{"key":"blue","rpm_limit":null}"#, "YFNF"),
+    ("POST", "/key/delete", "/key/delete", r#"{"keys":["red-member"]}"#, "YFYF"),
+    ("POST", "/key/delete", "/key/delete", r#"{"keys":["red-member","blue"]}"#, "YFNF"),
+    ("POST", "/key/regenerate", "/key/regenerate", r#"{"key":"red-member"}"#, "YFYF"),
+    ("POST", "/key/{key}/regenerate", "/key/blue/regenerate", "", "YFNF"),
+    ("POST", "/key/block", "/key/block", r#"{"key":"red-member"}"#, "YFYF"),
+    ("POST", "/key/block", "/key/block", r#"{"key":"blue"}"#, "YFNF"),
+    ("POST", "/key/unblock", "/key/unblock", r#"{"key":"red-admin"}"#, "YFFF"),
+    ("GET", "/key/info", "/key/info", "", "YYYY"),
+    ("GET", "/key/info", "/key/info?key=red-admin", "", "YYYN"),
+    ("GET", "/key/info", "/key/info?key=blue", "", "YYNN"),
+    ("GET", "/key/list", "/key/list", "", "YYYY"),
+    ("POST", "/user/new", "/user/new", "{}", "YFFF"),
+    ("POST", "/user/update", "/user/update", r#"{"user_id":"ann","user_role":"proxy_admin"}"#, "YFFF"),
+    ("POST", "/user/delete", "/user/delete", r#"{"user_ids":["ann"]}"#, "YFFF"),
+    ("GET", "/user/info", "/user/info?user_id=ann", "", "YYNN"),
+    ("GET", "/user/list", "/user/list", "", "YYYY"),
+    ("POST", "/team/new", "/team/new", "{}", "YFFF"),
+    ("POST", "/team/update", "/team/update", r#"{"team_id":"red","max_budget":1000}"#, "YFFF"),
+    ("POST", "/team/delete", "/team/delete", r#"{"team_ids":["green"]}"#, "YFFF"),
+    ("POST", "/team/block", "/team/block", r#"{"team_id":"red"}"#, "YFFF"),
+    ("POST", "/team/unblock", "/team/unblock", r#"{"team_id":"red"}"#, "YFFF"),
+    (
+        "POST",
+        "/team/member_add",
+        "/team/member_add",
+        r#"{"team_id":"red","member":{"user_id":"ann","role":"admin"}}"#,
+        "YFFF",
+    ),
+    ("POST", "/team/member_delete", "/team/member_delete", r#"{"team_id":"green","user_id":"ann"}"#, "YFFF"),
+    ("GET", "/team/info", "/team/info?team_id=red", "", "YYYN"),
+    ("GET", "/team/info", "/team/info?team_id=green", "", "YYNN"),
+    ("GET", "/team/list", "/team/list", "", "YYYY"),
+    (
+        "POST",
+        "/api/v1/import/litellm",
+        "/api/v1/import/litellm",
+        r#"{"kind":"user","rows":[{"user_id":"x"}]}"#,
+        "YFFF",
+    ),
+];
+
 /// A gate with two teams, and a key of each role.
 struct World {
     sources: Sources,
@@ -119,9 +179,10 @@ async fn world() -> World {
             .map(|secret| registrar.ledger().identify(secret.expose(), None, sources.clock.now()).unwrap())
     };
     make(HolderKind::User, "ann", json!({})).await;
-    for team in ["red", "blue", "green"] {
+    for team in ["red", "blue"] {
         make(HolderKind::Team, team, json!({})).await;
     }
+    make(HolderKind::Team, "green", json!({ "members": [{ "user": "ann" }] })).await;
     let key = async |id: &str, said: Value| make(HolderKind::Key, id, said).await.unwrap();
     key("blue", json!({ "team": "blue" })).await;
     let callers = [
@@ -152,22 +213,28 @@ async fn ask(
 async fn every_route_by_every_role() {
     let known: BTreeSet<(String, String)> =
         needs().into_iter().map(|(method, path, _)| (method.to_string(), path)).collect();
+    let ours = MATRIX.iter().map(|(method, route, path, expected)| {
+        let body = if matches!(*method, "POST" | "PATCH") { "{}" } else { "" };
+        (*method, *route, *path, body, *expected)
+    });
+    let rows: Vec<_> = ours.chain(LITELLM.iter().copied()).collect();
     let tested: BTreeSet<(String, String)> =
-        MATRIX.iter().map(|(method, route, ..)| ((*method).to_owned(), (*route).to_owned())).collect();
+        rows.iter().map(|(method, route, ..)| ((*method).to_owned(), (*route).to_owned())).collect();
     assert_eq!(known, tested, "a route needs a row, and a row a route");
-    for (method, _, path, expected) in MATRIX {
+    for (method, _, path, body, expected) in rows {
         let mut got = String::new();
         for role in Role::ALL {
-            let body = matches!(*method, "POST" | "PATCH").then(|| json!({}));
+            let body = (!body.is_empty()).then(|| serde_json::from_str(body).unwrap());
             let (status, body) = ask(&world().await, role, method, path, body.as_ref()).await;
             got.push(match status.as_u16() {
                 200..300 => 'Y',
                 403 => 'F',
                 404 => 'N',
+                422 => 'I',
                 _ => panic!("{method} {path} by {}: {status} {body}", role.name()),
             });
         }
-        assert_eq!(got, *expected, "{method} {path}");
+        assert_eq!(got, expected, "{method} {path}");
     }
 }
 
@@ -239,7 +306,7 @@ async fn a_teams_admin_stays_within_the_team() {
         let (status, _) = as_team_admin("PATCH", "/api/v1/keys/red-member", said.clone()).await;
         assert_eq!(status, StatusCode::FORBIDDEN, "{said}");
     }
-    for said in [json!({ "role": "admin" }), json!({ "team": "blue" })] {
+    for said in [json!({ "role": "admin" }), json!({ "team": "blue" }), json!({ "user": "ann" })] {
         let (status, _) = as_team_admin("POST", "/api/v1/keys", said.clone()).await;
         assert_eq!(status, StatusCode::FORBIDDEN, "{said}");
     }
@@ -287,4 +354,41 @@ async fn a_holder_is_made_changed_over_what_was_read_and_removed() {
     let Ok(response) = router(world.sources.clone()).oneshot(removing).await;
     assert_eq!(response.status(), StatusCode::NO_CONTENT);
     assert_eq!(ask("GET", "/api/v1/keys/k", None, json!({})).await.0, 404);
+}
+
+/// A request that is sent again is carried out once, and a secret is shown once.
+#[tokio::test]
+async fn a_request_with_an_idempotency_key_is_carried_out_once() {
+    let world = world().await;
+    let api = router(world.sources.clone());
+    let ask = async |path: &str, key: &str, caller: Option<Role>, body: Value| {
+        let caller = caller.map(|role| world.callers[role as usize].clone());
+        let mut request = request("POST", path, caller, Some(&body));
+        request.headers_mut().insert("idempotency-key", key.parse().unwrap());
+        let Ok(response) = api.clone().oneshot(request).await;
+        let (status, body) = read(response).await;
+        (status.as_u16(), body)
+    };
+    let team = json!({ "id": "new", "alias": "x" });
+    let (first, again) = (
+        ask("/api/v1/teams", "a", None, team.clone()).await,
+        ask("/api/v1/teams", "a", None, team.clone()).await,
+    );
+    assert_eq!((first.0, &first), (201, &again), "the same answer");
+    assert_eq!(ask("/api/v1/teams", "b", None, team.clone()).await.0, 409, "another request is another");
+    assert_eq!(ask("/api/v1/teams", "a", None, json!({})).await.0, 422, "a key is for one request");
+    let (status, made) = ask("/api/v1/keys", "k", None, json!({})).await;
+    assert_eq!(status, 201);
+    let (status, problem) = ask("/api/v1/keys", "k", None, json!({})).await;
+    assert_eq!((status, &problem["member"]), (409, &json!("Idempotency-Key")));
+    assert!(problem["detail"].as_str().unwrap().contains(made["id"].as_str().unwrap()));
+    let (status, other) = ask("/api/v1/keys", "k", Some(Role::Admin), json!({})).await;
+    assert!(status == 201 && other["id"] != made["id"], "keys of others are others");
+    assert_eq!(ask("/api/v1/teams", "c", None, json!({ "id": "/" })).await.0, 422);
+    assert_eq!(
+        ask("/api/v1/teams", "c", None, json!({ "id": "c" })).await.0,
+        201,
+        "what was not done may be tried again"
+    );
+    assert_eq!(ask("/api/v1/teams", &"x".repeat(256), None, json!({})).await.0, 400);
 }

@@ -9,6 +9,8 @@ pub mod digest;
 pub mod effect;
 pub mod fault;
 pub mod ledger;
+#[cfg(feature = "openapi")]
+mod openapi;
 pub mod ports;
 pub mod price;
 pub mod principal;

@@ -178,6 +178,11 @@ impl Runtime {
         Self { snapshot: Arc::new(snapshot), health }
     }
 
+    /// What is remembered of a deployment of a model.
+    pub(crate) fn health_of(&self, model: &str, deployment: &str) -> Option<&Arc<Health>> {
+        self.health.get(model)?.get(deployment)
+    }
+
     /// What may be tried for `found`: every deployment that is in service.
     pub fn candidates(&self, found: &Found, catalog: &dyn Catalog) -> Vec<Candidate> {
         let health = self.health.get(&found.model.name);

@@ -124,7 +124,7 @@ async fn strangers_are_refused_counted_and_leave_no_record() {
     }
     // The models' names and the counters are for holders of the key, too.
     let get = |path: &str| Request::get(path).header("host", "x").body(Bytes::new()).unwrap();
-    for path in ["/v1/models", "/v1/models/gpt", "/metrics"] {
+    for path in ["/v1/models", "/v1/models/gpt", "/metrics", "/model/info", "/v1/model/info", "/health"] {
         assert_eq!(gate.send(get(path)).await.status, 401, "{path}");
     }
     for path in ["/livez", "/readyz", "/health/liveliness", "/health/readiness"] {
@@ -248,6 +248,24 @@ async fn unknown_paths_and_methods_say_what_there_is() {
     assert_eq!(models["data"].as_array().unwrap().len(), 2);
     assert_eq!(gate.send(ask("GET", "/models/gpt")).await.json()["id"], "gpt");
     assert!(gate.journal.entries().is_empty());
+}
+
+/// Promise 6.
+#[tokio::test]
+async fn what_stands_behind_the_models_is_told_without_secrets() {
+    let gate = TestGate::new(
+        "models:\n  m:\n  - { provider: openai, model: gpt-4o, api_key: sk-secret-0123456789, price: { input_usd_per_mtok: 2.5, output_usd_per_mtok: 10 } }\n",
+    );
+    let ask = |path: &str| Request::get(path).header("host", "localhost").body(Bytes::new()).unwrap();
+    let got = gate.send(ask("/v1/model/info")).await;
+    assert!(!got.text().contains("secret"), "{}", got.text());
+    let of = &got.json()["data"][0];
+    assert_eq!((&of["model_name"], &of["litellm_params"]["model"]), (&json!("m"), &json!("openai/gpt-4o")));
+    assert_eq!(of["model_info"]["input_cost_per_token"], json!(0.0000025));
+    let health = gate.send(ask("/health")).await.json();
+    assert_eq!((&health["healthy_count"], &health["unhealthy_count"]), (&json!(1), &json!(0)));
+    assert_eq!(health["healthy_endpoints"][0]["model"], "openai/gpt-4o");
+    assert!(gate.upstream.requests().is_empty(), "nothing was called");
 }
 
 #[tokio::test]

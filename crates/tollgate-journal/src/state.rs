@@ -25,6 +25,8 @@ pub(crate) enum Change {
     GoesOn(CallId, Vec<Counted>),
     /// A call ends, and has counted so much.
     Closes(CallId, Box<Total>, Vec<Counted>),
+    /// So much was counted without a call.
+    Counts(Vec<Counted>),
     /// None.
     Nothing,
 }
@@ -38,7 +40,11 @@ impl Change {
             Entry::Closed(closed) => {
                 Self::Closes(closed.call_id, Box::new(total_of(closed)), closed.counted.to_vec())
             }
-            Entry::Event(_) | Entry::Checkpoint(_) => Self::Nothing,
+            Entry::Event(event) => match Counted::of_event(event.event, &event.detail) {
+                counted if counted.is_empty() => Self::Nothing,
+                counted => Self::Counts(counted),
+            },
+            Entry::Checkpoint(_) => Self::Nothing,
         }
     }
 
@@ -82,6 +88,10 @@ struct Read<'a> {
     #[serde(default, borrow)]
     held: Option<&'a RawValue>,
     #[serde(default)]
+    event: Option<String>,
+    #[serde(default)]
+    detail: Option<Value>,
+    #[serde(default)]
     principal: Option<Value>,
     #[serde(default)]
     model: Option<String>,
@@ -108,6 +118,7 @@ impl State {
                 self.count(counted);
             }
             Change::GoesOn(call_id, held) => self.goes_on(call_id, held),
+            Change::Counts(counted) => self.count(counted),
             Change::Nothing => {}
         }
     }
@@ -216,6 +227,10 @@ impl State {
                 }
                 self.add_read(&read);
                 self.count(read.counted);
+            }
+            "event" => {
+                let event = read.event.as_deref().unwrap_or_default();
+                self.count(Counted::of_event(event, &read.detail.unwrap_or_default()));
             }
             _ => {}
         }

@@ -85,6 +85,11 @@ impl Directory {
         }
     }
 
+    /// The key for which what has this hash is presented.
+    pub(crate) fn key(&self, hash: KeyHash) -> Option<&Listed> {
+        self.get(&self.by_hash.get(&hash)?.holder.name())
+    }
+
     /// Whoever presented the key with this hash.
     pub(crate) fn caller(&self, hash: KeyHash, now: Timestamp) -> Result<Caller, NotLetIn> {
         let known = self.by_hash.get(&hash).and_then(|account| Some((account, account.holder.as_key()?)));

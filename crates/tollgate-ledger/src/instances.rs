@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
+use tollgate_core::ledger::ReleaseError;
 use tollgate_core::principal::Principal;
 use tollgate_core::record::{Entry, Event};
 
@@ -51,7 +52,10 @@ impl Registrar {
             let event = Event { at: self.now(), event: "change_failed", call_id: None, detail };
             // What is on the record as made and was not is said to be so there; its loss is logged by the journal.
             let _ = self.write(&Entry::Event(&event));
-            RegistrarError::NoInstance(error.to_string())
+            match error {
+                ReleaseError::Unknown(_) => RegistrarError::NoInstance(error.to_string()),
+                ReleaseError::Present(..) => RegistrarError::StillPresent(error.to_string()),
+            }
         })
     }
 }

@@ -82,6 +82,16 @@ impl Ledger {
         }
     }
 
+    /// Counts what no call of this gate has used.
+    pub(crate) fn count(&self, account: &Account, counted: &[Counted], now: Timestamp) {
+        let mut book = self.book.lock();
+        for counted in counted {
+            if let Some(meter) = account.meters.iter().find(|meter| meter.name == counted.under) {
+                book.restore(meter, counted.since, counted.amount, now);
+            }
+        }
+    }
+
     /// Reads from `registry` what was changed since the last time. Until that has succeeded once, keys that are not
     /// known are not said to be unknown.
     pub async fn follow(&self, registry: &dyn Registry, now: Timestamp) -> Result<(), QueryError> {
@@ -122,6 +132,11 @@ impl Ledger {
     /// The holder called `name`.
     pub fn get(&self, name: &HolderRef) -> Option<Listed> {
         self.directory.read().get(name).cloned()
+    }
+
+    /// The key for which what has this hash is presented.
+    pub fn key(&self, hash: KeyHash) -> Option<Listed> {
+        self.directory.read().key(hash).cloned()
     }
 
     /// A page of the holders of `kind` that are wanted, in the order of their names.

@@ -4,6 +4,7 @@
 //! ([`Ledger::follow`]), and what they had spent before the gate started comes from the journal ([`Ledger::restore`]).
 //! Whoever changes a holder does it through the [`Registrar`].
 
+mod carried;
 mod directory;
 mod draft;
 mod instances;
@@ -14,5 +15,5 @@ mod sharing;
 pub use directory::{Listed, Page};
 pub use instances::Instance;
 pub use ledger::Ledger;
-pub use registrar::{Made, Registrar, RegistrarError, Shown};
+pub use registrar::{Made, Presented, Registrar, RegistrarError, Shown};
 pub use sharing::Sharing;

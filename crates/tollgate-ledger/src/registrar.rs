@@ -6,8 +6,8 @@ use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tollgate_core::access::{
-    Holder, HolderKind, HolderRef, Key, KeySecret, KeySpec, Rotation, SpecError, Team, TeamSpec, User,
-    UserSpec,
+    Holder, HolderKind, HolderRef, Key, KeyHash, KeySecret, KeySpec, Rotation, SpecError, Team, TeamSpec,
+    User, UserSpec,
 };
 use tollgate_core::ports::{Change, Clock, Journal, JournalError, KeepError, Registry, Stored};
 use tollgate_core::principal::Principal;
@@ -19,10 +19,10 @@ use crate::ledger::Ledger;
 
 /// Changes holders.
 pub struct Registrar {
-    ledger: Arc<Ledger>,
+    pub(crate) ledger: Arc<Ledger>,
     registry: Arc<dyn Registry>,
-    journal: Arc<dyn Journal>,
-    clock: Arc<dyn Clock>,
+    pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 impl std::fmt::Debug for Registrar {
@@ -49,6 +49,22 @@ pub struct Made {
     pub secret: Option<KeySecret>,
 }
 
+/// What is presented for a key.
+#[derive(Debug)]
+pub enum Presented {
+    /// One that nobody can guess.
+    New,
+    /// One that somebody chose.
+    Chosen(KeySecret),
+    /// One that clients have from elsewhere, of which only this is known.
+    Known {
+        /// Its hash.
+        hash: KeyHash,
+        /// What people tell it apart by.
+        prefix: String,
+    },
+}
+
 /// Why a change was not made.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistrarError {
@@ -70,6 +86,9 @@ pub enum RegistrarError {
     /// It is no instance that can be released.
     #[error("{0}")]
     NoInstance(String),
+    /// It is one that may still use what it has taken.
+    #[error("{0}")]
+    StillPresent(String),
     /// The registry, or the journal, is away.
     #[error("{0}")]
     Away(String),
@@ -113,6 +132,18 @@ impl Registrar {
         id: Option<&str>,
         said: Value,
     ) -> Result<Made, RegistrarError> {
+        self.create_with(by, kind, id, said, Presented::New).await
+    }
+
+    /// The same, where a key is presented so.
+    pub async fn create_with(
+        &self,
+        by: &Principal,
+        kind: HolderKind,
+        id: Option<&str>,
+        said: Value,
+        presented: Presented,
+    ) -> Result<Made, RegistrarError> {
         let now = self.clock.now();
         let id: Arc<str> = match id {
             Some(id) => check_id(id)?.into(),
@@ -125,11 +156,10 @@ impl Registrar {
         let (created_at, updated_at) = (now, now);
         let (holder, secret) = match kind {
             HolderKind::Key => {
-                let secret = new_secret()?;
+                let (hash, prefix, secret) = self.presented(&name, presented)?;
                 let spec = self.belonging(patched(&KeySpec::default(), said, now)?)?;
-                let (hash, prefix) = (secret.hash(), secret.prefix());
                 let key = Key { id, hash, prefix, rotation: None, created_at, updated_at, spec };
-                (Holder::Key(key), Some(secret))
+                (Holder::Key(key), secret)
             }
             HolderKind::User => {
                 let spec = patched(&UserSpec::default(), said, now)?;
@@ -142,6 +172,18 @@ impl Registrar {
         };
         let shown = self.keep(by, "create", None, holder).await?;
         Ok(Made { shown, secret })
+    }
+
+    /// What would be wrong with making such a holder, apart from whom it belongs to.
+    pub fn could_make(&self, kind: HolderKind, id: Option<&str>, said: Value) -> Result<(), RegistrarError> {
+        let now = self.clock.now();
+        id.map(check_id).transpose()?;
+        match kind {
+            HolderKind::Key => drop(patched(&KeySpec::default(), said, now)?),
+            HolderKind::User => drop(patched(&UserSpec::default(), said, now)?),
+            HolderKind::Team => drop(patched(&TeamSpec::default(), said, now)?),
+        }
+        Ok(())
     }
 
     /// Changes a holder by a merge patch (RFC 7396), where it is still what `expected` made it.
@@ -177,16 +219,28 @@ impl Registrar {
         expected: Option<Change>,
         grace: SignedDuration,
     ) -> Result<Made, RegistrarError> {
+        self.rotate_to(by, name, expected, grace, Presented::New).await
+    }
+
+    /// The same, where the new secret is presented so.
+    pub async fn rotate_to(
+        &self,
+        by: &Principal,
+        name: &HolderRef,
+        expected: Option<Change>,
+        grace: SignedDuration,
+        presented: Presented,
+    ) -> Result<Made, RegistrarError> {
         let before = self.expected(name, expected)?;
         let Some(key) = before.holder.as_key().cloned() else {
             return Err(RegistrarError::Missing(name.clone()));
         };
-        let (secret, now) = (new_secret()?, self.clock.now());
+        let ((hash, prefix, secret), now) = (self.presented(name, presented)?, self.clock.now());
         let until = now.saturating_add(grace).unwrap_or(Timestamp::MAX);
         let rotation = grace.is_positive().then_some(Rotation { hash: key.hash, until });
-        let after = Key { hash: secret.hash(), prefix: secret.prefix(), rotation, updated_at: now, ..key };
+        let after = Key { hash, prefix, rotation, updated_at: now, ..key };
         let shown = self.keep(by, "rotate", Some(before), Holder::Key(after)).await?;
-        Ok(Made { shown, secret: Some(secret) })
+        Ok(Made { shown, secret })
     }
 
     /// Removes a holder that nobody depends on.
@@ -231,6 +285,23 @@ impl Registrar {
             Ok(&self.ledger)
         } else {
             Err(RegistrarError::Away("keys could not be read yet; try again in a moment".to_owned()))
+        }
+    }
+
+    /// What is presented for the key called `name` from now on. Nothing opens two keys.
+    fn presented(
+        &self,
+        name: &HolderRef,
+        presented: Presented,
+    ) -> Result<(KeyHash, String, Option<KeySecret>), RegistrarError> {
+        let (hash, prefix, secret) = match presented {
+            Presented::Known { hash, prefix } => (hash, prefix, None),
+            Presented::New => shown_once(new_secret()?),
+            Presented::Chosen(secret) => shown_once(secret),
+        };
+        match self.ledger.key(hash) {
+            Some(_) => Err(RegistrarError::Exists(name.clone())),
+            None => Ok((hash, prefix, secret)),
         }
     }
 
@@ -326,6 +397,10 @@ fn check_id(id: &str) -> Result<&str, SpecError> {
         return Err(SpecError { member: "id".to_owned(), why });
     }
     Ok(id)
+}
+
+fn shown_once(secret: KeySecret) -> (KeyHash, String, Option<KeySecret>) {
+    (secret.hash(), secret.prefix(), Some(secret))
 }
 
 fn new_secret() -> Result<KeySecret, RegistrarError> {

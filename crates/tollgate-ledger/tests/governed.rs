@@ -202,6 +202,23 @@ async fn counting_goes_on_after_a_restart() {
     assert_eq!(after.ask(&secret, "sim", "hi").await.status, 200, "the key is known");
 }
 
+/// What was spent elsewhere leaves less, is counted once however often it is said, and stands in the journal.
+#[tokio::test]
+async fn what_was_spent_elsewhere_counts_once() {
+    let before = Governed::new().await;
+    let made = before.made(HolderKind::Key, "k", json!({ "budgets": budget("1") })).await;
+    let name = made.shown.holder.name();
+    for _ in 0..2 {
+        before.registrar.carry_over(&root(), &name, &[("day", 999_999_999), ("other", 5)]).unwrap();
+        assert_eq!(before.standing(HolderKind::Key, "k"), [(999_999_999, 0)]);
+    }
+    let events = before.gate.journal.of_kind("event");
+    let counted: Vec<&Value> = events.iter().filter(|event| event["event"] == "spent_elsewhere").collect();
+    assert_eq!((counted.len(), &counted[0]["detail"]["counted"][0]["amount"]), (1, &json!(999_999_999)));
+    let secret = made.secret.unwrap().expose().to_owned();
+    assert_eq!(before.ask(&secret, "sim", "hi").await.status, 429);
+}
+
 #[tokio::test]
 async fn a_budget_comes_to_its_end_with_a_warning() {
     let governed = Governed::new().await;

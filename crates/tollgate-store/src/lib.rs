@@ -10,6 +10,7 @@
 #[macro_use]
 mod backend;
 mod error;
+mod litellm;
 mod load;
 mod month;
 mod postgres;
@@ -23,6 +24,7 @@ mod spend;
 mod sqlite;
 
 pub use error::StoreError;
+pub use litellm::{LiteLlm, Table};
 pub use load::Loader;
 pub use postgres::Postgres;
 pub use registry::{PostgresRegistry, SqliteRegistry, open_registry};

@@ -52,6 +52,14 @@ impl Clock for SystemClock {
 struct Management(axum::Router);
 
 impl serve::Managed for Management {
+    fn takes(&self, path: &str) -> bool {
+        tollgate_admin::takes(path)
+    }
+
+    fn is_for_anybody(&self, path: &str) -> bool {
+        tollgate_admin::is_for_anybody(path)
+    }
+
     fn answer(&self, request: Request<Bytes>) -> Boxed<'_, Response<serve::ManagedBody>> {
         let router = self.0.clone();
         Box::pin(async move {

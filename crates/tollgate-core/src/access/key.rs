@@ -74,6 +74,10 @@ pub struct KeySecret(Secret);
 /// What keys begin with: the SDKs of several providers expect `sk-`.
 const BEGINNING: &str = "sk-tg-";
 
+/// The shortest and the longest key that somebody may choose, in bytes.
+const SHORTEST: usize = 16;
+const LONGEST: usize = 256;
+
 impl KeySecret {
     /// A key of 256 bits, which the caller takes from a source that nobody can guess.
     pub fn of(random: [u8; 32]) -> Self {
@@ -88,6 +92,18 @@ impl KeySecret {
             }
         }
         Self(Secret::new(text))
+    }
+
+    /// A key that somebody chose, such as one that their programs have already. It is refused where it is short enough
+    /// to be guessed, or cannot be sent in a header.
+    pub fn chosen(text: &str) -> Result<Self, String> {
+        let plain = text.bytes().all(|byte| byte.is_ascii_graphic());
+        if !text.starts_with("sk-") || !plain || !(SHORTEST..=LONGEST).contains(&text.len()) {
+            return Err(format!(
+                "a key that is chosen begins with `sk-` and has {SHORTEST} to {LONGEST} visible ASCII characters"
+            ));
+        }
+        Ok(Self(Secret::new(text.to_owned())))
     }
 
     /// The key, for the one answer that shows it.
@@ -164,5 +180,15 @@ mod tests {
         assert!("xy".repeat(32).parse::<KeyHash>().is_err() && "é".repeat(32).parse::<KeyHash>().is_err());
         assert!(!format!("{key:?}").contains(key.expose()));
         assert_eq!(prefix_of("short"), "s");
+    }
+
+    #[test]
+    fn a_key_that_is_chosen_is_no_word_that_is_guessed_at_once() {
+        let known = KeySecret::chosen("sk-0123456789abcdef").unwrap();
+        assert_eq!(known.hash(), KeyHash::of("sk-0123456789abcdef"));
+        for text in ["", "sk-1234", "0123456789abcdef", "sk-0123456789 abcdef", "sk-0123456789abcd\u{e9}f"] {
+            assert!(KeySecret::chosen(text).is_err(), "{text}");
+        }
+        assert!(KeySecret::chosen(&format!("sk-{}", "a".repeat(254))).is_err());
     }
 }

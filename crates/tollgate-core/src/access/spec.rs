@@ -13,6 +13,7 @@ use crate::ledger::{Budget, Limit, RuleError};
 
 /// What the holder of a key may do besides calling.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Everything.
@@ -43,6 +44,7 @@ impl Role {
 
 /// What a user is in a team.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum TeamRole {
     /// Manages it.
@@ -54,9 +56,11 @@ pub enum TeamRole {
 
 /// A user in a team.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Member {
     /// The user's id.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub user: Arc<str>,
     /// What it is there.
     #[serde(default)]
@@ -68,6 +72,7 @@ macro_rules! specs {
         $(
             $(#[$doc])+
             #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+            #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
             #[serde(default)]
             pub struct $name {
                 /// What people call it.
@@ -111,9 +116,11 @@ specs! {
     /// What may be said of a key.
     KeySpec {
         /// The user that it belongs to, whose budgets and limits hold too.
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
         #[serde(skip_serializing_if = "Option::is_none")]
         user: Option<Arc<str>>,
         /// The team that it belongs to, whose budgets and limits hold too.
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
         #[serde(skip_serializing_if = "Option::is_none")]
         team: Option<Arc<str>>,
         /// What it may do besides calling.

@@ -9,9 +9,11 @@ use crate::access::ModelPattern;
 
 /// A ceiling on what is spent over a window.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Budget {
     /// Its name, unique among the rules of its holder.
+    #[cfg_attr(feature = "openapi", schema(required = false))]
     pub id: String,
     /// How much may be spent.
     pub amount_usd: Usd,
@@ -42,6 +44,7 @@ pub struct Budget {
 
 /// More than a budget's amount, for a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Increase {
     /// How much more.
@@ -52,6 +55,7 @@ pub struct Increase {
 
 /// What a limit counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Measure {
     /// Calls that begin.
@@ -81,9 +85,11 @@ impl Measure {
 
 /// A ceiling on what is used over a window, or at the same time.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Limit {
     /// Its name, unique among the rules of its holder.
+    #[cfg_attr(feature = "openapi", schema(required = false))]
     pub id: String,
     /// What it counts.
     pub measure: Measure,

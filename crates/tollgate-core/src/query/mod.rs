@@ -14,6 +14,7 @@ use crate::ports::Position;
 
 /// Which calls are asked for. What is absent does not matter.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams))]
 #[serde(deny_unknown_fields, default)]
 pub struct CallFilter {
     /// Not before.
@@ -66,6 +67,7 @@ impl CallFilter {
 
 /// A call in a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CallRow {
     /// Which.
     pub call_id: String,
@@ -109,6 +111,7 @@ pub struct CallRow {
 
 /// A page of calls, the latest first.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CallPage {
     /// The calls.
     pub calls: Vec<CallRow>,
@@ -119,17 +122,20 @@ pub struct CallPage {
 
 /// All that the journal says of a call.
 #[derive(Clone, Debug, Deserialize, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CallStory {
     /// Which.
     pub call_id: String,
     /// The instance whose journal it is.
     pub instance: String,
     /// Its entries, as they stand in the journal, in order.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<Object>))]
     pub entries: Vec<Box<RawValue>>,
 }
 
 /// The calls of a trace, in the order in which they came.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TraceStory {
     /// The trace that was asked for, or that of the call that was.
     pub trace_id: String,

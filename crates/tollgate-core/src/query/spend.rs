@@ -112,6 +112,7 @@ impl<'de> Deserialize<'de> for By {
 
 /// Whose spend is asked for. What is absent does not matter. Spend is known by whole days of UTC.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams))]
 #[serde(deny_unknown_fields, default)]
 pub struct SpendFilter {
     /// Not before the day of this.
@@ -121,6 +122,7 @@ pub struct SpendFilter {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
     /// What it is told apart by.
+    #[cfg_attr(feature = "openapi", param(value_type = String))]
     #[serde(skip_serializing_if = "By::is_empty")]
     pub by: By,
     /// Of this key.
@@ -165,6 +167,7 @@ pub fn day_of(at: Timestamp) -> String {
 
 /// What was spent, and for what. The sums are exact.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct SpendRow {
     /// The day, where it is told apart by that.
@@ -237,6 +240,7 @@ impl SpendRow {
 
 /// Who spent what.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Spend {
     /// One row for each of what it is told apart by: the latest day first, and the dearest first within it. None where
     /// it is told apart by nothing.

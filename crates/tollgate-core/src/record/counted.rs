@@ -4,8 +4,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::ledger::Hold;
+
+/// The event that counts what no call in the journal has used: `counted` stands in its detail.
+pub const SPENT_ELSEWHERE: &str = "spent_elsewhere";
 
 /// What is held or counted under one budget or limit.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -19,6 +23,12 @@ pub struct Counted {
 }
 
 impl Counted {
+    /// What an event counts.
+    pub fn of_event(event: &str, detail: &Value) -> Vec<Self> {
+        let counted = detail.get("counted").filter(|_| event == SPENT_ELSEWHERE);
+        counted.and_then(|counted| Vec::deserialize(counted).ok()).unwrap_or_default()
+    }
+
     /// What must be known of `hold` after a restart.
     pub fn of(hold: &Hold) -> Vec<Self> {
         let lasting = hold.each().iter().filter(|held| held.meter.outlives_a_restart());

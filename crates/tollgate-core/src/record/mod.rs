@@ -15,7 +15,7 @@ use serde::Serialize;
 
 pub use self::capture::{Capture, CaptureMode, Direction, Frame, Kept};
 pub use self::checkpoint::{Checkpoint, HeldMore, Total};
-pub use self::counted::Counted;
+pub use self::counted::{Counted, SPENT_ELSEWHERE};
 pub use self::labels::{end_user, tags};
 pub use self::tools::{ChosenTool, ToolsOffered};
 use crate::call::CallId;

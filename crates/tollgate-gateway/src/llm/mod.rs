@@ -3,6 +3,7 @@
 mod answer;
 mod call;
 mod crossing;
+pub mod deployments;
 mod form;
 mod images;
 pub mod models;

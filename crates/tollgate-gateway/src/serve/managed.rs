@@ -21,17 +21,26 @@ use crate::{identify, reject};
 pub type ManagedBody =
     Pin<Box<dyn Body<Data = Bytes, Error = Box<dyn std::error::Error + Send + Sync>> + Send>>;
 
-/// Answers requests below `/api/`. Their principal stands in their extensions, and the caller where a key that the gate
-/// has given out was presented.
+/// Answers requests that manage the gate. Their principal stands in their extensions, and the caller where a key that the
+/// gate has given out was presented.
 pub trait Managed: Send + Sync {
+    /// Whether it answers at `path`.
+    fn takes(&self, path: &str) -> bool;
+
+    /// Whether the answer at `path` is for anybody, and holds nothing of this gate.
+    fn is_for_anybody(&self, path: &str) -> bool;
+
     /// Answers one.
     fn answer(&self, request: Request<Bytes>) -> Boxed<'_, Response<ManagedBody>>;
 }
 
-/// The answer to a request below `/api/`.
+/// The answer to a request that manages the gate.
 pub(super) async fn answer(gate: &Gate, managed: &dyn Managed, inbound: Inbound) -> Response<AnswerBody> {
     let runtime = gate.runtime();
     let peer = inbound.peer;
+    if managed.is_for_anybody(inbound.head.uri.path()) {
+        return answered(gate, managed, Request::from_parts(inbound.head, Bytes::new())).await;
+    }
     let identified = match identify::identify(gate, &runtime.snapshot, &inbound) {
         Ok(identified) => identified,
         Err(fault) => return refuse_stranger(gate, &fault, &OpenAiChat, peer),
@@ -43,13 +52,15 @@ pub(super) async fn answer(gate: &Gate, managed: &dyn Managed, inbound: Inbound)
     }
     let body: Result<Bytes, Fault> = body.read(&runtime.snapshot).await;
     match body {
-        Ok(body) => {
-            let response = managed.answer(Request::from_parts(head, body)).await;
-            let stop = Box::pin(gate.stopping());
-            response.map(|body| AnswerBody::Managed(Box::pin(UntilStop { body, stop })))
-        }
+        Ok(body) => answered(gate, managed, Request::from_parts(head, body)).await,
         Err(fault) => reject::stranger(&fault, &OpenAiChat),
     }
+}
+
+async fn answered(gate: &Gate, managed: &dyn Managed, request: Request<Bytes>) -> Response<AnswerBody> {
+    let response = managed.answer(request).await;
+    let stop = Box::pin(gate.stopping());
+    response.map(|body| AnswerBody::Managed(Box::pin(UntilStop { body, stop })))
 }
 
 /// A body that ends when the gate stops: one that follows the journal would not end by itself.

@@ -18,7 +18,7 @@ use super::{google, managed, status};
 use crate::answer::AnswerBody;
 use crate::gate::Gate;
 use crate::inbound::Inbound;
-use crate::llm::{InAddress, Llm, models};
+use crate::llm::{InAddress, Llm, deployments, models};
 use crate::pipeline;
 
 /// Paths of calls, without the version that some SDKs put before them.
@@ -43,7 +43,7 @@ pub async fn handle(gate: &Arc<Gate>, inbound: Inbound) -> Response<AnswerBody> 
     let path = inbound.head.uri.path().to_owned();
     let bare = bare(&path);
     let reading = inbound.head.method == Method::GET || inbound.head.method == Method::HEAD;
-    if let Some(managed) = gate.parts.managed.as_ref().filter(|_| path.starts_with("/api/")) {
+    if let Some(managed) = gate.parts.managed.as_ref().filter(|managed| managed.takes(&path)) {
         return managed::answer(gate, &**managed, inbound).await;
     }
     if let Some(llm) = call_at(bare, inbound.head.uri.query()) {
@@ -58,6 +58,7 @@ pub async fn handle(gate: &Arc<Gate>, inbound: Inbound) -> Response<AnswerBody> 
         (_, Some(id)) if reading && bare.starts_with("/models/") && !id.is_empty() => {
             models::answer(gate, &inbound, Some(&decoded(id)))
         }
+        ("/model/info", _) if reading => deployments::info(gate, &inbound),
         _ if reading => {
             status::answer(gate, &inbound, &path).unwrap_or_else(|| no_such_path(gate, &inbound, &path))
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::json;
+use tokio::time::Instant;
 use tollgate_core::access::Role;
 use tollgate_core::fault::{Fault, FaultClass};
 use tollgate_llm::formats::openai_chat::OpenAiChat;
@@ -12,6 +13,7 @@ use crate::answer::AnswerBody;
 use crate::gate::Gate;
 use crate::identify;
 use crate::inbound::Inbound;
+use crate::llm::deployments;
 use crate::pipeline::refuse_stranger;
 
 /// OpenMetrics 1.0, which Prometheus reads.
@@ -42,6 +44,11 @@ pub(super) fn answer(gate: &Arc<Gate>, inbound: &Inbound, path: &str) -> Option<
                 gate.metrics.recordable.set(i64::from(gate.is_recordable()));
                 text(StatusCode::OK, OPEN_METRICS, gate.metrics.render())
             }
+            Err(fault) => refuse_stranger(gate, &fault, &OpenAiChat, inbound.peer),
+        },
+        // Nor is which upstreams there are, and how they do.
+        "/health" => match operator(gate, inbound) {
+            Ok(()) => deployments::health(&gate.runtime(), Instant::now()),
             Err(fault) => refuse_stranger(gate, &fault, &OpenAiChat, inbound.peer),
         },
         _ => return None,

@@ -39,7 +39,7 @@ impl Arguments {
             What::Release { id } => {
                 let path = format!("/api/v1/instances/{}/release", remote::segment(&id));
                 remote.answer("POST", &path, &[], "").await?;
-                say(&format!("the instance `{id}` is released"))
+                Ok(say(&format!("the instance `{id}` is released"))?)
             }
         }
     }

@@ -9,6 +9,7 @@ mod demo;
 mod frames;
 mod health;
 mod holder;
+mod import;
 mod instance;
 mod journal;
 mod key;
@@ -70,6 +71,8 @@ enum Command {
     Replay(replay::Arguments),
     /// Verify the journal, make its index anew, print its head
     Journal(journal::Arguments),
+    /// Take over users, teams and keys from elsewhere
+    Import(import::Arguments),
     /// Ask a gate on this machine whether it is ready; status 0 when it is
     Health(health::Arguments),
 }
@@ -94,6 +97,7 @@ impl Cli {
             Some(Command::Tail(arguments)) => arguments.run().await,
             Some(Command::Replay(arguments)) => arguments.run().await,
             Some(Command::Journal(arguments)) => arguments.run().await,
+            Some(Command::Import(arguments)) => arguments.run().await,
             Some(Command::Health(arguments)) => arguments.run().await,
         }
     }

@@ -1,0 +1,132 @@
+//! What is said of each route: one line a route.
+
+/// What the query of a route may be.
+#[derive(Clone, Copy)]
+pub(super) enum QueryOf {
+    /// A list of calls.
+    Calls,
+    /// A list of holders.
+    Holders,
+    /// Sums of spend.
+    Spend,
+}
+
+/// What is said of a route.
+pub(super) struct Described {
+    method: &'static str,
+    path: &'static str,
+    pub(super) summary: &'static str,
+    /// The schema of its body.
+    pub(super) asks: Option<&'static str>,
+    pub(super) query: Option<QueryOf>,
+    /// Whether it takes `If-Match`.
+    pub(super) versioned: bool,
+    pub(super) status: u16,
+    /// The schema of its answer; empty where there is none.
+    pub(super) answers: &'static str,
+}
+
+const fn get(path: &'static str, summary: &'static str, answers: &'static str) -> Described {
+    let (method, asks, query, versioned, status) = ("GET", None, None, false, 200);
+    Described { method, path, summary, asks, query, versioned, status, answers }
+}
+
+const fn list(path: &'static str, summary: &'static str, query: QueryOf, answers: &'static str) -> Described {
+    Described { query: Some(query), ..get(path, summary, answers) }
+}
+
+const fn post(
+    path: &'static str,
+    summary: &'static str,
+    asks: &'static str,
+    status: u16,
+    answers: &'static str,
+) -> Described {
+    Described { method: "POST", asks: Some(asks), status, ..get(path, summary, answers) }
+}
+
+const fn patch(
+    path: &'static str,
+    summary: &'static str,
+    asks: &'static str,
+    answers: &'static str,
+) -> Described {
+    Described { method: "PATCH", asks: Some(asks), versioned: true, ..get(path, summary, answers) }
+}
+
+const fn delete(path: &'static str, summary: &'static str) -> Described {
+    Described { method: "DELETE", versioned: true, status: 204, ..get(path, summary, "") }
+}
+
+const ALL: &[Described] = &[
+    list("/api/v1/calls", "Past calls, the latest first", QueryOf::Calls, "CallPage"),
+    get("/api/v1/calls/{id}", "Every entry of a call", "CallStory"),
+    get("/api/v1/traces/{id}", "The calls of a trace, or of the trace of a call", "TraceStory"),
+    get("/api/v1/content/{instance}/{name}", "Frames that were kept in a side file", "Frames"),
+    get("/api/v1/tail", "The journal as it grows", "text/event-stream"),
+    list("/api/v1/spend", "Who spends what", QueryOf::Spend, "Spend"),
+    get("/api/v1/instances", "The instances that share budgets and limits", "InstancePage"),
+    Described {
+        asks: None,
+        ..post(
+            "/api/v1/instances/{id}/release",
+            "Says that an instance will not come back, so that others get what it has not used",
+            "",
+            204,
+            "",
+        )
+    },
+    list("/api/v1/keys", "Keys", QueryOf::Holders, "KeyPage"),
+    post(
+        "/api/v1/keys",
+        "Makes a key, which is shown in this answer and never again",
+        "NewKey",
+        201,
+        "MadeKey",
+    ),
+    get("/api/v1/keys/{id}", "A key, and how it stands with its budgets and limits", "Key"),
+    patch("/api/v1/keys/{id}", "Changes a key by a merge patch (RFC 7396)", "KeySpec", "Key"),
+    delete("/api/v1/keys/{id}", "Removes a key"),
+    Described {
+        versioned: true,
+        ..post("/api/v1/keys/{id}/rotate", "Gives a key a new secret", "Rotation", 200, "MadeKey")
+    },
+    list("/api/v1/users", "Users", QueryOf::Holders, "UserPage"),
+    post("/api/v1/users", "Makes a user", "NewUser", 201, "User"),
+    get("/api/v1/users/{id}", "A user, and how it stands with its budgets and limits", "User"),
+    patch("/api/v1/users/{id}", "Changes a user by a merge patch (RFC 7396)", "UserSpec", "User"),
+    delete("/api/v1/users/{id}", "Removes a user to whom no key belongs"),
+    list("/api/v1/teams", "Teams", QueryOf::Holders, "TeamPage"),
+    post("/api/v1/teams", "Makes a team", "NewTeam", 201, "Team"),
+    get("/api/v1/teams/{id}", "A team, and how it stands with its budgets and limits", "Team"),
+    patch("/api/v1/teams/{id}", "Changes a team by a merge patch (RFC 7396)", "TeamSpec", "Team"),
+    delete("/api/v1/teams/{id}", "Removes a team to which no key belongs"),
+    post(
+        "/api/v1/import/litellm",
+        "Takes over rows of LiteLLM's tables",
+        "LiteLlmRows",
+        200,
+        "LiteLlmOutcomes",
+    ),
+];
+
+/// What is said of a route.
+pub(super) fn described(method: &str, path: &str) -> Option<&'static Described> {
+    ALL.iter().find(|said| said.method == method && said.path == path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_of_ours_is_described_and_nothing_else_is() {
+        let routes = crate::routes::all();
+        let ours: Vec<_> = routes.iter().filter(|route| route.path.starts_with("/api/v1/")).collect();
+        for route in &ours {
+            let said = described(route.method.as_str(), &route.path);
+            assert!(said.is_some(), "{} {} is not described", route.method, route.path);
+        }
+        assert_eq!(ours.len(), ALL.len(), "what is described is a route");
+    }
+}
