@@ -158,6 +158,16 @@ async fn a_limit_says_when_to_come_back() {
     assert!((1..=60).contains(&reset) && second.header("x-ratelimit-limit-tokens").is_empty());
     let refused = governed.ask(&key, "sim", "hi").await;
     assert_eq!((refused.status, refused.json()["error"]["type"].as_str()), (429, Some("rate_limit_error")));
+    assert_eq!(governed.ask(&key, "sim", "hi").await.header("x-ratelimit-remaining-requests"), "0");
+    let name = HolderRef {
+        kind: HolderKind::Key,
+        id: governed.closed()["principal"]["sub"]["id"].as_str().unwrap().into(),
+    };
+    assert_eq!(
+        governed.standing(HolderKind::Key, &name.id),
+        [(2, 0)],
+        "a call that is refused does not count"
+    );
     let wait: u64 = refused.header("retry-after").parse().unwrap();
     assert!((1..=60).contains(&wait) && refused.header("x-should-retry").is_empty());
     tokio::time::advance(std::time::Duration::from_secs(wait)).await;

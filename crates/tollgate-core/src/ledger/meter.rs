@@ -139,12 +139,12 @@ impl Meter {
         }
     }
 
-    /// How much of what it counts remains counted of a call that has ended, and held `held`. A call that was made
+    /// How much of what it counts remains counted of a call that has ended, and held `held`. A call that was begun
     /// counts as one even if it came to nothing, and what it cost counts as what was held for it where nobody can tell.
     pub fn used(&self, used: Option<&Need>, held: u64) -> u64 {
         match (&self.rule, used) {
             (Rule::Limit(Limit { measure: Measure::ConcurrentCalls, .. }), _) => 0,
-            (Rule::Limit(Limit { measure: Measure::Requests, .. }), _) => 1,
+            (Rule::Limit(Limit { measure: Measure::Requests, .. }), _) => held,
             (_, None) => 0,
             // Nobody has said what it was: it may have been the most.
             (Rule::Budget(Budget { strict: true, .. }), Some(Need { usage, .. }))
