@@ -10,7 +10,7 @@ use tollgate_core::config::parse;
 use tollgate_core::config::recording::Sync;
 use tollgate_core::config::resolve::{Overrides, World, resolve};
 use tollgate_core::digest::{Digest, DigestKey};
-use tollgate_core::ports::{Clock, Environment, Journal, JournalError, Offered, Position};
+use tollgate_core::ports::{Access, Clock, Environment, Journal, JournalError, Offered, Position};
 use tollgate_core::record::Entry;
 use tollgate_gateway::dice::Dice;
 use tollgate_gateway::gate::{Gate, Parts};
@@ -18,6 +18,8 @@ use tollgate_gateway::serve;
 use tollgate_gateway::upstream::{HttpClient, WithSimulator};
 use tollgate_journal::{DiskJournal, Keys, Options};
 use tollgate_llm::{catalog, providers};
+
+use crate::governed;
 
 struct Now;
 
@@ -71,10 +73,18 @@ pub(crate) fn journal(folder: &Path, sync: Sync) -> Result<DiskJournal> {
     Ok(DiskJournal::open(folder, "bench", keys, options, Arc::new(Now))?)
 }
 
-/// Serves a gate on `port` in front of `upstream`, with a journal as `mode` says: `none`, `interval`, `every`, `off`.
+/// A journal that keeps nothing.
+pub(crate) fn no_journal() -> impl Journal {
+    NoJournal(DigestKey::derive(b"bench"))
+}
+
+/// Serves a gate on `port` in front of `upstream`, with a journal as `mode` says: `none`, `interval`, `every`, `off`; or
+/// `governed`, which is `interval` for a caller whose key, user and team have budgets and limits.
 pub(crate) async fn serve(port: u16, upstream: &str, mode: &str) -> Result<()> {
+    // The load is sent with `sk-bench`.
+    let master = if mode == "governed" { "sk-other" } else { "sk-bench" };
     let yaml = format!(
-        "master_key: sk-bench\nmodels:\n  stub: [{{ provider: openai, model: gpt-4o, base_url: '{upstream}/v1', api_key: x }}]\n"
+        "master_key: {master}\nmodels:\n  stub: [{{ provider: openai, model: gpt-4o, base_url: '{upstream}/v1', api_key: x }}]\n"
     );
     let loaded = parse("bench", &yaml)?;
     let world = World { environment: &Empty, providers: &providers::Table, catalog: &catalog::BuiltIn };
@@ -82,15 +92,19 @@ pub(crate) async fn serve(port: u16, upstream: &str, mode: &str) -> Result<()> {
     let snapshot = resolve("bench", &yaml, &loaded, &overrides, world)?;
     let folder = tempfile::tempdir()?;
     let journal: Arc<dyn Journal> = match mode {
-        "none" => Arc::new(NoJournal(DigestKey::derive(b"bench"))),
-        "interval" => Arc::new(journal(folder.path(), Sync::Interval)?),
+        "none" => Arc::new(no_journal()),
+        "interval" | "governed" => Arc::new(journal(folder.path(), Sync::Interval)?),
         "every" => Arc::new(journal(folder.path(), Sync::Every)?),
         "off" => Arc::new(journal(folder.path(), Sync::Off)?),
-        _ => anyhow::bail!("a journal is none, interval, every or off"),
+        _ => anyhow::bail!("a mode is none, interval, every, off or governed"),
     };
     let clock: Arc<dyn Clock> = Arc::new(Now);
+    let access: Arc<dyn Access> = match mode {
+        "governed" => Arc::new(governed::ledger(Arc::clone(&journal)).await?),
+        _ => Arc::new(tollgate_core::access::Nobody),
+    };
     let parts = Parts {
-        access: Arc::new(tollgate_core::access::Nobody),
+        access,
         clock: Arc::clone(&clock),
         journal,
         catalog: Arc::new(catalog::BuiltIn),

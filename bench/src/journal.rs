@@ -19,12 +19,10 @@ use tollgate_core::record::{AttemptEntry, Closed, Entry, FaultEntry, Opened, Out
 use tollgate_core::usage::Usage;
 use tollgate_store::{Index, Loader};
 
+use crate::compare::{self, eprint};
 use crate::gate;
 use crate::load;
-use crate::process::{Server, now};
-
-/// Rounds of each mode: they alternate, so that a machine that slows down slows all of them.
-const ROUNDS: usize = 5;
+use crate::process::now;
 
 /// Measures, and returns a chapter for the results. `calls` are indexed.
 pub(crate) fn run(seconds: u32, calls: usize) -> Result<String> {
@@ -36,64 +34,21 @@ pub(crate) fn run(seconds: u32, calls: usize) -> Result<String> {
 
 /// What the journal adds to a call.
 fn added(seconds: u32) -> Result<String> {
-    let own = std::env::current_exe()?.display().to_string();
-    let folder = tempfile::tempdir()?;
-    let port = |_| Ok::<_, anyhow::Error>(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port());
-    let stub_port = port(())?;
-    let stub_url = format!("http://127.0.0.1:{stub_port}");
-    let _stub = Server::start(&own, &["stub".into(), stub_port.to_string()], &[], stub_port)?;
-    let mut servers = Vec::new();
-    for mode in ["none", "interval", "every"] {
-        let port = port(())?;
-        let arguments = ["gate".into(), port.to_string(), stub_url.clone(), mode.to_owned()];
-        servers.push((mode, port, Server::start(&own, &arguments, &[], port)?));
-    }
     let mut text = String::from(
         "The same gate with a journal and without one (`none`), nothing else different; no index. CPU of the process, µs a\ncall, median of five rounds that alternate. Two entries a call.\n\n| body | connections | none | `interval` | adds | `every` | adds | calls/s with `every` |\n|---|---:|---:|---:|---:|---:|---:|---:|\n",
     );
-    for (name, prompt) in [("1 KB", 1_000), ("28 KB", 28_000)] {
-        let prompt: String =
-            "All work and no play makes a dull prompt. ".chars().cycle().take(prompt).collect();
-        let body = format!(r#"{{"model":"stub","messages":[{{"role":"user","content":"{prompt}"}}]}}"#);
-        for connections in [1, 64] {
-            let mut cpu: Vec<Vec<f64>> = vec![Vec::new(); servers.len()];
-            let mut rates = Vec::new();
-            for _ in 0..ROUNDS {
-                for (number, (mode, port, server)) in servers.iter().enumerate() {
-                    let url = format!("http://127.0.0.1:{port}/v1/chat/completions");
-                    load::run(&url, &body, connections, 1, folder.path())?;
-                    let before = server.cpu()?;
-                    let done = load::run(&url, &body, connections, seconds, folder.path())?;
-                    let used = (server.cpu()? - before).as_secs_f64() * 1e6;
-                    cpu[number].push(used / load::to_f64(done.requests.max(1)));
-                    if *mode == "every" {
-                        rates.push(load::to_f64(done.requests) / f64::from(seconds));
-                    }
-                }
-            }
-            let [none, interval, every] = [0, 1, 2].map(|number| median(&mut cpu[number]));
-            text.push_str(&format!(
-                "| {name} | {connections} | {none:.1} | {interval:.1} | {:.1} | {every:.1} | {:.1} | {:.0} |\n",
-                interval - none,
-                every - none,
-                median(&mut rates),
-            ));
-            eprint(&format!(
-                "{name}, {connections}: none {none:.1}, interval {interval:.1}, every {every:.1}"
-            ));
-        }
+    for point in compare::run(&["none", "interval", "every"], seconds)? {
+        let [none, interval, every] = [point.cpu[0], point.cpu[1], point.cpu[2]];
+        text.push_str(&format!(
+            "| {} | {} | {none:.1} | {interval:.1} | {:.1} | {every:.1} | {:.1} | {:.0} |\n",
+            point.body,
+            point.connections,
+            interval - none,
+            every - none,
+            point.rates[2],
+        ));
     }
     Ok(text)
-}
-
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
-fn eprint(text: &str) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// How fast the index takes in a journal that was written beforehand, and how fast it answers.

@@ -1,8 +1,10 @@
 //! `bench run` measures the gate against a bare proxy, in one run, and writes `bench/RESULTS.md`.
 //! `bench stub PORT` and `bench floor PORT UPSTREAM` are the two servers that it needs.
 
+mod compare;
 mod floor;
 mod gate;
+mod governed;
 mod journal;
 mod load;
 mod process;
@@ -27,6 +29,12 @@ async fn main() -> Result<()> {
             let (gate, seconds) = (gate.to_owned(), seconds.parse()?);
             tokio::task::spawn_blocking(move || run::run(&gate, seconds)).await?
         }
+        ["governed", seconds] => {
+            let seconds = seconds.parse()?;
+            let text = tokio::task::spawn_blocking(move || governed::run(seconds)).await??;
+            use std::io::Write;
+            Ok(std::io::stdout().write_all(text.as_bytes())?)
+        }
         ["journal", seconds, calls] => {
             let (seconds, calls) = (seconds.parse()?, calls.parse()?);
             let text = tokio::task::spawn_blocking(move || journal::run(seconds, calls)).await??;
@@ -34,7 +42,7 @@ async fn main() -> Result<()> {
             Ok(std::io::stdout().write_all(text.as_bytes())?)
         }
         _ => bail!(
-            "usage: bench run GATE_BINARY SECONDS | bench journal SECONDS CALLS | bench stub PORT | bench floor PORT UPSTREAM | bench gate PORT UPSTREAM none|interval|every|off"
+            "usage: bench run GATE_BINARY SECONDS | bench journal SECONDS CALLS | bench governed SECONDS | bench stub PORT | bench floor PORT UPSTREAM | bench gate PORT UPSTREAM none|interval|every|off|governed"
         ),
     }
 }

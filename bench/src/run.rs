@@ -116,7 +116,7 @@ pub(crate) fn run(gate: &str, seconds: u32) -> Result<()> {
     facts.cold_build = std::env::var("COLD_BUILD").unwrap_or_else(|_| "not measured in this run".to_owned());
     drop(served);
     std::fs::remove_dir_all(&folder).ok();
-    let journal = crate::journal::run(seconds, 1_000_000)?;
+    let journal = crate::governed::run(seconds)? + &crate::journal::run(seconds, 1_000_000)?;
     report::write(Path::new("bench/RESULTS.md"), &facts, &rows, seconds, &journal)
 }
 
