@@ -22,7 +22,7 @@ pub(crate) async fn list(
 }
 
 /// `filter`, with no more in it than `who` may see.
-fn seen_by(who: &Who, mut filter: SpendFilter) -> Result<SpendFilter, ApiError> {
+pub(crate) fn seen_by(who: &Who, mut filter: SpendFilter) -> Result<SpendFilter, ApiError> {
     let Some(HolderRef { kind, id }) = who.sees_spend_of() else { return Ok(filter) };
     let place = match kind {
         HolderKind::Key => &mut filter.key,

@@ -149,6 +149,11 @@ const LITELLM: &[(&str, &str, &str, &str, &str)] = &[
     ("GET", "/team/info", "/team/info?team_id=red", "", "YYYN"),
     ("GET", "/team/info", "/team/info?team_id=green", "", "YYNN"),
     ("GET", "/team/list", "/team/list", "", "YYYY"),
+    ("GET", "/spend/keys", "/spend/keys", "", "YYYY"),
+    ("GET", "/spend/keys", "/spend/keys?api_key=blue", "", "YYYF"),
+    ("GET", "/spend/users", "/spend/users", "", "YYFF"),
+    ("GET", "/spend/tags", "/spend/tags?start_date=2026-01-01&end_date=2026-01-31", "", "YYFF"),
+    ("GET", "/spend/logs", "/spend/logs?start_date=2026-01-01&end_date=2026-01-31", "", "YYFF"),
     (
         "POST",
         "/api/v1/import/litellm",

@@ -200,8 +200,8 @@ impl Access for Ledger {
 
     fn hold(&self, hold: &mut Hold, need: &Need, now: Timestamp) -> Result<(), Refusal> {
         let mut book = self.book.lock();
-        if self.sharing.as_ref().is_some_and(Sharing::lapsed) {
-            book.lapse();
+        if let Some(sharing) = &self.sharing {
+            sharing.lapse(&mut book);
         }
         book.hold(hold, need, now)
     }

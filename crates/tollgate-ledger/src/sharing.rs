@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -27,6 +27,9 @@ const BATCH: usize = 500;
 /// How often an exchange is tried where somebody else was faster.
 const TRIES: u32 = 40;
 
+/// How long the search for what this instance has taken before may take: it looks at everything.
+const SEARCH: Duration = Duration::from_secs(30);
+
 /// How long the store may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -39,6 +42,8 @@ pub struct Sharing {
     lease: Duration,
     /// Until when they are good, by this machine's monotonic clock; `None` before the first time.
     usable_until: Mutex<Option<Instant>>,
+    /// Whether what was taken was given up since.
+    gave_up: AtomicBool,
     /// How often calls have asked, and up to which of them was answered, and how.
     asked: AtomicU64,
     answered: watch::Sender<(u64, Result<(), String>)>,
@@ -67,6 +72,7 @@ impl Sharing {
             who,
             lease,
             usable_until: Mutex::default(),
+            gave_up: AtomicBool::new(false),
             asked: AtomicU64::new(0),
             answered: watch::Sender::new((0, Ok(()))),
             wake: Notify::new(),
@@ -76,6 +82,14 @@ impl Sharing {
     /// Whether the leases that this instance has must not be used any more, or not yet.
     pub(crate) fn lapsed(&self) -> bool {
         self.usable_until.lock().is_none_or(|until| Instant::now() >= until)
+    }
+
+    /// Gives up what this instance has taken, where it must not be used any more: once, until it is good again.
+    pub(crate) fn lapse(&self, book: &mut Book) {
+        let lapsed = self.lapsed();
+        if self.gave_up.swap(lapsed, Ordering::SeqCst) != lapsed && lapsed {
+            book.lapse();
+        }
     }
 
     /// Waits for an exchange that begins after this moment.
@@ -100,10 +114,16 @@ impl Sharing {
                 all_at = Instant::now() + LATER;
             }
             let number = self.asked.load(Ordering::SeqCst);
-            let mut done = self.exchange(book, urgency).await;
-            if done.is_ok() && !rejoined {
-                done = self.rejoin(book, before).await;
-                rejoined = done.is_ok();
+            let done = self.exchange(book, urgency).await;
+            // Calls do not wait for it: what was taken before counts as spent until it is done.
+            if done.is_ok() && !rejoined && urgency == Urgency::Soon {
+                rejoined = match self.rejoin(book, before).await {
+                    Ok(()) => true,
+                    Err(error) => {
+                        tracing::warn!(%error, "what this instance had taken before it started counts as spent for now");
+                        false
+                    }
+                };
             }
             if let Err(error) = &done
                 && !failing
@@ -119,7 +139,8 @@ impl Sharing {
     /// Takes and gives back what is due.
     async fn exchange(&self, book: &Mutex<Book>, urgency: Urgency) -> Result<(), QueryError> {
         let mut done = HashSet::new();
-        for attempt in 0..TRIES {
+        let mut attempt = 0;
+        while attempt < TRIES {
             let mut due = book.lock().due(urgency);
             due.retain(|due| !done.contains(&due.key));
             due.truncate(BATCH);
@@ -131,6 +152,8 @@ impl Sharing {
             self.take(book, &mut exchange);
             let written = self.write(book, exchange).await?;
             let all = written.1;
+            // Whoever gets on is not tried in vain.
+            attempt = if written.0.is_empty() { attempt + 1 } else { 0 };
             done.extend(written.0);
             if all && !more {
                 return Ok(());
@@ -171,9 +194,7 @@ impl Sharing {
         let forgotten = known && !before.knows(&self.who);
         exchange.roster.lives(&exchange.documents.life, forgotten, later(now, self.lease));
         let mut book = book.lock();
-        if self.lapsed() {
-            book.lapse();
-        }
+        self.lapse(&mut book);
         for (due, sheet, taken) in &mut exchange.sheets {
             *taken = book.take(&self.who, &due.key, sheet, &exchange.roster, now);
         }
@@ -230,13 +251,17 @@ impl Sharing {
         book: &Mutex<Book>,
         before: &Mutex<HashMap<Arc<str>, Vec<Counted>>>,
     ) -> Result<(), QueryError> {
-        let names = in_time(self.shelf.naming(&self.who)).await?;
+        let names = timeout(SEARCH, self.shelf.naming(&self.who)).await;
+        let names = names.unwrap_or_else(|_| Err(QueryError("the search took too long".to_owned())))?;
         let keys = names.iter().filter_map(|name| SheetKey::named(name));
         // What is counted by the minute is in no record: it counts as used until the minute is over.
-        let keys = keys.filter(|key| !key.under.ends_with("/minute") && !book.lock().counts(key));
-        for key in keys.collect::<Vec<_>>() {
+        for key in keys.filter(|key| !key.under.ends_with("/minute")).collect::<Vec<_>>() {
             let used = {
                 let before = before.lock();
+                // What the book counts it says by itself.
+                if book.lock().counts(&key) {
+                    continue;
+                }
                 let counted = before.get(&key.under).into_iter().flatten().find(|c| c.since == key.since);
                 counted.map_or(0, |counted| counted.amount)
             };

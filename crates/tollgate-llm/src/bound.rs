@@ -7,7 +7,7 @@
 
 use tollgate_core::price::{Cost, Price};
 
-use crate::chat::{Losses, Part, Request, Source};
+use crate::chat::{Kept, Losses, Part, Request, Source};
 use crate::embeddings::Input;
 use crate::formats::Surface;
 
@@ -83,9 +83,41 @@ impl Bound {
     }
 }
 
+/// Members without which an answer is the same, and which cost nothing either. That others are left out of a translation
+/// says nothing of what they cost where they are not: some buy speed, or a place.
+const COST_NOTHING: [&str; 17] = [
+    "client_metadata",
+    "diagnostics",
+    "eager_input_streaming",
+    "include",
+    "max_tool_calls",
+    "mediaResolution",
+    "media_resolution",
+    "partMetadata",
+    "part_metadata",
+    "response",
+    "responseJsonSchema",
+    "response_json_schema",
+    "safetySettings",
+    "safety_settings",
+    "store",
+    "stream_options",
+    "truncation",
+];
+
 fn unknown(losses: &Losses) -> Result<(), String> {
-    match losses.first_harmful() {
+    let free = |member: &str| {
+        let last = member.rsplit('.').next().unwrap_or_default();
+        COST_NOTHING.contains(&last)
+    };
+    let costly = losses.iter().find(|loss| match loss.kept {
+        Kept::Not => true,
+        Kept::LeftOut => !free(&loss.member),
+        Kept::Nearly => false,
+    });
+    match costly {
         Some(loss) => Err(format!("nobody can say beforehand what `{}` costs at most", loss.member)),
+        None if losses.more() > 0 => Err("nobody can say beforehand what so many members cost".to_owned()),
         None => Ok(()),
     }
 }
@@ -104,10 +136,24 @@ fn of_chat(request: &Request<'_>, bytes: u64) -> Result<Bound, String> {
     let text = bytes.saturating_sub(beyond.picture_bytes);
     Ok(Bound {
         input_tokens: text.saturating_add(beyond.tokens).saturating_add(AROUND_ALL + tools),
-        answers: request.candidates.unwrap_or(1),
-        max_output_tokens: request.max_output_tokens,
+        // What asks for no answer, or for one of no length, gets one all the same where the upstream does not know of it.
+        answers: request.candidates.unwrap_or(1).max(1),
+        max_output_tokens: request.max_output_tokens.filter(|longest| *longest > 0),
         caches: beyond.caches,
     })
+}
+
+/// Whether something that is said to be a picture is one: by its type, or by how its address ends, which is what
+/// providers that fetch it themselves go by.
+fn is_picture(source: &Source<'_>) -> bool {
+    const ENDINGS: [&str; 5] = [".png", ".jpg", ".jpeg", ".gif", ".webp"];
+    match source {
+        Source::Base64 { media_type, .. } => media_type.starts_with("image/"),
+        Source::Url(url) => {
+            let path = url.split(['?', '#']).next().unwrap_or_default().to_ascii_lowercase();
+            ENDINGS.iter().any(|ending| path.ends_with(ending))
+        }
+    }
 }
 
 /// What is billed beyond the bytes of texts.
@@ -124,6 +170,9 @@ impl Beyond {
         self.tokens = self.tokens.saturating_add(AROUND_EACH);
         match part {
             Part::Image { source, .. } => {
+                if !is_picture(source) {
+                    return Err("nobody can say beforehand what it costs at most where a picture is expected and something else is, or may be".to_owned());
+                }
                 self.tokens = self.tokens.saturating_add(PICTURE);
                 if let Source::Base64 { data, .. } = source {
                     self.picture_bytes = self.picture_bytes.saturating_add(data.len() as u64);
@@ -164,17 +213,20 @@ mod tests {
         let bound = of("openai_chat", text).unwrap();
         assert_eq!((bound.answers, bound.max_output_tokens, bound.caches), (3, Some(7), false));
         assert!(bound.input_tokens > text.len() as u64 && bound.input_tokens < text.len() as u64 + 2_000);
-        let picture = r#"{"model":"m","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://a.example/b"}}]}]}"#;
+        let picture = r#"{"model":"m","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://a.example/b.png?c"}}]}]}"#;
         assert!(of("openai_chat", picture).unwrap().input_tokens > PICTURE);
         // A picture's bytes are no text; a text that looks like base64 is.
         let run = "A".repeat(100_000);
-        let here = picture.replace("https://a.example/b", &format!("data:image/png;base64,{run}"));
+        let here = picture.replace("https://a.example/b.png?c", &format!("data:image/png;base64,{run}"));
         assert!(of("openai_chat", &here).unwrap().input_tokens < PICTURE + 2_000);
         assert!(of("openai_chat", &text.replace("llo", &run)).unwrap().input_tokens > 100_000);
         let marked = r#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":[{"type":"text","text":"x","cache_control":{"type":"ephemeral"}}]}]}"#;
         assert!(of("anthropic_messages", marked).unwrap().caches);
         let gemini = r#"{"contents":[{"parts":[{"text":"x"}]}],"generationConfig":{"candidateCount":2,"maxOutputTokens":5}}"#;
         assert_eq!(of("gemini", gemini).unwrap().answers, 2);
+        let none = r#"{"model":"m","n":0,"max_tokens":0,"messages":[],"store":true}"#;
+        let none = of("openai_chat", none).unwrap();
+        assert_eq!((none.answers, none.max_output_tokens), (1, None), "an answer comes all the same");
         assert_eq!(of("openai_embeddings", r#"{"model":"m","input":["a","b"]}"#).unwrap().answers, 0);
     }
 
@@ -202,6 +254,27 @@ mod tests {
                 "mcp_servers",
             ),
             ("gemini", r#"{"contents":[],"cachedContent":"c"}"#, "cachedContent"),
+            ("anthropic_messages", r#"{"model":"m","max_tokens":9,"messages":[],"speed":"fast"}"#, "speed"),
+            (
+                "anthropic_messages",
+                r#"{"model":"m","max_tokens":9,"messages":[],"inference_geo":"us"}"#,
+                "inference_geo",
+            ),
+            (
+                "anthropic_messages",
+                r#"{"model":"m","max_tokens":9,"messages":[],"betas":["context-1m"]}"#,
+                "betas",
+            ),
+            (
+                "openai_chat",
+                r#"{"model":"m","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:video/mp4;base64,AAAA"}}]}]}"#,
+                "a picture is expected",
+            ),
+            (
+                "openai_chat",
+                r#"{"model":"m","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://a.example/film.mp4"}}]}]}"#,
+                "a picture is expected",
+            ),
             ("openai_images", r#"{"model":"m","prompt":"x"}"#, "this kind of call"),
         ] {
             let error = of(surface, text).unwrap_err();

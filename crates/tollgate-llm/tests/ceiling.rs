@@ -48,6 +48,8 @@ fn every_format_says_it_in_its_own_words() {
         let edited = edited(format, body, false);
         assert_eq!(edited.pointer(pointer), Some(&7.into()), "{format} {body}: {edited}");
     }
+    let newer = edited("openai_chat", r#"{"model":"m","max_completion_tokens":99}"#, true);
+    assert_eq!((&newer["max_tokens"], &newer["max_completion_tokens"]), (&7.into(), &7.into()));
     let legacy = edited("openai_chat", r#"{"model":"m","messages":[]}"#, true);
     assert_eq!(legacy["max_tokens"], 7, "as servers know it that know only this word");
 }

@@ -18,6 +18,7 @@ mod roles;
 mod row;
 mod rules;
 mod shown;
+mod spend;
 mod team_members;
 mod teams;
 mod users;
@@ -45,7 +46,7 @@ pub(crate) fn is_theirs(path: &str) -> bool {
 
 /// Their routes.
 pub(crate) fn routes() -> Vec<(Method, &'static str, Needs, MethodRouter<Sources>)> {
-    use Needs::{ToManage, ToManageKeys, ToSeeOwn};
+    use Needs::{ToAudit, ToManage, ToManageKeys, ToSeeOwn};
     vec![
         (Method::POST, "/key/generate", ToManageKeys, post(keys::generate)),
         (Method::POST, "/key/update", ToManageKeys, post(keys::update)),
@@ -70,6 +71,10 @@ pub(crate) fn routes() -> Vec<(Method, &'static str, Needs, MethodRouter<Sources
         (Method::POST, "/team/member_delete", ToManage, post(team_members::member_delete)),
         (Method::GET, "/team/info", ToSeeOwn, get(teams::info)),
         (Method::GET, "/team/list", ToSeeOwn, get(teams::list)),
+        (Method::GET, "/spend/keys", ToSeeOwn, get(spend::keys)),
+        (Method::GET, "/spend/users", ToAudit, get(spend::users)),
+        (Method::GET, "/spend/tags", ToAudit, get(spend::tags)),
+        (Method::GET, "/spend/logs", ToAudit, get(spend::logs)),
         (Method::POST, "/api/v1/import/litellm", ToManage, post(import::import)),
     ]
 }

@@ -122,6 +122,6 @@ fn model_of(meter: &Meter) -> Option<String> {
 }
 
 /// An amount as a number, which is what their clients read. Ours write it exactly.
-fn dollars(amount: Usd) -> Value {
+pub(super) fn dollars(amount: Usd) -> Value {
     serde_json::from_str(&amount.to_string()).unwrap_or_default()
 }

@@ -40,6 +40,22 @@ impl Tally {
         self.ceiling(now).saturating_sub(self.used().saturating_sub(own))
     }
 
+    /// Takes note that the rule was changed. What was counted goes on counting, in the window that it has from now on;
+    /// what was taken under more than it allows now is taken anew.
+    fn changed(&mut self, meter: &Arc<Meter>, now: Timestamp) {
+        let less = meter.ceiling(now) < self.meter.ceiling(now);
+        let window = meter.bounds(now);
+        let moved = window.start != self.window.start;
+        self.window = window;
+        self.meter = Arc::clone(meter);
+        let used = self.used();
+        match &mut self.part {
+            Some(part) if moved => *part = Part::default(),
+            Some(part) if less => part.upto = part.upto.min(used),
+            _ => {}
+        }
+    }
+
     /// What other instances have counted.
     fn elsewhere(&self) -> u64 {
         self.part.as_ref().map_or(0, |part| part.share.elsewhere)
@@ -76,6 +92,12 @@ impl Hold {
     /// Meter by meter.
     pub fn each(&self) -> &[Held] {
         &self.0
+    }
+
+    /// How much is held under the rules that are never passed: the same for each, unless some of them hold less.
+    pub fn strictly_held(&self) -> u64 {
+        let strict = self.0.iter().filter(|held| held.meter.is_strict());
+        strict.map(|held| held.amount).max().unwrap_or(0)
     }
 
     /// Whether a rule counts the call that is never passed.
@@ -153,9 +175,10 @@ impl Book {
     }
 
     fn refusal(&self, held: &Held, need: &Need, now: Timestamp) -> Option<Refusal> {
-        let tally = self.tallies.get(&held.meter.name).filter(|tally| tally.window.start == held.since)?;
-        let (meter, ceiling) = (&held.meter, tally.ceiling(now));
-        let needs = meter.needs(need);
+        let (meter, needs) = (&held.meter, held.meter.needs(need));
+        let tally = self.tallies.get(&meter.name).filter(|tally| tally.window.start == held.since);
+        let Some(tally) = tally else { return over(held, needs, now) };
+        let ceiling = tally.ceiling(now);
         let beyond = match needs {
             Some(needs) => needs > held.amount && needs > tally.room(held.amount, now),
             // What nobody can tell is let through while there is something left, or where that must not be, never.
@@ -168,6 +191,7 @@ impl Book {
             held: tally.held - held.amount.min(tally.held),
             needs,
             resets: tally.window.end,
+            over: false,
             lacks: needs.map_or(1, |needs| needs.saturating_sub(tally.room(held.amount, now))),
             elsewhere: tally.part.as_ref().map(|part| Elsewhere {
                 room: part.share.rest.saturating_add(part.share.idle),
@@ -180,7 +204,9 @@ impl Book {
     fn wish(&mut self, hold: &Hold, need: &Need, now: Timestamp) {
         for held in &hold.0 {
             let needs = held.meter.needs(need).unwrap_or(1).saturating_sub(held.amount);
-            if let Some(tally) = counting(&mut self.tallies, held)
+            // A rule that refuses nothing takes no part: it only tells.
+            if held.meter.refuses()
+                && let Some(tally) = counting(&mut self.tallies, held)
                 && needs > tally.ceiling(now).saturating_sub(tally.used())
                 && let Some(part) = &mut tally.part
             {
@@ -196,7 +222,7 @@ impl Book {
         let strict = hold.0.iter().filter(|held| held.meter.is_strict());
         let rooms = strict.map(|held| {
             let tally = self.tallies.get(&held.meter.name).filter(|tally| tally.window.start == held.since);
-            tally.map_or(most, |tally| tally.room(held.amount, now).min(most))
+            tally.map_or(held.amount.min(most), |tally| tally.room(held.amount, now).min(most))
         });
         rooms.min()
     }
@@ -257,10 +283,26 @@ impl Book {
             *tally = fresh();
         }
         if !Arc::ptr_eq(&tally.meter, meter) {
-            tally.meter = Arc::clone(meter);
+            tally.changed(meter, now);
         }
         tally
     }
+}
+
+/// The refusal of more for a call whose window is over, under a rule that is never passed: nothing counts it any more.
+fn over(held: &Held, needs: Option<u64>, now: Timestamp) -> Option<Refusal> {
+    let more = held.meter.is_strict() && needs.is_none_or(|needs| needs > held.amount);
+    more.then(|| Refusal {
+        meter: Arc::clone(&held.meter),
+        ceiling: held.meter.ceiling(now),
+        spent: 0,
+        held: 0,
+        needs,
+        resets: held.meter.bounds(now).end,
+        over: true,
+        lacks: needs.map_or(1, |needs| needs.saturating_sub(held.amount)),
+        elsewhere: None,
+    })
 }
 
 /// The tally that counts what is held. A call counts where it began: a window that is over counts nothing any more.

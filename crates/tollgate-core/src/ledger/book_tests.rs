@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::access::{HolderKind, HolderRef};
-use crate::ledger::{Budget, Limit, Measure};
+use crate::ledger::{Budget, Limit, Measure, Roster, Sheet, Urgency};
 use crate::price::Cost;
 use crate::usage::Usage;
 
@@ -94,6 +94,45 @@ fn a_call_counts_in_the_window_in_which_it_began() {
     assert_eq!(book.standing(&meter, early).spent, 90);
     // A clock that is set back opens no window again.
     assert!(holding(&mut book, [&meter], &costs(20), late).is_err());
+}
+
+#[test]
+fn under_a_strict_budget_nothing_more_is_held_when_the_window_is_over() {
+    let mut book = Book::default();
+    let (late, early) = (at("2026-05-01T23:59:59Z"), at("2026-05-02T00:00:00Z"));
+    let meter = budget(HolderKind::Key, 100, serde_json::json!({ "strict": true }));
+    let most = |nano| Need { most: Some(nano), ..costs(nano) };
+    let mut waits = book.open([&meter].into_iter(), late);
+    let _next = holding(&mut book, [&meter], &most(90), early).unwrap();
+    let refusal = book.hold(&mut waits, &most(10), early).unwrap_err();
+    assert!(refusal.over, "it would count nowhere");
+    assert_eq!(book.fits(&waits, 10, early), Some(0));
+}
+
+#[test]
+fn what_was_counted_goes_on_counting_when_a_rule_is_changed() {
+    let (mut book, now) = (Book::shared(), at("2026-05-01T10:00:00Z"));
+    let of = |amount, more| budget(HolderKind::Key, amount, more);
+    let (large, small) = (of(1_000, serde_json::json!({})), of(50, serde_json::json!({})));
+    let (who, mut sheet, roster) = (Arc::from("me"), Sheet::default(), Roster::default());
+    let mut share = |book: &mut Book| {
+        for due in book.due(Urgency::Now) {
+            let taken = book.take(&who, &due.key, &mut sheet, &roster, now).unwrap();
+            book.taken(&due.key, &taken);
+        }
+    };
+    assert!(holding(&mut book, [&large], &costs(40), now).is_err(), "nothing was taken yet");
+    share(&mut book);
+    let mut hold = holding(&mut book, [&large], &costs(40), now).unwrap();
+    book.settle(&mut hold, Some(&costs(40)), now);
+    // What was taken under the larger one is not used under the smaller one.
+    assert!(holding(&mut book, [&small], &costs(5), now).is_err());
+    share(&mut book);
+    assert!(holding(&mut book, [&small], &costs(5), now).is_ok());
+    assert_eq!(book.standing(&small, now).spent, 40);
+    let elsewhere = of(100, serde_json::json!({ "time_zone": "Asia/Tokyo" }));
+    let _ = holding(&mut book, [&elsewhere], &costs(5), now);
+    assert_eq!(book.standing(&elsewhere, now).spent, 40, "in the days of another zone too");
 }
 
 #[test]

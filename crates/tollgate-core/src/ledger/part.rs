@@ -121,9 +121,9 @@ impl Book {
 
     /// Notes that the sheet was written which `taken` comes from.
     pub fn taken(&mut self, key: &SheetKey, taken: &Taken) {
-        self.urgent.remove(&key.under);
         let tally = self.tallies.get_mut(&key.under).filter(|tally| tally.window.start == key.since);
         if let Some(part) = tally.and_then(|tally| tally.part.as_mut()) {
+            self.urgent.remove(&key.under);
             part.share = taken.share;
             part.upto = taken.share.upto;
             part.said = Some((taken.used, taken.share.upto));

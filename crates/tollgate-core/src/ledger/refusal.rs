@@ -23,6 +23,8 @@ pub struct Refusal {
     pub needs: Option<u64>,
     /// When the window ends.
     pub resets: Option<Timestamp>,
+    /// Whether the window is over in which the call would count.
+    pub over: bool,
     /// How much is missing here.
     pub lacks: u64,
     /// What there may be of it where other instances share the rule; `None` where none does.
@@ -109,6 +111,7 @@ mod tests {
             held: 1,
             needs: Some(needs),
             resets,
+            over: false,
             lacks: needs,
             elsewhere: None,
             meter: Arc::new(meter),

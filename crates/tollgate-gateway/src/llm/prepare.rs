@@ -186,7 +186,9 @@ pub(super) fn request(
     })?;
     let mut headers = HeaderMap::with_capacity(12);
     if format.name() == llm.surface.name() {
-        for name in llm.surface.request_headers() {
+        // What a beta costs has no bound.
+        let beta = |name: &&&str| ticket.output_ceiling.is_none() || !name.ends_with("-beta");
+        for name in llm.surface.request_headers().iter().filter(beta) {
             for value in call.head.headers.get_all(*name) {
                 headers.append(HeaderName::from_static(name), value.clone());
             }

@@ -277,7 +277,7 @@ impl Exchange<'_> {
         let answer = &self.prepared.answer;
         Ok(match self.prepared.crossing {
             Crossing::Same(surface) => {
-                let usage = surface.response_usage(text)?;
+                let usage = surface.response_usage(text)?.filter(Usage::says_something);
                 let guess = || match (llm.operation, surface.rerank_client()) {
                     (Operation::Rerank, Some(client)) => rerank_estimate(client, call, ticket),
                     _ => estimate(ticket, text.len()),

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use tollgate_core::fault::{Fault, FaultClass};
 use tollgate_core::ledger::{Need, Refusal};
 use tollgate_core::price::{Cost, NanoUsd, Price};
+use tollgate_core::usage::UsageSource;
 use tollgate_llm::bound::Bound;
 
 use super::Ticket;
@@ -44,11 +45,12 @@ impl Ticket {
     /// are under way may cost stays held beside it. Returns the longest answer that there is room for, where that is to
     /// be said upstream.
     pub(super) async fn make_room(&mut self, candidate: &Candidate) -> Result<Option<u64>, Fault> {
-        let Some(caller) = &self.caller else { return Ok(None) };
+        if self.caller.is_none() {
+            return Ok(None);
+        }
         let gate = Arc::clone(&self.gate);
         let mut need = if self.attempts.is_empty() {
-            let model = self.model.as_deref().unwrap_or_default();
-            self.hold = gate.parts.access.open(caller, model, gate.parts.clock.now());
+            self.open_anew(&gate);
             Need { usage: self.reservation.usage, cost: self.reservation.cost, most: None }
         } else {
             self.needs_with(candidate)
@@ -82,6 +84,8 @@ impl Ticket {
             }
         };
         let paid = match self.charges.total() {
+            // Nobody has said what an earlier attempt used: it may have been what was held for it.
+            Some((usage, _)) if usage.source == UsageSource::Estimated => self.hold.strictly_held(),
             Some((_, Cost::Known(paid))) => paid,
             Some((_, Cost::Unknown)) => {
                 return Err(unbounded(&budget, "an earlier attempt has no known cost"));
@@ -111,8 +115,8 @@ impl Ticket {
                 Ok(()) => {
                     let held = need.most.unwrap_or(0);
                     let ceiling = strict.affordable(held).unwrap_or(0);
-                    let said = strict.bound.max_output_tokens == Some(ceiling) || strict.bound.answers == 0;
-                    return Ok(Some(ceiling).filter(|_| !said));
+                    // Said also where the request says it: in a word that the upstream knows.
+                    return Ok(Some(ceiling).filter(|_| strict.bound.answers > 0));
                 }
                 Err(Refused::Unknown(fault)) => return Err(fault),
                 Err(Refused::Room(refusal, now)) => {
@@ -139,11 +143,25 @@ impl Ticket {
         loop {
             let now = gate.parts.clock.now();
             let Err(refusal) = access.hold(&mut self.hold, need, now) else { return Ok(()) };
+            if refusal.over && self.attempts.is_empty() {
+                self.open_anew(gate);
+                continue;
+            }
             let Some(asking) = access.ask(&refusal, times) else {
                 return Err(Refused::Room(Box::new(refusal), now));
             };
             asking.await.map_err(Refused::Unknown)?;
             times += 1;
+            self.open_anew(gate);
+        }
+    }
+
+    /// Where nothing is held yet, the windows that are open now are those in which the call counts: others may have ended
+    /// while it waited.
+    fn open_anew(&mut self, gate: &Gate) {
+        if let Some(caller) = self.caller.as_ref().filter(|_| self.attempts.is_empty()) {
+            let model = self.model.as_deref().unwrap_or_default();
+            self.hold = gate.parts.access.open(caller, model, gate.parts.clock.now());
         }
     }
 

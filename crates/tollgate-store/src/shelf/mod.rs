@@ -21,6 +21,9 @@ pub async fn open_shelf(url: &str) -> Result<Arc<dyn Shelf>, StoreError> {
     })
 }
 
+/// How long documents are kept after they are of use.
+const KEPT_MS: i64 = 600_000;
+
 /// How `who` stands in a document: as a member's name in JSON.
 fn quoted(who: &str) -> String {
     format!("{who:?}:")

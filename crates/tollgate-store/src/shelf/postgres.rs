@@ -1,5 +1,7 @@
 //! Documents in PostgreSQL, in the registry's schema.
 
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use jiff::Timestamp;
 use sqlx::{PgPool, Row};
 use tollgate_core::ports::{Documents, Rewritten, Shelf};
@@ -9,9 +11,11 @@ use crate::StoreError;
 use crate::registry::PostgresRegistry;
 
 /// Documents in PostgreSQL.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct PostgresShelf {
     pool: PgPool,
+    /// When it was last swept, in milliseconds since 1970.
+    swept: AtomicI64,
 }
 
 /// All of the documents at once; what is not there yet is made.
@@ -19,11 +23,11 @@ const WRITE: &str = "
 WITH given AS (
     SELECT * FROM UNNEST($1::text[], $2::bigint[], $3::text[], $4::bigint[]) AS given (name, version, text, ends)
 ), changed AS (
-    UPDATE shared SET version = shared.version + 1, text = given.text, ends = given.ends
+    UPDATE shared SET version = shared.version + 1, text = given.text, ends = COALESCE(given.ends, shared.ends)
     FROM given WHERE shared.name = given.name AND shared.version = given.version
     RETURNING shared.name
 ), made AS (
-    INSERT INTO shared (name, version, text, ends) SELECT name, 1, text, ends FROM given WHERE version = 0
+    INSERT INTO shared (name, version, text, ends) SELECT name, 1, text, ends FROM given WHERE version = 0 ORDER BY name
     ON CONFLICT (name) DO NOTHING RETURNING name
 )
 SELECT name FROM changed UNION ALL SELECT name FROM made";
@@ -32,9 +36,22 @@ impl PostgresShelf {
     /// Opens the database at `url`.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
         let pool = PostgresRegistry::open(url).await?.pool().clone();
-        let now = Timestamp::now().as_millisecond();
-        sqlx::query("DELETE FROM shared WHERE ends < $1").bind(now - 86_400_000).execute(&pool).await?;
-        Ok(Self { pool })
+        let shelf = Self { pool, swept: AtomicI64::new(0) };
+        shelf.sweep().await?;
+        Ok(shelf)
+    }
+
+    /// Removes what is of no use any more, now and then.
+    async fn sweep(&self) -> Result<(), StoreError> {
+        const EVERY_MS: i64 = 600_000;
+        let (now, last) = (Timestamp::now().as_millisecond(), self.swept.load(Ordering::Relaxed));
+        if now - last < EVERY_MS {
+            return Ok(());
+        }
+        self.swept.store(now, Ordering::Relaxed);
+        let text = "DELETE FROM shared WHERE ends < $1";
+        sqlx::query(text).bind(now - super::KEPT_MS).execute(&self.pool).await?;
+        Ok(())
     }
 
     async fn read_all(&self, names: &[String]) -> Result<Documents, StoreError> {
@@ -57,6 +74,7 @@ impl PostgresShelf {
     }
 
     async fn write_all(&self, documents: &[Rewritten]) -> Result<Vec<bool>, StoreError> {
+        self.sweep().await?;
         let mut all = self.pool.begin().await?;
         let names: Vec<&str> = documents.iter().map(|document| document.name.as_str()).collect();
         if names.len() > 1 {

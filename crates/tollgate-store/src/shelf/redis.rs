@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{AsyncCommands, Client, InfoDict, Script};
+use redis::{Client, InfoDict, Script};
 use tollgate_core::ports::{Documents, Rewritten, Shelf};
 use tollgate_core::query::Answering;
 
@@ -102,8 +102,13 @@ impl RedisShelf {
                 .arg(1_000)
                 .query_async(&mut connection)
                 .await?;
-            for key in keys {
-                let text: Option<String> = connection.hget(&key, "text").await?;
+            let mut pipe = redis::pipe();
+            for key in &keys {
+                pipe.hget(key, "text");
+            }
+            let texts: Vec<Option<String>> =
+                if keys.is_empty() { Vec::new() } else { pipe.query_async(&mut connection).await? };
+            for (key, text) in keys.iter().zip(texts) {
                 if let Some(name) = key.strip_prefix(PREFIX).filter(|_| super::names(text.as_deref(), who)) {
                     found.push(name.to_owned());
                 }
@@ -120,10 +125,9 @@ fn key(name: &str) -> String {
     format!("{PREFIX}{name}")
 }
 
-/// A day longer than it is of use: clocks differ.
+/// A little longer than it is of use: clocks differ.
 fn kept_until(ends: Timestamp) -> i64 {
-    const DAY_MS: i64 = 86_400_000;
-    ends.as_millisecond().saturating_add(DAY_MS)
+    ends.as_millisecond().saturating_add(super::KEPT_MS)
 }
 
 impl Shelf for RedisShelf {

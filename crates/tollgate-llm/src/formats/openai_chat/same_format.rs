@@ -53,11 +53,12 @@ pub(super) fn edits(members: &Members<'_>, target: &Target) -> Result<SameFormat
 /// The longest answer becomes `ceiling`, in whichever of its two words the request says it.
 fn shorter(members: &Members<'_>, target: &Target, ceiling: u64) -> Vec<Edit> {
     let said = ["max_completion_tokens", "max_tokens"];
-    let edits: Vec<Edit> =
+    let mut edits: Vec<Edit> =
         said.iter().filter_map(|name| members.replace(name, ceiling.to_string())).collect();
-    if edits.is_empty() {
-        let name = if target.legacy_max_tokens { "max_tokens" } else { "max_completion_tokens" };
-        return vec![members.append(name, &ceiling.to_string())];
+    // Whoever knows only the older word reads only that.
+    let understood = if target.legacy_max_tokens { "max_tokens" } else { "max_completion_tokens" };
+    if edits.is_empty() || (target.legacy_max_tokens && members.get(understood).is_none()) {
+        edits.push(members.append(understood, &ceiling.to_string()));
     }
     edits
 }
