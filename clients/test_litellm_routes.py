@@ -147,7 +147,8 @@ def test_what_is_wrong_is_said_in_their_envelope(api):
         ("/key/generate", {"max_budget": -5}, 422, "validation_error", "max_budget"),
         ("/key/update", {"key": "sk-nobody-knows-this-one"}, 404, "not_found_error", "key"),
         ("/key/what", {}, 404, "not_found_error", None),
-        ("/spend/logs", {}, 404, "not_found_error", None),
+        ("/spend/what", {}, 404, "not_found_error", None),
+        ("/spend/logs", {}, 405, "bad_request_error", None),
     ]:
         got, answer = api.sent(path, **body)
         error = answer["error"]
@@ -167,3 +168,24 @@ def test_models_and_health(api):
     assert Api(api.gate, key).got("/health")[0] == 403
     for path in ["/health/liveliness", "/health/liveness", "/health/readiness"]:
         assert world.get(api.gate.url + path)[0] == 200
+
+
+def test_who_has_spent_what(api):
+    made = api.post("/key/generate", key_alias="ci", user_id="ann")
+    assert call(api.gate, made["key"]) == 200
+    closed = [entry for entry in api.gate.records() if entry["outcome"] == "ok"]
+    cost, day = closed[0]["cost_nano_usd"] / 1e9, closed[0]["at"][:10]
+    world.wait_for(lambda: api.get("/spend/keys"), "the index", api.gate.process)
+    keys = api.get("/spend/keys")
+    assert [(key["key_alias"], key["spend"]) for key in keys] == [("ci", cost)]
+    assert [(user["user_id"], user["spend"]) for user in api.get("/spend/users")] == [("ann", cost)]
+    [row] = api.get("/spend/logs", api_key=made["key"])
+    assert (row["request_id"], row["spend"], row["user"]) == (closed[0]["call_id"], cost, "ann")
+    assert api.get("/spend/logs", request_id=row["request_id"]) == [row]
+    [summed] = api.get("/spend/logs", start_date=day, end_date=day)
+    assert summed == {"startTime": day, "spend": cost, "users": {"ann": cost}, "models": {"sim": cost}}
+    assert api.get("/spend/tags") == []
+    # A key without a role sees its own.
+    own = Api(api.gate, made["key"])
+    assert [key["spend"] for key in own.get("/spend/keys")] == [cost]
+    assert own.got("/spend/logs")[0] == 403

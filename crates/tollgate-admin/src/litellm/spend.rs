@@ -139,9 +139,15 @@ pub(super) async fn logs(
     let asked = Asked::read(&sources, &who, question)?;
     if let Some(id) = &asked.request_id {
         let id = id.parse().map_err(|_| ApiError::of("request_id", "this is no call's id"))?;
-        let filter = CallFilter { trace: Some(format!("{id}")), ..CallFilter::default() };
-        let story = sources.records.call(id).await?;
-        let calls = if story.is_some() { sources.records.calls(filter).await?.calls } else { Vec::new() };
+        let Some(story) = sources.records.call(id).await? else { return Ok(Json(json!([]))) };
+        let opened: Value = story
+            .entries
+            .first()
+            .and_then(|entry| serde_json::from_str(entry.get()).ok())
+            .unwrap_or_default();
+        let trace = opened["trace"]["trace_id"].as_str().map(str::to_owned);
+        let filter = CallFilter { trace, limit: Some(1_000), ..CallFilter::default() };
+        let calls = sources.records.calls(filter).await?.calls;
         let own = calls.iter().filter(|call| call.call_id == id.to_string());
         return Ok(Json(own.map(log).collect()));
     }
