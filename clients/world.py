@@ -82,8 +82,13 @@ def get(url: str, headers: dict[str, str] | None = None) -> tuple[int, bytes]:
 
 def post(url: str, body, headers: dict[str, str] | None = None):
     """Status, headers and body of a JSON request."""
-    data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"content-type": "application/json", **(headers or {})})
+    return send("POST", url, body, headers)
+
+
+def send(method: str, url: str, body=None, headers: dict[str, str] | None = None):
+    """The same with any method, and without a body where there is none."""
+    data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"content-type": "application/json", **(headers or {})}, method=method)
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:
             return answer.status, dict(answer.headers.items()), answer.read()

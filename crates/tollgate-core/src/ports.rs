@@ -146,6 +146,13 @@ pub struct Documents {
     pub each: Vec<(u64, Option<String>)>,
 }
 
+impl Documents {
+    /// The version of the document that was asked for as number `at`, from 0.
+    pub fn version(&self, at: usize) -> u64 {
+        self.each.get(at).map_or(0, |(version, _)| *version)
+    }
+}
+
 /// A document that is to be written.
 #[derive(Clone, Debug)]
 pub struct Rewritten {

@@ -161,7 +161,7 @@ impl Sharing {
             // Whoever was slower lets the others finish.
             tokio::time::sleep(Duration::from_micros(u64::from(attempt.min(10)) * 500)).await;
         }
-        Err(QueryError("others were faster, again and again".to_owned()))
+        Err(outrun())
     }
 
     /// Gives back everything that is not used. To be called when no call comes any more and nobody else exchanges.
@@ -210,17 +210,26 @@ impl Sharing {
         exchange: Exchange,
     ) -> Result<(Vec<SheetKey>, bool), QueryError> {
         let Exchange { asked, documents, mut roster, sheets } = exchange;
-        let version = |at: usize| documents.each.get(at).map_or(0, |(version, _)| *version);
         let renews = self.renews() || !roster.knows(&self.who) || roster.is_settling(documents.now);
         let mut all = Vec::new();
         if renews {
             roster.renew(&self.who, later(documents.now, self.lease));
             let text = written(&roster)?;
-            all.push(Rewritten { name: ROSTER.to_owned(), version: version(sheets.len()), text, ends: None });
+            all.push(Rewritten {
+                name: ROSTER.to_owned(),
+                version: documents.version(sheets.len()),
+                text,
+                ends: None,
+            });
         }
         for (at, (due, sheet, _)) in sheets.iter().enumerate() {
             let text = written(sheet)?;
-            all.push(Rewritten { name: due.key.name(), version: version(at), text, ends: due.ends });
+            all.push(Rewritten {
+                name: due.key.name(),
+                version: documents.version(at),
+                text,
+                ends: due.ends,
+            });
         }
         let mut kept = in_time(self.shelf.write(&all)).await?.into_iter();
         let renewed = !renews || kept.next() == Some(true);
@@ -283,14 +292,11 @@ impl Sharing {
                     Wish { used, held: 0, needed: 0, largest: 0, ceiling: u64::MAX, concurrent: false };
                 sheet.take(&self.who, &wish, &exchange.roster, now);
             }
-            let version = exchange.documents.each.first().map_or(0, |(version, _)| *version);
-            let text = written(&sheet)?;
-            let document = Rewritten { name: key.name(), version, text, ends: None };
-            if in_time(self.shelf.write(&[document])).await?.first() == Some(&true) {
+            if self.rewrite(key.name(), &exchange.documents, &sheet).await? {
                 return Ok(());
             }
         }
-        Err(QueryError("others were faster, again and again".to_owned()))
+        Err(outrun())
     }
 
     /// The instances.
@@ -306,15 +312,27 @@ impl Sharing {
             if let Err(error) = roster.release(who, documents.now) {
                 return Ok(Err(error));
             }
-            let version = documents.each.first().map_or(0, |(version, _)| *version);
-            let document =
-                Rewritten { name: ROSTER.to_owned(), version, text: written(&roster)?, ends: None };
-            if in_time(self.shelf.write(&[document])).await?.first() == Some(&true) {
+            if self.rewrite(ROSTER.to_owned(), &documents, &roster).await? {
                 return Ok(Ok(()));
             }
         }
-        Err(QueryError("others were faster, again and again".to_owned()))
+        Err(outrun())
     }
+
+    /// Writes the one document that was asked for first, and says whether nobody else had meanwhile.
+    async fn rewrite(
+        &self,
+        name: String,
+        read: &Documents,
+        value: &impl serde::Serialize,
+    ) -> Result<bool, QueryError> {
+        let document = Rewritten { name, version: read.version(0), text: written(value)?, ends: None };
+        Ok(in_time(self.shelf.write(&[document])).await?.first() == Some(&true))
+    }
+}
+
+fn outrun() -> QueryError {
+    QueryError("others were faster, again and again".to_owned())
 }
 
 fn later(now: Timestamp, lease: Duration) -> Timestamp {

@@ -257,12 +257,18 @@ impl Book {
 
     /// How it stands with a rule.
     pub fn standing(&self, meter: &Meter, now: Timestamp) -> Standing {
-        let (window, ceiling) = (meter.bounds(now), meter.ceiling(now));
+        let ceiling = meter.ceiling(now);
         let tally =
             self.tallies.get(&meter.name).filter(|tally| tally.window.end.is_none_or(|end| now < end));
-        let (spent, held) =
-            tally.map_or((0, 0), |tally| (tally.spent.saturating_add(tally.elsewhere()), tally.held));
-        Standing { window: tally.map_or(window, |tally| tally.window), ceiling, spent, held }
+        match tally {
+            Some(tally) => Standing {
+                window: tally.window,
+                ceiling,
+                spent: tally.spent.saturating_add(tally.elsewhere()),
+                held: tally.held,
+            },
+            None => Standing { window: meter.bounds(now), ceiling, spent: 0, held: 0 },
+        }
     }
 
     /// Forgets what nobody asks for any more: windows that are over.

@@ -18,7 +18,8 @@ impl Ticket {
     /// Says how it stands with the tightest limit of requests and that of tokens, where there are any. An upstream's
     /// own, which are about the gate's account and not the caller's, give way.
     pub(crate) fn tell_limits(&self, headers: &mut HeaderMap) {
-        if self.hold.each().is_empty() {
+        let limited = self.hold.each().iter().any(|held| matches!(held.meter.rule, Rule::Limit(_)));
+        if !limited {
             return;
         }
         let now = self.gate.parts.clock.now();

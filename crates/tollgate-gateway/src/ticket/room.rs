@@ -18,7 +18,7 @@ use crate::route::Candidate;
 /// What a strict budget holds for one attempt, and what it buys.
 struct Strict {
     bound: Bound,
-    price: Arc<Price>,
+    price: Price,
     /// What earlier attempts have cost.
     paid: NanoUsd,
     /// The longest answer that is asked for, and the shortest that is worth it.
@@ -93,7 +93,7 @@ impl Ticket {
             None => 0,
         };
         let shortest = self.runtime.snapshot.budgets.min_output_tokens.min(longest);
-        let strict = Strict { bound, price: Arc::new(price.clone()), paid, longest, shortest };
+        let strict = Strict { bound, price: price.clone(), paid, longest, shortest };
         match strict.cost(longest) {
             Some(_) => Ok(strict),
             None => Err(unbounded(&budget, "what it costs by the piece has no bound")),
