@@ -133,6 +133,28 @@ async fn what_nobody_has_counted_counts_as_the_most() {
     assert!(closed["cost_nano_usd"].as_u64().unwrap() < world.spent(), "the record says what is known");
 }
 
+/// A first attempt that never answered may be billed whole: it stays held beside the second, and counts at the end.
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_nobody_has_counted_is_held_beside_the_next() {
+    let world = World::new("1").await;
+    let upstream = &world.governed.gate.upstream;
+    upstream.on("openai/gpt-4o", Reply::Hang);
+    upstream.on("openai/gpt-4o", answered(9, 20));
+    let answer = world.chat(hello(json!({ "max_tokens": 1_000 }))).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(world.governed.closed()["attempts"].as_array().unwrap().len(), 2);
+    assert!(world.spent() >= 2 * 1_000 * 30_000, "both, as they may have been: {}", world.spent());
+
+    // Where there is room for one such call and not for two, there is none for a second attempt.
+    let world = World::new("0.045").await;
+    let upstream = &world.governed.gate.upstream;
+    upstream.on("openai/gpt-4o", Reply::Hang);
+    upstream.on("openai/gpt-4o", answered(9, 20));
+    let refused = world.chat(hello(json!({ "max_tokens": 1_000 }))).await;
+    assert_eq!(upstream.asked().len(), 1, "{}", refused.text());
+    assert!(world.spent() <= 45_000_000);
+}
+
 #[tokio::test]
 async fn a_dearer_fallback_gets_a_shorter_answer() {
     let world = World::new("0.25").await;

@@ -5,12 +5,14 @@ mod event_stream;
 mod gate;
 mod journal;
 mod registry;
+mod shelf;
 mod upstream;
 
 pub use event_stream::frame;
 pub use gate::{Answer, TestGate, chat, request};
 pub use journal::MemoryJournal;
 pub use registry::MemoryRegistry;
+pub use shelf::MemoryShelf;
 pub use upstream::{Reply, Scripted};
 
 use std::collections::HashMap;

@@ -3,15 +3,17 @@
 #![allow(dead_code, reason = "each suite uses what it needs")]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Request;
 use serde_json::{Value, json};
+use tokio::task::AbortHandle;
 use tollgate_core::access::{HolderKind, HolderRef};
 use tollgate_core::ports::{Access, Clock, Journal, Registry};
 use tollgate_core::principal::{ActorKind, Principal};
 use tollgate_core::record::Counted;
-use tollgate_ledger::{Ledger, Made, Registrar};
-use tollgate_testkit::{Answer, MemoryRegistry, TestGate};
+use tollgate_ledger::{Ledger, Made, Registrar, Sharing};
+use tollgate_testkit::{Answer, MemoryRegistry, MemoryShelf, TestGate};
 
 pub(crate) const CONFIG: &str = "master_key: sk-master-key
 models:
@@ -23,6 +25,18 @@ models:
   dear: [{ provider: simulator, price: { input_usd_per_mtok: 100, output_usd_per_mtok: 300 } }]
 routing: { retries: 1, backoff_ms: 0, fallbacks: { falls: [dear] } }
 ";
+
+/// For how long an instance uses what it has taken without being heard of.
+pub(crate) const LEASE: Duration = Duration::from_secs(10);
+
+/// An instance's exchange with the others. It dies with the value, without a word.
+pub(crate) struct AbortOnDrop(AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
 
 pub(crate) struct Governed {
     pub(crate) gate: TestGate,
@@ -37,9 +51,33 @@ impl Governed {
     }
 
     pub(crate) async fn with(config: &str, registry: Arc<MemoryRegistry>, counted: Vec<Counted>) -> Self {
+        Self::of(config, registry, counted, Ledger::new).await
+    }
+
+    /// One of several instances: what it shares is on `shelf`, where it is called `who`.
+    pub(crate) async fn shared(
+        shelf: &Arc<MemoryShelf>,
+        who: &str,
+        registry: &Arc<MemoryRegistry>,
+        counted: Vec<Counted>,
+    ) -> (Self, AbortOnDrop) {
+        let sharing = Sharing::new(Arc::clone(shelf) as Arc<_>, who.into(), LEASE);
+        let made = |journal| Ledger::sharing(journal, sharing);
+        let governed = Self::of(CONFIG, Arc::clone(registry), counted, made).await;
+        let ledger = Arc::clone(governed.registrar.ledger());
+        let keeping = tokio::spawn(async move { ledger.keep_sharing().await });
+        (governed, AbortOnDrop(keeping.abort_handle()))
+    }
+
+    async fn of(
+        config: &str,
+        registry: Arc<MemoryRegistry>,
+        counted: Vec<Counted>,
+        made: impl FnOnce(Arc<dyn Journal>) -> Ledger,
+    ) -> Self {
         let mut parts = None;
         let gate = TestGate::governed(config, |journal: Arc<dyn Journal>, clock: Arc<dyn Clock>| {
-            let ledger = Arc::new(Ledger::new(Arc::clone(&journal)));
+            let ledger = Arc::new(made(Arc::clone(&journal)));
             parts = Some((Arc::clone(&ledger), journal, clock));
             ledger as Arc<dyn Access>
         });
