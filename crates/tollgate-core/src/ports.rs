@@ -168,8 +168,9 @@ pub struct Rewritten {
 
 /// Where keys, users and teams are kept.
 pub trait Registry: Send + Sync {
-    /// What was changed after `change`, in the order of the changes; everything for 0. Where a holder was changed
-    /// several times, only the last is told.
+    /// What was changed after `change`, from the beginning for 0, in the order of the changes: as much of it as is read
+    /// at once, so that there may be more after the last one, and nothing more where there is none. Where a holder was
+    /// changed several times, only the last is told.
     fn changed_after(&self, change: Change) -> Answering<'_, Vec<Stored>>;
 
     /// Keeps `holder` instead of the version that was made by the change `expected`, or as a new one.

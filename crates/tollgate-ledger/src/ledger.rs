@@ -95,13 +95,16 @@ impl Ledger {
     /// Reads from `registry` what was changed since the last time. Until that has succeeded once, keys that are not
     /// known are not said to be unknown.
     pub async fn follow(&self, registry: &dyn Registry, now: Timestamp) -> Result<(), QueryError> {
-        let read = self.directory.read().read().unwrap_or(0);
-        let changes = registry.changed_after(read).await?;
-        let last = changes.last().map_or(read, |stored| stored.change);
-        for stored in changes {
-            self.take(stored, now);
+        let mut read = self.directory.read().read().unwrap_or(0);
+        loop {
+            let changes = registry.changed_after(read).await?;
+            let Some(last) = changes.last() else { break };
+            read = last.change;
+            for stored in changes {
+                self.take(stored, now);
+            }
         }
-        self.directory.write().has_read(last);
+        self.directory.write().has_read(read);
         Ok(())
     }
 

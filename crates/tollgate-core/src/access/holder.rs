@@ -148,6 +148,15 @@ impl Holder {
         of_any!(self, holder => &holder.spec.limits)
     }
 
+    /// Gives back what lists were read into and do not need: a holder stays in memory.
+    fn shrink_to_fit(&mut self) {
+        of_any!(self, holder => {
+            holder.spec.budgets.shrink_to_fit();
+            holder.spec.limits.shrink_to_fit();
+            holder.spec.models.iter_mut().for_each(Vec::shrink_to_fit);
+        });
+    }
+
     /// When it was made.
     pub fn created_at(&self) -> Timestamp {
         of_any!(self, holder => holder.created_at)
@@ -165,7 +174,8 @@ pub struct Account {
 
 impl Account {
     /// Makes `holder` ready.
-    pub fn new(holder: Holder) -> Result<Self, RuleError> {
+    pub fn new(mut holder: Holder) -> Result<Self, RuleError> {
+        holder.shrink_to_fit();
         let (name, made) = (holder.name(), holder.created_at());
         let budgets = holder.budgets().iter().map(|budget| Meter::of_budget(&name, budget, made));
         let limits = holder.limits().iter().map(|limit| Ok(Meter::of_limit(&name, limit)));

@@ -8,7 +8,7 @@ macro_rules! registry {
         use tollgate_core::ports::{Change, Keeping, Registry, Stored};
         use tollgate_core::query::Answering;
 
-        use super::{MIGRATIONS, keep_error, stored};
+        use super::{MIGRATIONS, PART, keep_error, stored};
 
         /// A registry in this kind of database.
         #[derive(Clone, Debug)]
@@ -48,8 +48,8 @@ macro_rules! registry {
 
             async fn read_after(&self, change: Change) -> Result<Vec<Stored>, StoreError> {
                 let after = i64::try_from(change).unwrap_or(i64::MAX);
-                let text = "SELECT kind, id, change, document FROM holders WHERE change > $1 ORDER BY change";
-                let rows = sqlx::query(text).bind(after).fetch_all(&self.pool).await?;
+                let text = "SELECT kind, id, change, document FROM holders WHERE change > $1 ORDER BY change LIMIT $2";
+                let rows = sqlx::query(text).bind(after).bind(PART).fetch_all(&self.pool).await?;
                 let rows = rows.iter().map(|row| {
                     let (kind, id): (String, String) = (row.try_get(0)?, row.try_get(1)?);
                     stored(&kind, &id, row.try_get(2)?, row.try_get::<Option<String>, _>(3)?.as_deref())

@@ -24,6 +24,9 @@ pub async fn open_registry(url: Option<&str>, data_dir: &Path) -> Result<Arc<dyn
     })
 }
 
+/// How many changes are read at once: a start with many holders must not hold all of their rows beside the holders.
+const PART: i64 = 2_000;
+
 /// The tables, one step after the other; a step is never changed once it was released. The text is the same in SQLite
 /// and PostgreSQL.
 const MIGRATIONS: &[&[&str]] = &[
