@@ -15,7 +15,9 @@ use tollgate_core::ports::Journal;
 use tollgate_core::price::Cost;
 use tollgate_core::principal::{ActorKind, Principal};
 use tollgate_core::query::CallFilter;
-use tollgate_core::record::{AttemptEntry, Closed, Entry, FaultEntry, Opened, Outcome, Reservation, Trace};
+use tollgate_core::record::{
+    AttemptEntry, Closed, Counts, Entry, FaultEntry, Opened, Outcome, Reservation, Trace,
+};
 use tollgate_core::usage::Usage;
 use tollgate_store::{Index, Loader};
 
@@ -150,7 +152,7 @@ fn write(folder: &Path, calls: usize) -> Result<()> {
             stream: false,
             effect: Effect::Read,
             reservation: Reservation { usage, cost: Cost::Known(3_450_000) },
-            held: &[],
+            held: &Counts::default(),
             request_bytes: 3_600,
             request_digest: digest,
             tools: None,
@@ -192,7 +194,7 @@ fn write(folder: &Path, calls: usize) -> Result<()> {
             route: None,
             usage: Some(usage),
             cost: Some(Cost::Known(3_450_000)),
-            counted: &[],
+            counted: &Counts::default(),
             chosen: &[],
             edits: &[],
             end_user: None,

@@ -107,8 +107,8 @@ pub trait Access: Send + Sync {
     /// call.
     fn fits(&self, hold: &Hold, most: NanoUsd, now: Timestamp) -> Option<NanoUsd>;
 
-    /// How it stands with every rule that counts the call.
-    fn standings(&self, hold: &Hold, now: Timestamp) -> Vec<(Arc<Meter>, Standing)>;
+    /// Tells how it stands with every rule that counts the call.
+    fn tell_standings(&self, hold: &Hold, now: Timestamp, tell: &mut dyn FnMut(&Meter, Standing));
 
     /// Asks other instances for what is missing, of which was asked `times` before. `None` where there is nothing to
     /// hope for; otherwise it is worth to try again when the wait is over, or it fails because nobody can tell.

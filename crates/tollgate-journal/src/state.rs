@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tollgate_core::call::CallId;
 use tollgate_core::price::Cost;
-use tollgate_core::record::{Checkpoint, Closed, Counted, Entry, HeldMore, Outcome, Total};
+use tollgate_core::record::{Checkpoint, Closed, Counted, Counts, Entry, HeldMore, Outcome, Total};
 
 use crate::line::Composed;
 
@@ -22,11 +23,11 @@ pub(crate) enum Change {
     /// A call begins.
     Opens(CallId),
     /// A call goes on with another attempt, and holds so much from now on.
-    GoesOn(CallId, Vec<Counted>),
+    GoesOn(CallId, Counts),
     /// A call ends, and has counted so much.
-    Closes(CallId, Box<Total>, Vec<Counted>),
+    Closes(CallId, Box<Total>, Counts),
     /// So much was counted without a call.
-    Counts(Vec<Counted>),
+    Counts(Counts),
     /// None.
     Nothing,
 }
@@ -36,11 +37,11 @@ impl Change {
     pub(crate) fn of(entry: &Entry<'_>) -> Self {
         match entry {
             Entry::Opened(opened) => Self::Opens(opened.call_id),
-            Entry::Attempt(attempt) => Self::GoesOn(attempt.call_id, attempt.held.to_vec()),
+            Entry::Attempt(attempt) => Self::GoesOn(attempt.call_id, attempt.held.clone()),
             Entry::Closed(closed) => {
-                Self::Closes(closed.call_id, Box::new(total_of(closed)), closed.counted.to_vec())
+                Self::Closes(closed.call_id, Box::new(total_of(closed)), closed.counted.clone())
             }
-            Entry::Event(event) => match Counted::of_event(event.event, &event.detail) {
+            Entry::Event(event) => match Counts::of_event(event.event, &event.detail) {
                 counted if counted.is_empty() => Self::Nothing,
                 counted => Self::Counts(counted),
             },
@@ -63,9 +64,9 @@ pub(crate) struct State {
     totals: BTreeMap<String, Vec<Total>>,
     total_count: usize,
     /// What was counted under each budget and limit, in its latest windows.
-    counted: HashMap<Arc<str>, Vec<Counted>>,
+    counted: HashMap<Arc<str>, Vec<Counted>, RandomState>,
     /// What is held for open calls that have raised it since they began.
-    held: HashMap<CallId, Vec<Counted>>,
+    held: HashMap<CallId, Counts>,
 }
 
 /// Windows of which counts are kept: the one that is open, and the one before, in which calls that are open may have
@@ -84,7 +85,7 @@ struct Read<'a> {
     #[serde(default)]
     totals: Vec<Total>,
     #[serde(default)]
-    counted: Vec<Counted>,
+    counted: Counts,
     #[serde(default, borrow)]
     held: Option<&'a RawValue>,
     #[serde(default)]
@@ -128,14 +129,14 @@ impl State {
         self.held.remove(&call_id);
     }
 
-    fn goes_on(&mut self, call_id: CallId, held: Vec<Counted>) {
+    fn goes_on(&mut self, call_id: CallId, held: Counts) {
         if !held.is_empty() && self.is_open(call_id) {
             self.held.insert(call_id, held);
         }
     }
 
     /// Adds what was counted under budgets and limits.
-    fn count(&mut self, counted: Vec<Counted>) {
+    fn count(&mut self, Counts(counted): Counts) {
         for more in counted {
             let windows = self.counted.entry(Arc::clone(&more.under)).or_default();
             match windows.iter_mut().find(|known| known.since == more.since) {
@@ -150,13 +151,13 @@ impl State {
     }
 
     /// What was counted under budgets and limits, in the latest windows of each.
-    pub(crate) fn counted(&self) -> Vec<Counted> {
-        self.counted.values().flatten().cloned().collect()
+    pub(crate) fn counted(&self) -> Counts {
+        Counts(self.counted.values().flatten().cloned().collect())
     }
 
     /// What is held for an open call, where that is more than its `opened` entry says.
-    pub(crate) fn held(&self, call_id: CallId) -> Option<&[Counted]> {
-        self.held.get(&call_id).map(Vec::as_slice)
+    pub(crate) fn held(&self, call_id: CallId) -> Option<&Counts> {
+        self.held.get(&call_id)
     }
 
     /// Adds calls that have ended.
@@ -230,7 +231,7 @@ impl State {
             }
             "event" => {
                 let event = read.event.as_deref().unwrap_or_default();
-                self.count(Counted::of_event(event, &read.detail.unwrap_or_default()));
+                self.count(Counts::of_event(event, &read.detail.unwrap_or_default()));
             }
             _ => {}
         }
@@ -283,8 +284,8 @@ impl State {
     }
 }
 
-/// A list as it is written; none where it is another.
-fn parsed<T: serde::de::DeserializeOwned>(raw: Option<&RawValue>) -> Vec<T> {
+/// What is written; nothing where it cannot be understood.
+fn parsed<T: serde::de::DeserializeOwned + Default>(raw: Option<&RawValue>) -> T {
     raw.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
 }
 

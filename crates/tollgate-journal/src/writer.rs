@@ -14,7 +14,7 @@ use serde_json::json;
 use tokio::sync::watch;
 use tollgate_core::digest::{Digest, DigestKey};
 use tollgate_core::ports::{Clock, Journal, JournalError, Offered, Position, Safe};
-use tollgate_core::record::{Checkpoint, Counted, Entry, Event};
+use tollgate_core::record::{Checkpoint, Counts, Entry, Event};
 
 use crate::follow::Follower;
 use crate::hash::Hash;
@@ -375,7 +375,7 @@ impl DiskJournal {
     }
 
     /// What was counted under budgets and limits, in the latest windows of each.
-    pub fn counted(&self) -> Vec<Counted> {
+    pub fn counted(&self) -> Counts {
         self.shared.inner.lock().state.counted()
     }
 

@@ -13,7 +13,7 @@ use tollgate_core::effect::Effect;
 use tollgate_core::ports::{Clock, Journal, Offered};
 use tollgate_core::price::Cost;
 use tollgate_core::principal::{ActorKind, Principal};
-use tollgate_core::record::{Counted, Entry, Event, Opened, Reservation, SPENT_ELSEWHERE, Trace};
+use tollgate_core::record::{Counted, Counts, Entry, Event, Opened, Reservation, SPENT_ELSEWHERE, Trace};
 use tollgate_core::usage::Usage;
 use tollgate_journal::{DiskJournal, Finding, Follower, Keys, Options, Report, Signed, Verifier};
 
@@ -354,7 +354,7 @@ fn open_call(journal: &DiskJournal) -> CallId {
         stream: false,
         effect: Effect::Read,
         reservation: Reservation { usage, cost: Cost::Known(77) },
-        held: &[],
+        held: &Counts::default(),
         request_bytes: 1,
         request_digest: digest,
         tools: None,
@@ -489,10 +489,10 @@ fn what_was_spent_elsewhere_is_known_after_a_restart() {
     let data = tempfile::tempdir().unwrap();
     let journal = open(data.path(), small());
     let since = Timestamp::UNIX_EPOCH;
-    let counted = Counted { under: "key/k/max_budget/30d".into(), since, amount: 7 };
+    let counted = Counts(vec![Counted { under: "key/k/max_budget/30d".into(), since, amount: 7 }]);
     for (name, detail) in [
-        (SPENT_ELSEWHERE, json!({ "counted": [counted] })),
-        ("change", json!({ "counted": [counted] })),
+        (SPENT_ELSEWHERE, json!({ "counted": counted })),
+        ("change", json!({ "counted": counted })),
         (SPENT_ELSEWHERE, json!({ "counted": "nothing that can be read" })),
     ] {
         let event = Event { at: since, event: name, call_id: None, detail };
@@ -500,8 +500,8 @@ fn what_was_spent_elsewhere_is_known_after_a_restart() {
     }
     drop(journal);
     let journal = open(data.path(), small());
-    assert_eq!(journal.counted(), std::slice::from_ref(&counted));
+    assert_eq!(journal.counted(), counted);
     journal.rotate().unwrap();
     drop(journal);
-    assert_eq!(open(data.path(), small()).counted(), [counted], "from the checkpoint");
+    assert_eq!(open(data.path(), small()).counted(), counted, "from the checkpoint");
 }

@@ -3,7 +3,7 @@
 use tollgate_core::access::HolderRef;
 use tollgate_core::price::NanoUsd;
 use tollgate_core::principal::Principal;
-use tollgate_core::record::{Counted, Entry, Event, SPENT_ELSEWHERE};
+use tollgate_core::record::{Counted, Counts, Entry, Event, SPENT_ELSEWHERE};
 
 use crate::registrar::{Registrar, RegistrarError};
 
@@ -18,13 +18,13 @@ impl Registrar {
     ) -> Result<(), RegistrarError> {
         let now = self.clock.now();
         let listed = self.ledger.get(name).ok_or_else(|| RegistrarError::Missing(name.clone()))?;
-        let mut counted = Vec::new();
+        let mut counted = Counts::default();
         for (meter, standing) in self.ledger.standings(&listed.account, now) {
             let said = spent.iter().find(|(budget, _)| *budget == meter.id());
             let more = said.map_or(0, |(_, spent)| spent.saturating_sub(standing.spent));
             if more > 0 {
                 let (under, since) = (meter.name.clone(), standing.window.start);
-                counted.push(Counted { under, since, amount: more });
+                counted.0.push(Counted { under, since, amount: more });
             }
         }
         if counted.is_empty() {
@@ -33,7 +33,7 @@ impl Registrar {
         let detail = serde_json::json!({ "by": by, "holder": name, "counted": counted });
         let event = Event { at: now, event: SPENT_ELSEWHERE, call_id: None, detail };
         self.journal.append(&Entry::Event(&event))?;
-        self.ledger.count(&listed.account, &counted, now);
+        self.ledger.count(&listed.account, &counted.0, now);
         Ok(())
     }
 }

@@ -213,9 +213,9 @@ impl Access for Ledger {
         self.book.lock().fits(hold, most, now)
     }
 
-    fn standings(&self, hold: &Hold, now: Timestamp) -> Vec<(Arc<Meter>, Standing)> {
+    fn tell_standings(&self, hold: &Hold, now: Timestamp, tell: &mut dyn FnMut(&Meter, Standing)) {
         let book = self.book.lock();
-        hold.each().iter().map(|held| (Arc::clone(&held.meter), book.standing(&held.meter, now))).collect()
+        hold.each().iter().for_each(|held| tell(&held.meter, book.standing_of(held, now)));
     }
 
     fn ask<'a>(&'a self, refusal: &'a Refusal, times: u32) -> Option<Asking<'a>> {

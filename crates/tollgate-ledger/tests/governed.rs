@@ -10,7 +10,7 @@ use std::sync::Arc;
 use http::Request;
 use serde_json::{Value, json};
 use tollgate_core::access::{HolderKind, HolderRef};
-use tollgate_core::record::Counted;
+use tollgate_core::record::Counts;
 use tollgate_ledger::RegistrarError;
 use tollgate_testkit::{MemoryRegistry, Reply};
 
@@ -201,11 +201,10 @@ async fn counting_goes_on_after_a_restart() {
     let secret = made.secret.unwrap().expose().to_owned();
     assert_eq!(before.ask(&secret, "sim", "hi").await.status, 200);
     let closed = before.closed();
-    assert_eq!(closed["counted"][0]["under"], "key/k/day/day");
-    assert_eq!(closed["counted"][0]["amount"], closed["cost_nano_usd"]);
+    assert_eq!(closed["counted"][0]["under"], json!({ "key/k/day/day": closed["cost_nano_usd"] }));
     let opened = before.gate.journal.of_kind("opened").remove(0);
-    assert_eq!(opened["held"][0]["amount"], opened["reservation"]["cost_nano_usd"]);
-    let counted: Vec<Counted> = serde_json::from_value(closed["counted"].clone()).unwrap();
+    assert_eq!(opened["held"][0]["under"]["key/k/day/day"], opened["reservation"]["cost_nano_usd"]);
+    let Counts(counted) = serde_json::from_value(closed["counted"].clone()).unwrap();
     let spent = counted[0].amount;
     let after = Governed::with(CONFIG, before.registry, counted).await;
     assert_eq!(after.standing(HolderKind::Key, "k"), [(spent, 0)]);
@@ -224,7 +223,10 @@ async fn what_was_spent_elsewhere_counts_once() {
     }
     let events = before.gate.journal.of_kind("event");
     let counted: Vec<&Value> = events.iter().filter(|event| event["event"] == "spent_elsewhere").collect();
-    assert_eq!((counted.len(), &counted[0]["detail"]["counted"][0]["amount"]), (1, &json!(999_999_999)));
+    assert_eq!(
+        (counted.len(), &counted[0]["detail"]["counted"][0]["under"]["key/k/day/day"]),
+        (1, &json!(999_999_999))
+    );
     let secret = made.secret.unwrap().expose().to_owned();
     assert_eq!(before.ask(&secret, "sim", "hi").await.status, 429);
 }

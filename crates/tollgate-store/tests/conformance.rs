@@ -17,7 +17,7 @@ use tollgate_core::price::Cost;
 use tollgate_core::principal::{ActorKind, Principal};
 use tollgate_core::query::{CallFilter, CallRow, Spend, SpendFilter, SpendRow};
 use tollgate_core::record::{
-    Attempt, ChosenTool, Closed, Entry, Event, Opened, Outcome, Reservation, ToolsOffered, Trace,
+    Attempt, ChosenTool, Closed, Counts, Entry, Event, Opened, Outcome, Reservation, ToolsOffered, Trace,
 };
 use tollgate_core::trace::TraceId;
 use tollgate_core::usage::Usage;
@@ -107,7 +107,7 @@ impl Fixture {
             stream: false,
             effect: Effect::Read,
             reservation: Reservation { usage, cost: Cost::Known(77) },
-            held: &[],
+            held: &Counts::default(),
             request_bytes: 5,
             request_digest: key.digest(b"x"),
             tools: Some(&tools),
@@ -128,7 +128,7 @@ impl Fixture {
             deployment: "d2",
             after: None,
             hedge: false,
-            held: &[],
+            held: &Counts::default(),
         };
         self.journal.append(&Entry::Attempt(&entry)).unwrap();
     }
@@ -160,7 +160,7 @@ impl Fixture {
             route: None,
             usage: Some(Usage { input_tokens: 10, output_tokens: 2, ..Usage::default() }),
             cost: Some(said.cost),
-            counted: &[],
+            counted: &Counts::default(),
             chosen: &chosen,
             edits: &[],
             end_user: said.end_user,

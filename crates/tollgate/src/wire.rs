@@ -115,7 +115,7 @@ pub(crate) async fn prepare(read: Read, data_dir: Option<PathBuf>) -> Result<Rea
     };
     let who = sharer(&folder, journal.instance())?;
     let ledger = sharing::ledger(Arc::clone(&journal) as Arc<_>, &snapshot.budgets, &who);
-    ledger.restore(journal.counted());
+    ledger.restore(journal.counted().0);
     let keys = Keeping::begin(Arc::clone(&ledger), snapshot.database_url.clone(), &folder, &*clock).await;
     let sharing = sharing::begin(&ledger).await;
     let registrar = Registrar::new(

@@ -1,7 +1,6 @@
 //! A gate that has given out no keys.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -31,9 +30,7 @@ impl Access for Nobody {
         None
     }
 
-    fn standings(&self, _: &Hold, _: Timestamp) -> Vec<(Arc<Meter>, Standing)> {
-        Vec::new()
-    }
+    fn tell_standings(&self, _: &Hold, _: Timestamp, _: &mut dyn FnMut(&Meter, Standing)) {}
 
     fn ask<'a>(&'a self, _: &'a Refusal, _: u32) -> Option<Asking<'a>> {
         None

@@ -3,9 +3,11 @@
 //! A value without locks, clocks or input and output, so that it can be tested as one. Whoever shares it puts it behind
 //! one lock: a call is checked against all of its rules before it is counted against any.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+use indexmap::IndexMap;
 use jiff::Timestamp;
 
 use super::part::Part;
@@ -24,7 +26,16 @@ pub(super) struct Tally {
     pub(super) part: Option<Part>,
 }
 
+/// By the meter's name. A call finds its tallies by name once, and by place from then on. Names are an administrator's
+/// words, so that a fast hash does.
+pub(super) type Tallies = IndexMap<Arc<str>, Tally, RandomState>;
+
 impl Tally {
+    fn new(meter: &Arc<Meter>, shared: bool, now: Timestamp) -> Self {
+        let part = shared.then(Part::default);
+        Self { meter: Arc::clone(meter), window: meter.bounds(now), spent: 0, held: 0, part }
+    }
+
     pub(super) const fn used(&self) -> u64 {
         self.spent.saturating_add(self.held)
     }
@@ -60,12 +71,26 @@ impl Tally {
     fn elsewhere(&self) -> u64 {
         self.part.as_ref().map_or(0, |part| part.share.elsewhere)
     }
+
+    fn is_over(&self, now: Timestamp) -> bool {
+        self.window.end.is_some_and(|end| now >= end)
+    }
+
+    /// How it stands with the rule, of which `meter` is the newest form.
+    fn standing(&self, meter: &Meter, now: Timestamp) -> Standing {
+        Standing {
+            window: self.window,
+            ceiling: meter.ceiling(now),
+            spent: self.spent.saturating_add(self.elsewhere()),
+            held: self.held,
+        }
+    }
 }
 
 /// All that is counted.
 #[derive(Debug, Default)]
 pub struct Book {
-    pub(super) tallies: HashMap<Arc<str>, Tally>,
+    pub(super) tallies: Tallies,
     /// Whether rules are shared with other instances.
     pub(super) shared: bool,
     /// The rules whose parts are to be looked at now, by name.
@@ -81,6 +106,8 @@ pub struct Held {
     pub since: Timestamp,
     /// How much.
     pub amount: u64,
+    /// Where the book had its tally when the call was opened.
+    place: usize,
 }
 
 /// What is held for a call. Whoever has it gives it back with [`Book::settle`].
@@ -146,8 +173,8 @@ impl Book {
     /// What will be held for a call that all of `meters` count, and which is nothing yet.
     pub fn open<'a>(&mut self, meters: impl Iterator<Item = &'a Arc<Meter>>, now: Timestamp) -> Hold {
         let held = meters.map(|meter| {
-            let since = self.tally(meter, now).window.start;
-            Held { meter: Arc::clone(meter), since, amount: 0 }
+            let (place, tally) = self.tally(meter, now);
+            Held { meter: Arc::clone(meter), since: tally.window.start, amount: 0, place }
         });
         Hold(held.collect())
     }
@@ -176,8 +203,7 @@ impl Book {
 
     fn refusal(&self, held: &Held, need: &Need, now: Timestamp) -> Option<Refusal> {
         let (meter, needs) = (&held.meter, held.meter.needs(need));
-        let tally = self.tallies.get(&meter.name).filter(|tally| tally.window.start == held.since);
-        let Some(tally) = tally else { return over(held, needs, now) };
+        let Some(tally) = counted(&self.tallies, held) else { return over(held, needs, now) };
         let ceiling = tally.ceiling(now);
         let beyond = match needs {
             Some(needs) => needs > held.amount && needs > tally.room(held.amount, now),
@@ -221,7 +247,7 @@ impl Book {
     pub fn fits(&self, hold: &Hold, most: u64, now: Timestamp) -> Option<u64> {
         let strict = hold.0.iter().filter(|held| held.meter.is_strict());
         let rooms = strict.map(|held| {
-            let tally = self.tallies.get(&held.meter.name).filter(|tally| tally.window.start == held.since);
+            let tally = counted(&self.tallies, held);
             tally.map_or(held.amount.min(most), |tally| tally.room(held.amount, now).min(most))
         });
         rooms.min()
@@ -249,7 +275,7 @@ impl Book {
 
     /// Counts what was counted in the window that began at `since`, before this book began.
     pub fn restore(&mut self, meter: &Arc<Meter>, since: Timestamp, spent: u64, now: Timestamp) {
-        let tally = self.tally(meter, now);
+        let (_, tally) = self.tally(meter, now);
         if tally.window.start == since {
             tally.spent = tally.spent.saturating_add(spent);
         }
@@ -257,41 +283,42 @@ impl Book {
 
     /// How it stands with a rule.
     pub fn standing(&self, meter: &Meter, now: Timestamp) -> Standing {
-        let ceiling = meter.ceiling(now);
-        let tally =
-            self.tallies.get(&meter.name).filter(|tally| tally.window.end.is_none_or(|end| now < end));
-        match tally {
-            Some(tally) => Standing {
-                window: tally.window,
-                ceiling,
-                spent: tally.spent.saturating_add(tally.elsewhere()),
-                held: tally.held,
-            },
-            None => Standing { window: meter.bounds(now), ceiling, spent: 0, held: 0 },
+        Self::open_now(self.tallies.get(&meter.name), meter, now)
+    }
+
+    /// How it stands with the rule that `held` is held under.
+    pub fn standing_of(&self, held: &Held, now: Timestamp) -> Standing {
+        let tally = place_of(&self.tallies, held).and_then(|at| self.tallies.get_index(at));
+        Self::open_now(tally.map(|(_, tally)| tally), &held.meter, now)
+    }
+
+    fn open_now(tally: Option<&Tally>, meter: &Meter, now: Timestamp) -> Standing {
+        match tally.filter(|tally| !tally.is_over(now)) {
+            Some(tally) => tally.standing(meter, now),
+            None => Standing { window: meter.bounds(now), ceiling: meter.ceiling(now), spent: 0, held: 0 },
         }
     }
 
     /// Forgets what nobody asks for any more: windows that are over.
     pub fn forget_past(&mut self, now: Timestamp) {
-        self.tallies.retain(|_, tally| tally.held > 0 || tally.window.end.is_none_or(|end| now < end));
+        self.tallies.retain(|_, tally| tally.held > 0 || !tally.is_over(now));
     }
 
-    /// The tally of the window that `now` is in. A clock that is set back does not open a window again.
-    fn tally(&mut self, meter: &Arc<Meter>, now: Timestamp) -> &mut Tally {
-        let part = self.shared.then(Part::default);
-        let fresh = || Tally { meter: Arc::clone(meter), window: meter.bounds(now), spent: 0, held: 0, part };
-        if !self.tallies.contains_key(&meter.name) {
-            self.tallies.insert(Arc::clone(&meter.name), fresh());
-        }
-        let tally = self.tallies.entry(Arc::clone(&meter.name)).or_insert_with(fresh);
-        if tally.window.end.is_some_and(|end| now >= end) {
+    /// The tally of the window that `now` is in, and its place. A clock that is set back does not open a window again.
+    fn tally(&mut self, meter: &Arc<Meter>, now: Timestamp) -> (usize, &mut Tally) {
+        let known = self.tallies.get_index_of(&meter.name);
+        let place = known.unwrap_or_else(|| {
+            self.tallies.insert_full(Arc::clone(&meter.name), Tally::new(meter, self.shared, now)).0
+        });
+        let tally = &mut self.tallies[place];
+        if tally.is_over(now) {
             // What is under way at the same time goes on; what is counted begins anew.
-            *tally = fresh();
+            *tally = Tally::new(meter, self.shared, now);
         }
         if !Arc::ptr_eq(&tally.meter, meter) {
             tally.changed(meter, now);
         }
-        tally
+        (place, tally)
     }
 }
 
@@ -311,9 +338,23 @@ fn over(held: &Held, needs: Option<u64>, now: Timestamp) -> Option<Refusal> {
     })
 }
 
+/// Where the tally of what is held is: mostly where it was, unless others were forgotten meanwhile.
+fn place_of(tallies: &Tallies, held: &Held) -> Option<usize> {
+    let there = tallies.get_index(held.place).is_some_and(|(name, _)| *name == held.meter.name);
+    if there { Some(held.place) } else { tallies.get_index_of(&held.meter.name) }
+}
+
 /// The tally that counts what is held. A call counts where it began: a window that is over counts nothing any more.
-fn counting<'a>(tallies: &'a mut HashMap<Arc<str>, Tally>, held: &Held) -> Option<&'a mut Tally> {
-    tallies.get_mut(&held.meter.name).filter(|tally| tally.window.start == held.since)
+fn counted<'a>(tallies: &'a Tallies, held: &Held) -> Option<&'a Tally> {
+    let (_, tally) = tallies.get_index(place_of(tallies, held)?)?;
+    (tally.window.start == held.since).then_some(tally)
+}
+
+/// The same, to be counted on.
+fn counting<'a>(tallies: &'a mut Tallies, held: &Held) -> Option<&'a mut Tally> {
+    let place = place_of(tallies, held)?;
+    let (_, tally) = tallies.get_index_mut(place)?;
+    (tally.window.start == held.since).then_some(tally)
 }
 
 /// A warning, where spending has just passed the share from which on its holder is warned.

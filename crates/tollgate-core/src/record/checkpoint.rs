@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::Counted;
+use super::Counts;
 
 /// What was true when a segment began.
 #[derive(Debug, Serialize)]
@@ -16,8 +16,8 @@ pub struct Checkpoint<'a> {
     /// What had been used and spent since the journal's beginning, segments that were removed since included.
     pub totals: Vec<Total>,
     /// What was counted under budgets and limits, in the latest windows of each.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub counted: Vec<Counted>,
+    #[serde(skip_serializing_if = "Counts::is_empty")]
+    pub counted: Counts,
     /// What is held for open calls, where that is more than their `opened` entries say.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub held: Vec<HeldMore>,
@@ -29,7 +29,7 @@ pub struct HeldMore {
     /// The call.
     pub call_id: String,
     /// Under which budgets and limits how much.
-    pub held: Vec<Counted>,
+    pub held: Counts,
 }
 
 /// What one principal used and spent with one model.

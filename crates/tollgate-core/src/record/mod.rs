@@ -15,7 +15,7 @@ use serde::Serialize;
 
 pub use self::capture::{Capture, CaptureMode, Direction, Frame, Kept};
 pub use self::checkpoint::{Checkpoint, HeldMore, Total};
-pub use self::counted::{Counted, SPENT_ELSEWHERE};
+pub use self::counted::{Counted, Counts, SPENT_ELSEWHERE};
 pub use self::labels::{end_user, tags};
 pub use self::tools::{ChosenTool, ToolsOffered};
 use crate::call::CallId;
@@ -114,8 +114,8 @@ pub struct Opened<'a> {
     /// What is held for it.
     pub reservation: Reservation,
     /// Under which budgets and limits how much of that is held.
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    pub held: &'a [Counted],
+    #[serde(skip_serializing_if = "Counts::is_empty")]
+    pub held: &'a Counts,
     /// Size of the request body.
     pub request_bytes: u64,
     /// Keyed digest of the request body.
@@ -162,8 +162,8 @@ pub struct Attempt<'a> {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub hedge: bool,
     /// Under which budgets and limits how much is held for the whole call from now on.
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    pub held: &'a [Counted],
+    #[serde(skip_serializing_if = "Counts::is_empty")]
+    pub held: &'a Counts,
 }
 
 /// How a call ended.
@@ -236,8 +236,8 @@ pub struct Closed<'a> {
     #[serde(rename = "cost_nano_usd", skip_serializing_if = "Option::is_none")]
     pub cost: Option<Cost>,
     /// Under which budgets and limits how much was counted.
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    pub counted: &'a [Counted],
+    #[serde(skip_serializing_if = "Counts::is_empty")]
+    pub counted: &'a Counts,
     /// The tool calls that the model chose.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub chosen: &'a [ChosenTool],

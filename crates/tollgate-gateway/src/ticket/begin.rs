@@ -7,7 +7,7 @@ use tollgate_core::config::recording::WhenFull;
 use tollgate_core::effect::Effect;
 use tollgate_core::fault::{Fault, FaultClass};
 use tollgate_core::ports::{JournalError, Offered};
-use tollgate_core::record::{Attempt, AttemptEntry, Counted, Entry, Opened};
+use tollgate_core::record::{Attempt, AttemptEntry, Counts, Entry, Opened};
 use tollgate_core::trace::TraceParent;
 
 use super::{Attempting, Ticket, micros};
@@ -89,7 +89,7 @@ impl Ticket {
             let number = u32::try_from(self.attempts.len() + 1).unwrap_or(u32::MAX);
             let after = if let Why::After(class) = why { Some(class) } else { None };
             let hedge = why == Why::Beside;
-            let held = &Counted::of(&self.hold);
+            let held = &Counts::of(&self.hold);
             let attempt = Attempt { at, call_id, number, deployment, after, hedge, held };
             return Ok(journal.offer(&Entry::Attempt(&attempt)));
         }
@@ -111,7 +111,7 @@ impl Ticket {
             stream: self.stream,
             effect: Effect::Read,
             reservation: self.reservation,
-            held: &Counted::of(&self.hold),
+            held: &Counts::of(&self.hold),
             request_bytes: self.request_bytes,
             request_digest: self.witness.request_digest.unwrap_or_else(|| journal.digest_key().digest(b"")),
             tools: self.witness.tools.as_ref(),

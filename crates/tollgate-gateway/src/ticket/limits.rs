@@ -9,10 +9,17 @@ use super::Ticket;
 /// The headers of a kind of limit: what it allows, what is left, and when it begins anew.
 type Names = [&'static str; 3];
 
-const REQUESTS: Names =
-    ["x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"];
-const TOKENS: Names =
-    ["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"];
+/// Each kind, and what limits of it measure.
+const KINDS: [(Names, &[Measure]); 2] = [
+    (
+        ["x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"],
+        &[Measure::Requests],
+    ),
+    (
+        ["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"],
+        &[Measure::Tokens, Measure::InputTokens, Measure::OutputTokens],
+    ),
+];
 
 impl Ticket {
     /// Says how it stands with the tightest limit of requests and that of tokens, where there are any. An upstream's
@@ -23,17 +30,18 @@ impl Ticket {
             return;
         }
         let now = self.gate.parts.clock.now();
-        let standings = self.gate.parts.access.standings(&self.hold, now);
-        for (names, measured) in [
-            (REQUESTS, &[Measure::Requests][..]),
-            (TOKENS, &[Measure::Tokens, Measure::InputTokens, Measure::OutputTokens][..]),
-        ] {
-            let of_kind = standings.iter().filter_map(|(meter, standing)| match &meter.rule {
-                Rule::Limit(limit) if measured.contains(&limit.measure) => Some(standing),
-                _ => None,
-            });
-            if let Some(tightest) = of_kind.min_by_key(|standing| standing.left()) {
-                tell(headers, names, tightest, now);
+        let mut tightest = [None::<Standing>; KINDS.len()];
+        self.gate.parts.access.tell_standings(&self.hold, now, &mut |meter, standing| {
+            let Rule::Limit(limit) = &meter.rule else { return };
+            let kind = KINDS.iter().position(|(_, measures)| measures.contains(&limit.measure));
+            let Some(known) = kind.and_then(|kind| tightest.get_mut(kind)) else { return };
+            if known.is_none_or(|known| standing.left() < known.left()) {
+                *known = Some(standing);
+            }
+        });
+        for ((names, _), tightest) in KINDS.iter().zip(&tightest) {
+            if let Some(tightest) = tightest {
+                tell(headers, *names, tightest, now);
             }
         }
     }

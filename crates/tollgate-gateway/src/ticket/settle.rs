@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use tollgate_core::config::recording::WhenFull;
 use tollgate_core::fault::Fault;
 use tollgate_core::ports::{JournalError, Offered, Safe};
-use tollgate_core::record::{AttemptEntry, Capture, Closed, Counted, EditEntry, Entry, FaultEntry, Outcome};
+use tollgate_core::record::{AttemptEntry, Capture, Closed, Counts, EditEntry, Entry, FaultEntry, Outcome};
 
 use super::begin::unrecordable;
 use super::{Ticket, micros};
@@ -19,7 +19,7 @@ struct Ending<'a> {
     fault: Option<&'a Fault>,
     duration: Duration,
     /// Under which budgets and limits how much was counted.
-    counted: Vec<Counted>,
+    counted: Counts,
     attempts: Vec<AttemptEntry>,
     edits: Vec<EditEntry>,
     capture: Option<Capture>,
@@ -59,7 +59,7 @@ impl Ticket {
             self.gate.causes.remember(&self.principal, &chosen.id, self.call_id, trace);
         }
         self.give_back();
-        let counted = Counted::of(&self.hold);
+        let counted = Counts::of(&self.hold);
         let (at, duration) = (self.gate.parts.clock.now(), self.arrived.elapsed());
         let (attempts, edits) = self.gathered();
         let journal = &*self.gate.parts.journal;
