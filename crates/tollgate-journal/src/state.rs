@@ -141,7 +141,11 @@ impl State {
             let windows = self.counted.entry(Arc::clone(&more.under)).or_default();
             match windows.iter_mut().find(|known| known.since == more.since) {
                 Some(known) => known.amount = known.amount.saturating_add(more.amount),
-                None => windows.push(more),
+                None => {
+                    // There may be a great many rules, most of them in one window.
+                    windows.reserve_exact(1);
+                    windows.push(more);
+                }
             }
             if windows.len() > WINDOWS {
                 windows.sort_by_key(|known| known.since);

@@ -160,7 +160,7 @@ model_list:
     model_info: { mode: audio_speech }
 litellm_settings: { num_retries: 5, request_timeout: 600, drop_params: true, callbacks: [otel], fallbacks: [{ gpt: [claude] }] }
 router_settings: { num_retries: 3, allowed_fails: 1, cooldown_time: 60, routing_strategy: latency-based-routing, redis_host: x, model_group_alias: { gpt-4: gpt } }
-general_settings: { master_key: sk-1234, database_url: x }
+general_settings: { master_key: sk-1234, database_url: 'postgresql://u:db-written-out@h/d' }
 ";
 
 #[test]
@@ -196,8 +196,8 @@ fn a_litellm_file_runs_as_it_is() {
     );
     assert_eq!(snapshot.routing.fallbacks["gpt"], ["claude"]);
     assert!(snapshot.drop_params && snapshot.master_key.is_some());
+    assert_eq!(snapshot.database_url.unwrap().expose(), "postgresql://u:db-written-out@h/d");
     let expected = [
-        "general_settings.database_url",
         "litellm_settings.callbacks",
         "router_settings.redis_host",
         "model_list[gpt].litellm_params.temperature",
@@ -278,6 +278,7 @@ fn a_litellm_file_is_written_as_our_own() {
         variables,
         [
             "TOLLGATE_MASTER_KEY",
+            "DATABASE_URL",
             "ANTHROPIC_API_KEY",
             "AZURE_API_KEY",
             "AZURE_API_KEY_2",
@@ -288,6 +289,7 @@ fn a_litellm_file_is_written_as_our_own() {
     let mut environment = environment();
     for (name, value) in [
         ("TOLLGATE_MASTER_KEY", "sk-1234"),
+        ("DATABASE_URL", "postgresql://u:db-written-out@h/d"),
         ("ANTHROPIC_API_KEY", "sk-written-out"),
         ("AZURE_API_KEY", "az-written-out"),
         ("AZURE_API_KEY_2", "az-written-out"),
@@ -298,6 +300,7 @@ fn a_litellm_file_is_written_as_our_own() {
     let (ours, loaded) = read_in(&environment, &written.yaml, &Overrides::default()).unwrap();
     assert!(loaded.not_acted_on.is_empty() && !loaded.lenient);
     let (theirs, _) = read_in(&environment, &text, &Overrides::default()).unwrap();
+    assert_eq!(ours.database_url, theirs.database_url);
     let told = |snapshot: &Snapshot| {
         let models = snapshot.models.iter().filter(|model| &*model.name != "talk");
         let models: Vec<String> = models.map(|model| format!("{model:?}")).collect();

@@ -113,13 +113,14 @@ section! {
     /// `general_settings`.
     GeneralSettings {
         master_key: Spanned<SecretRef>,
+        database_url: Spanned<SecretRef>,
     } not acted on {
         completion_model store_prompts_in_spend_logs forward_client_headers_to_llm_api disable_spend_logs
         disable_spend_updates disable_master_key_return disable_retry_on_max_parallel_request_limit_error
         disable_reset_budget disable_adding_master_key_hash_to_db disable_responses_id_security enable_jwt_auth
         enforce_user_param reject_clientside_metadata_tags allowed_routes key_management_system
         maximum_spend_logs_retention_period maximum_spend_logs_retention_interval user_mcp_management_mode
-        database_url database_connection_pool_limit database_connection_timeout database_type
+        database_connection_pool_limit database_connection_timeout database_type
         allow_requests_on_db_unavailable custom_auth max_parallel_requests global_max_parallel_requests
         infer_model_from_keys background_health_checks health_check_interval alerting alerting_threshold
         use_client_credentials_pass_through_routes health_check_details public_routes alert_types enforced_params
@@ -260,6 +261,7 @@ pub(super) fn translate(written: Written) -> Result<Loaded, ConfigError> {
     shuffle_weights(&mut models);
     let mut file = File {
         master_key: general.master_key,
+        database_url: general.database_url,
         drop_params: litellm.drop_params.unwrap_or_default(),
         timeouts: Timeouts {
             // Of one attempt there, and a long stream is not cut: so here it is the time to the first byte.

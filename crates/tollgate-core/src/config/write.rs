@@ -30,12 +30,13 @@ pub fn write(file: &File) -> Result<Written, ConfigError> {
         "tls",
         file.tls.as_ref().map(|tls| json!({ "certificate": tls.certificate, "key": tls.key })),
     );
-    let key = file.master_key.as_ref();
-    put(
-        &mut out,
-        "master_key",
-        key.map(|key| writer.secret(&key.value, "TOLLGATE_MASTER_KEY", "master_key")),
-    );
+    for (member, secret, variable) in [
+        ("master_key", &file.master_key, "TOLLGATE_MASTER_KEY"),
+        ("database_url", &file.database_url, "DATABASE_URL"),
+    ] {
+        let secret = secret.as_ref().map(|secret| writer.secret(&secret.value, variable, member));
+        put(&mut out, member, secret);
+    }
     put(&mut out, "data_dir", file.data_dir.as_ref().map(|folder| json!(folder)));
     let mut models = Map::new();
     for (name, deployments) in &file.models {

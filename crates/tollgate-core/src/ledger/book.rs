@@ -22,8 +22,8 @@ pub(super) struct Tally {
     pub(super) spent: u64,
     /// For calls that are under way.
     pub(super) held: u64,
-    /// The instance's part, where several share the rule.
-    pub(super) part: Option<Part>,
+    /// The instance's part, where several share the rule. Elsewhere there are many tallies without one.
+    pub(super) part: Option<Box<Part>>,
 }
 
 /// By the meter's name. A call finds its tallies by name once, and by place from then on. Names are an administrator's
@@ -32,7 +32,7 @@ pub(super) type Tallies = IndexMap<Arc<str>, Tally, RandomState>;
 
 impl Tally {
     fn new(meter: &Arc<Meter>, shared: bool, now: Timestamp) -> Self {
-        let part = shared.then(Part::default);
+        let part = shared.then(Box::default);
         Self { meter: Arc::clone(meter), window: meter.bounds(now), spent: 0, held: 0, part }
     }
 
@@ -61,7 +61,7 @@ impl Tally {
         self.meter = Arc::clone(meter);
         let used = self.used();
         match &mut self.part {
-            Some(part) if moved => *part = Part::default(),
+            Some(part) if moved => **part = Part::default(),
             Some(part) if less => part.upto = part.upto.min(used),
             _ => {}
         }

@@ -105,7 +105,7 @@ impl Book {
         let tally = self.tallies.get_mut(&key.under).filter(|tally| tally.window.start == key.since)?;
         tally.join(sheet.lease(who).map(|lease| lease.upto));
         let wish = tally.wish(now);
-        let part = tally.part.as_mut()?;
+        let part = tally.part.as_deref_mut()?;
         if roster.is_settling(now) {
             let lease = Lease { used: wish.used, upto: part.upto.max(wish.used), held: wish.held, lacks: 0 };
             sheet.keep(who, lease);
@@ -122,7 +122,7 @@ impl Book {
     /// Notes that the sheet was written which `taken` comes from.
     pub fn taken(&mut self, key: &SheetKey, taken: &Taken) {
         let tally = self.tallies.get_mut(&key.under).filter(|tally| tally.window.start == key.since);
-        if let Some(part) = tally.and_then(|tally| tally.part.as_mut()) {
+        if let Some(part) = tally.and_then(|tally| tally.part.as_deref_mut()) {
             self.urgent.remove(&key.under);
             part.share = taken.share;
             part.upto = taken.share.upto;
@@ -138,14 +138,17 @@ impl Book {
 
     /// Wants nothing any more: what is not used is given back when the sheets are looked at next.
     pub fn leave(&mut self) {
-        for part in self.tallies.values_mut().filter_map(|tally| tally.part.as_mut()) {
+        for part in self.tallies.values_mut().filter_map(|tally| tally.part.as_deref_mut()) {
             (part.wanted, part.largest) = (0, [0, 0]);
         }
     }
 
     /// Says everything again: what is shared may have forgotten it.
     pub fn say_again(&mut self) {
-        self.tallies.values_mut().filter_map(|tally| tally.part.as_mut()).for_each(|part| part.said = None);
+        self.tallies
+            .values_mut()
+            .filter_map(|tally| tally.part.as_deref_mut())
+            .for_each(|part| part.said = None);
     }
 
     /// Whether it counts under a sheet's rule, in that window.
@@ -178,7 +181,7 @@ impl Tally {
     }
 
     fn wish(&self, now: Timestamp) -> Wish {
-        let part = self.part.unwrap_or_default();
+        let part = self.part.as_deref().copied().unwrap_or_default();
         let concurrent =
             matches!(&self.meter.rule, Rule::Limit(limit) if limit.measure == Measure::ConcurrentCalls);
         Wish {
