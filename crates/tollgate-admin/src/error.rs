@@ -4,7 +4,8 @@
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, Method, StatusCode, Uri, header};
-use serde_json::json;
+use serde_json::{Value, json};
+use tollgate_core::fault::Fault;
 use tollgate_core::query::QueryError;
 use tollgate_ledger::RegistrarError;
 
@@ -76,16 +77,34 @@ impl From<RegistrarError> for ApiError {
     }
 }
 
-impl IntoResponse for ApiError {
-    fn into_response(self) -> Response {
+/// The type of a problem.
+const PROBLEM: &str = "application/problem+json";
+
+/// How the gate's own refusal is said at `path`, before anything here is asked; `None` at LiteLLM's paths, whose envelope
+/// is OpenAI's.
+pub fn says(path: &str, fault: &Fault) -> Option<(&'static str, Vec<u8>)> {
+    if litellm::is_theirs(path) {
+        return None;
+    }
+    let status = StatusCode::from_u16(fault.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    Some((PROBLEM, ApiError::new(status, fault.message.clone()).problem().to_string().into_bytes()))
+}
+
+impl ApiError {
+    fn problem(&self) -> Value {
         let title = self.status.canonical_reason().unwrap_or_default();
         let mut problem = json!({ "type": "about:blank", "title": title, "status": self.status.as_u16(), "detail": self.detail });
         if let Some(member) = &self.member {
             problem["member"] = member.as_str().into();
         }
-        let mut response = (self.status, Json(problem)).into_response();
-        let kind = HeaderValue::from_static("application/problem+json");
-        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        problem
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(self.problem())).into_response();
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM));
         // For whoever says it in other words.
         response.extensions_mut().insert(self);
         response

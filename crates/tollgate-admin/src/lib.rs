@@ -21,6 +21,7 @@ use tollgate_core::ports::Clock;
 use tollgate_core::query::{Live, Records};
 use tollgate_ledger::Registrar;
 
+pub use error::says;
 pub use who::Needs;
 
 /// What the API answers from.

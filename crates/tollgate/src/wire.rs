@@ -16,6 +16,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tollgate_core::config::recording::JournalSettings;
 use tollgate_core::config::resolve::Overrides;
 use tollgate_core::deliver::Deliver;
+use tollgate_core::fault::Fault;
 use tollgate_core::ports::Clock;
 use tollgate_core::secret::Secret;
 use tollgate_export::Reading;
@@ -58,6 +59,10 @@ impl serve::Managed for Management {
 
     fn is_for_anybody(&self, path: &str) -> bool {
         tollgate_admin::is_for_anybody(path)
+    }
+
+    fn says(&self, path: &str, fault: &Fault) -> Option<(&'static str, Vec<u8>)> {
+        tollgate_admin::says(path, fault)
     }
 
     fn answer(&self, request: Request<Bytes>) -> Boxed<'_, Response<serve::ManagedBody>> {

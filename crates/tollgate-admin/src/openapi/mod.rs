@@ -94,7 +94,16 @@ fn needs(needs: Needs) -> &'static str {
 }
 
 fn parameters(route: &Route, said: &Described) -> Vec<Value> {
-    let text = |place: &str, name: &str, why: &str| json!({ "in": place, "name": name, "required": place == "path", "description": why, "schema": { "type": "string" } });
+    let text = |place: &str, name: &str, why: &str| {
+        let schema = match name {
+            "Idempotency-Key" => {
+                json!({ "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$" })
+            }
+            "If-Match" => json!({ "type": "string", "pattern": "^(\\*|\"[0-9]+\")$" }),
+            _ => json!({ "type": "string" }),
+        };
+        json!({ "in": place, "name": name, "required": place == "path", "description": why, "schema": schema })
+    };
     let named = route.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
     let mut all: Vec<Value> = named.map(|name| text("path", name, "")).collect();
     all.extend(said.query.iter().flat_map(|query| schemas::query(*query)));

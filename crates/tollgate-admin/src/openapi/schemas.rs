@@ -40,7 +40,7 @@ fn reference(name: &str) -> Value {
 }
 
 fn new(spec: &str) -> Value {
-    let id = json!({ "type": "string", "description": "Its name; one is made up where absent." });
+    let id = json!({ "type": "string", "pattern": "^[A-Za-z0-9_.@:+-]{1,128}$", "description": "Its name; one is made up where absent." });
     json!({ "allOf": [reference(spec), { "type": "object", "properties": { "id": id } }] })
 }
 

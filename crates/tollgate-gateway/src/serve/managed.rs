@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, header};
 use http_body::{Body, Frame, SizeHint};
 use tollgate_core::fault::Fault;
 use tollgate_llm::formats::openai_chat::OpenAiChat;
@@ -30,6 +30,9 @@ pub trait Managed: Send + Sync {
     /// Whether the answer at `path` is for anybody, and holds nothing of this gate.
     fn is_for_anybody(&self, path: &str) -> bool;
 
+    /// How `fault` is said at `path`: the type of the body, and the body; `None` where it is said as OpenAI says it.
+    fn says(&self, path: &str, fault: &Fault) -> Option<(&'static str, Vec<u8>)>;
+
     /// Answers one.
     fn answer(&self, request: Request<Bytes>) -> Boxed<'_, Response<ManagedBody>>;
 }
@@ -38,12 +41,16 @@ pub trait Managed: Send + Sync {
 pub(super) async fn answer(gate: &Gate, managed: &dyn Managed, inbound: Inbound) -> Response<AnswerBody> {
     let runtime = gate.runtime();
     let peer = inbound.peer;
-    if managed.is_for_anybody(inbound.head.uri.path()) {
+    let path = inbound.head.uri.path().to_owned();
+    if managed.is_for_anybody(&path) {
         return answered(gate, managed, Request::from_parts(inbound.head, Bytes::new())).await;
     }
     let identified = match identify::identify(gate, &runtime.snapshot, &inbound) {
         Ok(identified) => identified,
-        Err(fault) => return refuse_stranger(gate, &fault, &OpenAiChat, peer),
+        Err(fault) => {
+            let refused = refuse_stranger(gate, &fault, &OpenAiChat, peer);
+            return in_its_words(managed, &path, &fault, refused);
+        }
     };
     let Inbound { mut head, body, .. } = inbound;
     head.extensions.insert(identified.principal);
@@ -53,8 +60,22 @@ pub(super) async fn answer(gate: &Gate, managed: &dyn Managed, inbound: Inbound)
     let body: Result<Bytes, Fault> = body.read(&runtime.snapshot).await;
     match body {
         Ok(body) => answered(gate, managed, Request::from_parts(head, body)).await,
-        Err(fault) => reject::stranger(&fault, &OpenAiChat),
+        Err(fault) => in_its_words(managed, &path, &fault, reject::stranger(&fault, &OpenAiChat)),
     }
+}
+
+/// `refused`, as what manages the gate says it at `path`.
+fn in_its_words(
+    managed: &dyn Managed,
+    path: &str,
+    fault: &Fault,
+    mut refused: Response<AnswerBody>,
+) -> Response<AnswerBody> {
+    if let Some((kind, body)) = managed.says(path, fault) {
+        refused.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+        *refused.body_mut() = AnswerBody::whole(body);
+    }
+    refused
 }
 
 async fn answered(gate: &Gate, managed: &dyn Managed, request: Request<Bytes>) -> Response<AnswerBody> {

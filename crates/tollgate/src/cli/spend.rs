@@ -122,8 +122,12 @@ fn csv(by: &[Dimension], spend: &Spend) -> Result<()> {
     Ok(())
 }
 
-/// A text as one value (RFC 4180 §2).
+/// A text as one value (RFC 4180 §2). Callers choose some of them: one that a spreadsheet would take for a formula gets an
+/// apostrophe, which spreadsheets take for the sign of a text.
 fn quoted(text: &str) -> String {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        return quoted(&format!("'{text}"));
+    }
     if text.contains([',', '"', '\n', '\r']) {
         format!("\"{}\"", text.replace('"', "\"\""))
     } else {
