@@ -24,8 +24,7 @@ const LONGEST_LEAD: u32 = 3_660;
 const SECRET_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 
 /// What somebody is told of. Each is an event of the same name in the journal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AlertKind {
     /// A budget has come to its threshold, or to its end.
     Budget,
