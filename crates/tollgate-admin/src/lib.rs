@@ -1,6 +1,7 @@
 //! The management API: what people and their tools ask a running gate. Whoever reaches it was identified by the gate;
 //! what they may do there stands beside each route.
 
+mod alerts;
 mod calls;
 mod error;
 mod holders;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
+use tollgate_core::deliver::Alerting;
 use tollgate_core::ports::Clock;
 use tollgate_core::query::{Live, Records};
 use tollgate_ledger::Registrar;
@@ -33,6 +35,8 @@ pub struct Sources {
     pub live: Arc<dyn Live>,
     /// Keys, users and teams.
     pub registrar: Arc<Registrar>,
+    /// Alerts, to try them.
+    pub alerts: Arc<dyn Alerting>,
     /// Wall time.
     pub clock: Arc<dyn Clock>,
 }

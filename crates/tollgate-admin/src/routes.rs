@@ -10,7 +10,7 @@ use tollgate_core::access::HolderKind;
 
 use crate::error::ApiError;
 use crate::who::{Needs, Who};
-use crate::{Sources, calls, holders, instances, litellm, openapi, spend, tail};
+use crate::{Sources, alerts, calls, holders, instances, litellm, openapi, spend, tail};
 
 /// One route.
 pub(crate) struct Route {
@@ -37,6 +37,7 @@ pub(crate) fn all() -> Vec<Route> {
         route(Method::GET, "/spend", Needs::ToSeeOwn, get(spend::list)),
         route(Method::GET, "/instances", Needs::ToAudit, get(instances::list)),
         route(Method::POST, "/instances/{id}/release", Needs::ToManage, post(instances::release)),
+        route(Method::POST, "/alerts/test", Needs::ToManage, post(alerts::test)),
         route(Method::POST, "/keys/{id}/rotate", Needs::ToManageKeys, post(holders::rotate)),
     ];
     for (kind, path, changes) in [

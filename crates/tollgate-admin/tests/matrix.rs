@@ -77,6 +77,7 @@ const MATRIX: &[(&str, &str, &str, &str)] = &[
     ("GET", "/api/docs", "/api/docs", "YYYY"),
     ("GET", "/api/v1/instances", "/api/v1/instances", "YYFF"),
     ("POST", "/api/v1/instances/{id}/release", "/api/v1/instances/i/release", "NFFF"),
+    ("POST", "/api/v1/alerts/test", "/api/v1/alerts/test", "YFFF"),
     ("GET", "/api/v1/spend", "/api/v1/spend?by=model,key", "YYYY"),
     ("GET", "/api/v1/spend", "/api/v1/spend?team=red", "YYYF"),
     ("GET", "/api/v1/spend", "/api/v1/spend?team=blue", "YYFF"),

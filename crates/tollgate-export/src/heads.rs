@@ -31,7 +31,7 @@ pub async fn publish(deliver: Arc<dyn Deliver>, target: Publish, mut heads: watc
             Publish::Url(address) => drop(trying.once(posted(address, line)).await),
             Publish::Object(address, cloud) => {
                 if let Some(parcel) = object(address, cloud, &head, line) {
-                    trying.once(parcel).await;
+                    drop(trying.once(parcel).await);
                 }
             }
         }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use tokio::sync::watch;
 use tollgate_core::ports::Position;
 
-use crate::line::Front;
+use crate::line::{Front, is_of};
 use crate::segment::{self, Lines};
 use crate::writer::Synced;
 
@@ -35,6 +35,8 @@ pub struct Followed {
     pub entries: Vec<(Position, Vec<u8>)>,
     /// What was missing before them.
     pub gap: Option<Gap>,
+    /// How many bytes were read for them, of other entries too.
+    pub bytes: usize,
 }
 
 impl Follower {
@@ -67,11 +69,20 @@ impl Follower {
 
     /// The next entries, up to about `most` bytes; none when there are no more yet.
     pub fn read(&mut self, most: usize) -> std::io::Result<Followed> {
+        self.read_those(most, |_| true)
+    }
+
+    /// The same, without those that are no events: for whoever looks for few among many, and copies and parses only
+    /// them.
+    pub fn read_events(&mut self, most: usize) -> std::io::Result<Followed> {
+        self.read_those(most, |line| is_of(line, "event"))
+    }
+
+    fn read_those(&mut self, most: usize, wanted: impl Fn(&[u8]) -> bool) -> std::io::Result<Followed> {
         let mut followed = Followed::default();
         let safe =
             self.safe.as_ref().map_or(Position::MAX, |safe| safe.borrow().as_ref().map_or(0, |safe| *safe));
-        let mut bytes = 0;
-        while bytes < most && self.next <= safe {
+        while followed.bytes < most && self.next <= safe {
             if self.lines.is_none() && !self.find(&mut followed)? {
                 break;
             }
@@ -86,8 +97,10 @@ impl Follower {
             // A line that cannot be read counts as one: who verifies will hear of it.
             let seq = Front::of(line).map_or(self.next, |front| front.seq);
             if seq >= self.next {
-                bytes += line.len();
-                followed.entries.push((seq, line.to_vec()));
+                followed.bytes += line.len();
+                if wanted(line) {
+                    followed.entries.push((seq, line.to_vec()));
+                }
                 self.next = seq.saturating_add(1);
             }
         }
@@ -99,7 +112,7 @@ impl Follower {
         let files = segment::list(&self.folder)?;
         let Some(file) = files.iter().find(|file| file.first >= self.next) else { return Ok(false) };
         if file.first > self.next {
-            if !followed.entries.is_empty() {
+            if followed.bytes > 0 {
                 return Ok(false);
             }
             followed.gap = Some(Gap { from: self.next, to: file.first });
@@ -118,7 +131,7 @@ impl Follower {
             return Ok(false);
         };
         if file.first > self.next {
-            if !followed.entries.is_empty() {
+            if followed.bytes > 0 {
                 return Ok(false);
             }
             followed.gap = Some(Gap { from: self.next, to: file.first });

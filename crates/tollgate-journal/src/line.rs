@@ -90,6 +90,15 @@ impl Front {
     }
 }
 
+/// Whether `line`, whose front is spelt as this version spells it, is an entry of `kind`. Reads no more than it must.
+pub(crate) fn is_of(line: &[u8], kind: &str) -> bool {
+    const NUMBER: usize = r#"{"seq":"#.len();
+    const REST: usize = r#","prev":"","entry":""#.len() + 64;
+    let digits = line.iter().skip(NUMBER).take_while(|byte| byte.is_ascii_digit()).count();
+    let entry = line.get(NUMBER + digits + REST..).unwrap_or_default();
+    entry.strip_prefix(kind.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'"'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,6 +115,18 @@ mod tests {
             assert_eq!(line.last(), Some(&b'\n'));
             assert_eq!(composed.unnumbered().body(), br#"{"entry":"event","n":1}"#);
         }
+    }
+
+    #[test]
+    fn a_line_is_told_apart_by_what_stands_in_front() {
+        for seq in [1, 1_234_567, u64::MAX] {
+            let mut composed =
+                Composed::new(&serde_json::json!({ "entry": "event", "entries": "opened" })).unwrap();
+            let line = composed.numbered(seq, Hash::genesis("x"));
+            assert!(is_of(line, "event"));
+            assert!(!is_of(line, "even") && !is_of(line, "events") && !is_of(line, "opened"));
+        }
+        assert!(!is_of(b"{\"seq\":1", "event") && !is_of(b"", "event"));
     }
 
     #[test]

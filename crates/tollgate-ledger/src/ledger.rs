@@ -172,11 +172,17 @@ impl Ledger {
     fn warn(&self, warned: &Warned, now: Timestamp) {
         let (meter, usd) = (&warned.meter, Usd::from_nano);
         tracing::warn!(budget = %meter.words(), spent_usd = %usd(warned.spent), of_usd = %usd(warned.ceiling), "a budget comes to its end");
+        let alias = self.get(&meter.holder).and_then(|known| known.account.holder.alias().map(str::to_owned));
         let detail = json!({
             "holder": meter.holder,
+            "alias": alias,
             "budget": meter.id(),
             "amount_usd": usd(warned.ceiling),
             "spent_usd": usd(warned.spent),
+            "percent": warned.percent,
+            "refuses": meter.refuses(),
+            "since": warned.window.start,
+            "resets": warned.window.end,
         });
         let event = Event { at: now, event: "budget", call_id: None, detail };
         // Its loss is logged by the journal and harms no call.

@@ -7,12 +7,14 @@
 mod carried;
 mod directory;
 mod draft;
+mod expiring;
 mod instances;
 mod ledger;
 mod registrar;
 mod sharing;
 
 pub use directory::{Listed, Page};
+pub use expiring::Told;
 pub use instances::Instance;
 pub use ledger::Ledger;
 pub use registrar::{Made, Presented, Registrar, RegistrarError, Shown};

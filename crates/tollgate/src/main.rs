@@ -1,7 +1,9 @@
 //! The `tollgate` command.
 
+mod alerts;
 mod cli;
 mod configuration;
+mod expiring;
 mod index;
 mod keys;
 mod log;

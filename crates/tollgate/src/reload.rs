@@ -85,6 +85,7 @@ fn reload(gate: &Gate, source: &Source, overrides: &Overrides) {
         }),
         ("journal", before.snapshot.journal == read.snapshot.journal),
         ("telemetry", before.snapshot.otlp == read.snapshot.otlp),
+        ("alerts", before.snapshot.alerts == read.snapshot.alerts),
         ("limits.connections", before.snapshot.limits.connections == read.snapshot.limits.connections),
     ] {
         if !same {

@@ -41,16 +41,31 @@ impl Shelf for Later {
     }
 }
 
-/// A ledger that shares its rules with other instances where `budgets` say over what. `who` is this one, and never the
-/// same for two data folders.
-pub(crate) fn ledger(journal: Arc<dyn Journal>, budgets: &Budgets, who: &str) -> Arc<Ledger> {
-    Arc::new(match &budgets.shared_at {
-        None => Ledger::new(journal),
-        Some(url) => {
-            let shelf = Later { url: url.clone(), opened: OnceCell::new() };
-            Ledger::sharing(journal, Sharing::new(Arc::new(shelf), who.into(), budgets.lease))
-        }
-    })
+/// What several instances share, and which of them this one is.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    /// Where it is.
+    pub(crate) shelf: Arc<dyn Shelf>,
+    /// This instance: never the same for two data folders.
+    pub(crate) who: Arc<str>,
+}
+
+impl Shared {
+    /// What `who` shares with others, where `budgets` say over what.
+    pub(crate) fn of(budgets: &Budgets, who: &str) -> Option<Self> {
+        let url = budgets.shared_at.clone()?;
+        Some(Self { shelf: Arc::new(Later { url, opened: OnceCell::new() }), who: who.into() })
+    }
+
+    /// A ledger that shares its rules there; with nobody, where nothing is shared.
+    pub(crate) fn ledger(shared: Option<&Self>, journal: Arc<dyn Journal>, budgets: &Budgets) -> Arc<Ledger> {
+        let sharing =
+            shared.map(|Self { shelf, who }| Sharing::new(Arc::clone(shelf), Arc::clone(who), budgets.lease));
+        Arc::new(match sharing {
+            None => Ledger::new(journal),
+            Some(sharing) => Ledger::sharing(journal, sharing),
+        })
+    }
 }
 
 /// Ends the exchange, and gives back what is not used.

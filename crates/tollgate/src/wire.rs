@@ -32,7 +32,8 @@ use tower::ServiceExt;
 use crate::configuration::{Read, Source};
 use crate::index::{Folder, Loading, Slot};
 use crate::keys::Keeping;
-use crate::{reload, sharing};
+use crate::sharing::Shared;
+use crate::{alerts, expiring, reload, sharing};
 
 /// The index, as one that takes entries from the journal.
 const INDEX: &str = "index";
@@ -85,6 +86,7 @@ pub(crate) struct Ready {
     keys: Keeping,
     ledger: Arc<Ledger>,
     sharing: JoinHandle<()>,
+    shared: Option<Shared>,
     listener: TcpListener,
     address: SocketAddr,
     tls: Option<tollgate_gateway::serve::TlsAcceptor>,
@@ -118,8 +120,8 @@ pub(crate) async fn prepare(read: Read, data_dir: Option<PathBuf>) -> Result<Rea
         journal: Arc::clone(&journal),
         content_key: snapshot.journal.content_key.clone(),
     };
-    let who = sharer(&folder, journal.instance())?;
-    let ledger = sharing::ledger(Arc::clone(&journal) as Arc<_>, &snapshot.budgets, &who);
+    let shared = Shared::of(&snapshot.budgets, &sharer(&folder, journal.instance())?);
+    let ledger = Shared::ledger(shared.as_ref(), Arc::clone(&journal) as Arc<_>, &snapshot.budgets);
     ledger.restore(journal.counted().0);
     let keys = Keeping::begin(Arc::clone(&ledger), snapshot.database_url.clone(), &folder, &*clock).await;
     let sharing = sharing::begin(&ledger).await;
@@ -129,10 +131,12 @@ pub(crate) async fn prepare(read: Read, data_dir: Option<PathBuf>) -> Result<Rea
         Arc::clone(&journal) as Arc<_>,
         Arc::clone(&clock) as Arc<dyn Clock>,
     );
+    let testing = Arc::new(alerts::Testing::default());
     let sources = tollgate_admin::Sources {
         records: Arc::new(slot.clone()),
         live: Arc::new(live),
         registrar: Arc::new(registrar),
+        alerts: Arc::clone(&testing) as Arc<_>,
         clock: Arc::clone(&clock) as Arc<dyn Clock>,
     };
     let loading = Loading {
@@ -153,7 +157,8 @@ pub(crate) async fn prepare(read: Read, data_dir: Option<PathBuf>) -> Result<Rea
         managed: Some(Arc::new(Management(tollgate_admin::router(sources)))),
     };
     let gate = Gate::new(parts, snapshot);
-    Ok(Ready { gate, journal, slot, loading, keys, ledger, sharing, listener, address, tls })
+    testing.begin(&gate);
+    Ok(Ready { gate, journal, slot, loading, keys, ledger, sharing, shared, listener, address, tls })
 }
 
 /// Who this instance is to those that it shares budgets with: its data folder, which knows what it has spent, whatever
@@ -202,7 +207,13 @@ impl Ready {
         let rolling = tokio::spawn(roll_up_strangers(Arc::clone(&gate)));
         let loading = self.slot.keep_loading(self.loading);
         let following = self.keys.keep_following(Arc::clone(&self.gate.parts.clock));
-        let telling = tell_others(&gate, &self.journal);
+        let mut telling = tell_others(&gate, &self.journal);
+        alerts::tell(&mut telling, &gate, &self.journal, self.shared.as_ref());
+        telling.spawn(expiring::keep_telling(
+            Arc::clone(&gate),
+            Arc::clone(&self.ledger),
+            self.journal.folder().to_owned(),
+        ));
         serve::serve(self.gate, self.listener, self.tls, stop, hurry).await;
         rolling.abort();
         gate.record_strangers();

@@ -76,6 +76,10 @@ const ALL: &[Described] = &[
             "",
         )
     },
+    Described {
+        asks: None,
+        ..post("/api/v1/alerts/test", "Sends a test alert to each address", "", 200, "AlertTests")
+    },
     list("/api/v1/keys", "Keys", QueryOf::Holders, "KeyPage"),
     post(
         "/api/v1/keys",

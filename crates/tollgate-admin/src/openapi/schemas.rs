@@ -75,7 +75,7 @@ fn page(of: &str) -> Value {
 }
 
 /// What has no type of its own.
-fn plain() -> [(&'static str, Value); 8] {
+fn plain() -> [(&'static str, Value); 9] {
     let text = || json!({ "type": "string" });
     let amount = || json!({ "type": ["string", "integer"], "description": "US dollars of a budget, a count of a limit." });
     let time = json!({ "type": ["string", "null"], "format": "date-time" });
@@ -105,6 +105,13 @@ fn plain() -> [(&'static str, Value); 8] {
             json!({ "type": "object", "required": ["items"], "properties": { "items": { "type": "array", "items": {
                 "type": "object", "required": ["id", "until", "state"],
                 "properties": { "id": text(), "until": time, "state": { "enum": ["present", "silent", "released"] } },
+            } } } }),
+        ),
+        (
+            "AlertTests",
+            json!({ "type": "object", "required": ["items"], "properties": { "items": { "type": "array", "items": {
+                "type": "object", "required": ["host", "format", "delivered"],
+                "properties": { "host": text(), "format": { "enum": ["webhook", "slack"] }, "delivered": { "type": "boolean" }, "why": text() },
             } } } }),
         ),
         ("Frames", json!({ "type": "array", "items": { "type": "object" } })),

@@ -9,6 +9,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tollgate_admin::Sources;
 use tollgate_core::access::Caller;
+use tollgate_core::config::alerts::AlertFormat;
+use tollgate_core::deliver::{Alerting, Tested, Testing};
 use tollgate_core::ports::{Clock, Journal, Registry};
 use tollgate_core::principal::{ActorKind, Principal};
 use tollgate_core::query::{Live, Records};
@@ -23,6 +25,17 @@ impl Clock for Noon {
     }
 }
 
+/// A gate that is configured to tell one address.
+struct OneTarget;
+
+impl Alerting for OneTarget {
+    fn test<'a>(&'a self, by: &'a Principal) -> Testing<'a> {
+        let why = Some(format!("asked by {}", by.sub.id));
+        let tested = Tested { host: "h".to_owned(), format: AlertFormat::Slack, delivered: false, why };
+        Box::pin(async { vec![tested] })
+    }
+}
+
 /// Sources whose registrar begins with nobody.
 pub(crate) fn sources(records: Arc<dyn Records>, live: Arc<dyn Live>) -> Sources {
     let journal: Arc<dyn Journal> = Arc::new(MemoryJournal::default());
@@ -30,7 +43,7 @@ pub(crate) fn sources(records: Arc<dyn Records>, live: Arc<dyn Live>) -> Sources
     let registry: Arc<dyn Registry> = Arc::new(MemoryRegistry::default());
     let clock: Arc<dyn Clock> = Arc::new(Noon);
     let registrar = Arc::new(Registrar::new(ledger, registry, journal, Arc::clone(&clock)));
-    Sources { records, live, registrar, clock }
+    Sources { records, live, registrar, alerts: Arc::new(OneTarget), clock }
 }
 
 /// A request of `caller`, or of whoever runs the gate.

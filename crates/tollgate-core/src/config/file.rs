@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_saphyr::Spanned;
 
 use super::SecretRef;
+use super::alerts::AlertWritten;
 use super::budgets::BudgetsWritten;
 use super::recording::{CaptureWritten, JournalWritten, TelemetryWritten};
 
@@ -46,6 +47,10 @@ pub struct File {
     pub capture: CaptureWritten,
     /// Who else is told of calls.
     pub telemetry: TelemetryWritten,
+    /// Who is told of what wants attention.
+    pub alerts: Vec<AlertWritten>,
+    /// How many days before the end of a key that is told, default 7 and 1.
+    pub key_expiring_days: Option<Vec<u32>>,
 }
 
 /// Certificate files, PEM.

@@ -3,6 +3,7 @@
 //! There is one translation. A LiteLLM file is first turned into what our own file would say
 //! ([`litellm::translate`]), and only [`resolve::resolve`] makes a snapshot.
 
+pub mod alerts;
 pub mod budgets;
 mod cloud;
 mod deployment;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Uri};
 use serde::Deserialize;
-use serde_saphyr::Spanned;
+use serde_saphyr::{Location, Spanned};
 
 use super::resolve::Resolver;
 use super::snapshot::{Cloud, Models};
@@ -311,7 +311,18 @@ impl Resolver<'_> {
         headers: &BTreeMap<String, SecretRef>,
     ) -> Result<Address, ConfigError> {
         let wrong = |why: String| ConfigError::at(url.referenced, why);
-        let text = super::cloud::filled(Some(&url.value), self.world).map_err(&wrong)?.unwrap_or_default();
+        let text = super::cloud::filled(Some(&url.value), self.world).map_err(wrong)?.unwrap_or_default();
+        self.address_at(&text, url.referenced, headers)
+    }
+
+    /// The address `text`, which stands at `place`. No error shows it: it may be a secret.
+    pub(super) fn address_at(
+        &self,
+        text: &str,
+        place: Location,
+        headers: &BTreeMap<String, SecretRef>,
+    ) -> Result<Address, ConfigError> {
+        let wrong = |why: String| ConfigError::at(place, why);
         let uri: Uri = text.parse().map_err(|_| wrong("this is no address".to_owned()))?;
         if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none() {
             return Err(wrong("an address begins with http:// or https://".to_owned()));

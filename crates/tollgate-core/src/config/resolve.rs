@@ -106,6 +106,8 @@ impl Resolver<'_> {
             journal,
             capture,
             otlp: self.otlp(&file.telemetry)?,
+            alerts: self.alerts(&file.alerts)?,
+            key_expiring_days: super::alerts::leads(file.key_expiring_days.as_deref())?,
         })
     }
 

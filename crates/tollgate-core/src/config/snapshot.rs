@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
+use super::alerts::AlertTarget;
 use super::budgets::Budgets;
 use super::file::{Fallbacks, Strategy, TlsFiles};
 use super::recording::{CaptureSettings, JournalSettings, Otlp};
@@ -47,6 +48,10 @@ pub struct Snapshot {
     pub capture: CaptureSettings,
     /// The collector that is told of calls.
     pub otlp: Option<Otlp>,
+    /// Who is told of what wants attention.
+    pub alerts: Vec<AlertTarget>,
+    /// How many days before the end of a key that is told, the longest first.
+    pub key_expiring_days: Vec<u32>,
 }
 
 /// The public models.

@@ -22,6 +22,8 @@ pub(super) struct Tally {
     pub(super) spent: u64,
     /// For calls that are under way.
     pub(super) held: u64,
+    /// The most that was spent, by all instances, when it was last looked at whether to warn.
+    looked_at: u64,
     /// The instance's part, where several share the rule. Elsewhere there are many tallies without one.
     pub(super) part: Option<Box<Part>>,
 }
@@ -33,7 +35,7 @@ pub(super) type Tallies = IndexMap<Arc<str>, Tally, RandomState>;
 impl Tally {
     fn new(meter: &Arc<Meter>, shared: bool, now: Timestamp) -> Self {
         let part = shared.then(Box::default);
-        Self { meter: Arc::clone(meter), window: meter.bounds(now), spent: 0, held: 0, part }
+        Self { meter: Arc::clone(meter), window: meter.bounds(now), spent: 0, held: 0, looked_at: 0, part }
     }
 
     pub(super) const fn used(&self) -> u64 {
@@ -142,6 +144,10 @@ pub struct Warned {
     pub ceiling: u64,
     /// What is spent of it.
     pub spent: u64,
+    /// The share of it, in percent, that was passed: the budget's threshold, or 100.
+    pub percent: u8,
+    /// The window that counts it.
+    pub window: Bounds,
 }
 
 /// How it stands with a rule.
@@ -260,10 +266,9 @@ impl Book {
         for held in &mut hold.0 {
             let used = held.meter.used(used, held.amount);
             if let Some(tally) = counting(&mut self.tallies, held) {
-                let before = tally.spent.saturating_add(tally.elsewhere());
                 tally.held = tally.held.saturating_sub(held.amount);
                 tally.spent = tally.spent.saturating_add(used);
-                warned.extend(warning(&held.meter, before, before.saturating_add(used), now));
+                warned.extend(warning(&held.meter, tally, now));
                 if tally.is_wanted_elsewhere() {
                     self.urgent.insert(Arc::clone(&held.meter.name));
                 }
@@ -278,6 +283,7 @@ impl Book {
         let (_, tally) = self.tally(meter, now);
         if tally.window.start == since {
             tally.spent = tally.spent.saturating_add(spent);
+            tally.looked_at = tally.spent;
         }
     }
 
@@ -357,16 +363,20 @@ fn counting<'a>(tallies: &'a mut Tallies, held: &Held) -> Option<&'a mut Tally> 
     (tally.window.start == held.since).then_some(tally)
 }
 
-/// A warning, where spending has just passed the share from which on its holder is warned.
-fn warning(meter: &Arc<Meter>, before: u64, spent: u64, now: Timestamp) -> Option<Warned> {
+/// A warning, where spending has passed the share from which on its holder is warned since it was last looked: here, or
+/// on other instances, of which it is heard later.
+fn warning(meter: &Arc<Meter>, tally: &mut Tally, now: Timestamp) -> Option<Warned> {
+    let spent = tally.spent.saturating_add(tally.elsewhere());
+    let before = tally.looked_at;
+    tally.looked_at = before.max(spent);
     let super::meter::Rule::Budget(budget) = &meter.rule else { return None };
     let ceiling = budget.ceiling(now);
-    let passed = |percent: u8| {
-        let threshold = u128::from(ceiling) * u128::from(percent);
+    let passed = |percent: &u8| {
+        let threshold = u128::from(ceiling) * u128::from(*percent);
         u128::from(before) * 100 < threshold && u128::from(spent) * 100 >= threshold
     };
-    let now_warned = budget.warn_percent.is_some_and(passed) || passed(100);
-    now_warned.then(|| Warned { meter: Arc::clone(meter), ceiling, spent })
+    let percent = [Some(100), budget.warn_percent].into_iter().flatten().find(passed)?;
+    Some(Warned { meter: Arc::clone(meter), ceiling, spent, percent, window: tally.window })
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::access::{HolderKind, HolderRef};
-use crate::ledger::{Budget, Limit, Measure, Roster, Sheet, Urgency};
+use crate::ledger::{Budget, Lease, Limit, Measure, Roster, Sheet, Urgency};
 use crate::price::Cost;
 use crate::usage::Usage;
 
@@ -154,12 +154,50 @@ fn a_holder_is_warned_once_at_its_share_and_once_at_the_end() {
     let meter = budget(HolderKind::Key, 100, serde_json::json!({ "warn_percent": 80, "soft": true }));
     let mut spend = |nano| {
         let mut hold = holding(&mut book, [&meter], &costs(nano), now).unwrap();
-        book.settle(&mut hold, Some(&costs(nano)), now).iter().map(|w| w.spent).collect::<Vec<_>>()
+        let warned = book.settle(&mut hold, Some(&costs(nano)), now);
+        warned.iter().map(|warned| (warned.percent, warned.spent, warned.window)).collect::<Vec<_>>()
     };
+    let today = Bounds { start: at("2026-05-01T00:00:00Z"), end: Some(at("2026-05-02T00:00:00Z")) };
     assert_eq!(
         [spend(79), spend(1), spend(10), spend(10), spend(10)],
-        [vec![], vec![80], vec![], vec![100], vec![]]
+        [vec![], vec![(80, 80, today)], vec![], vec![(100, 100, today)], vec![]]
     );
+}
+
+/// Of what others have spent it is heard between two calls: whoever looks next warns, and none twice.
+#[test]
+fn a_threshold_that_is_passed_elsewhere_is_not_missed() {
+    let (mut book, now) = (Book::shared(), at("2026-05-01T10:00:00Z"));
+    let meter = budget(HolderKind::Key, 100, serde_json::json!({ "warn_percent": 80, "soft": true }));
+    let (roster, mut sheet, other) = (Roster::default(), Sheet::default(), Arc::from("other"));
+    let spend = |book: &mut Book, nano| {
+        let mut hold = holding(book, [&meter], &costs(nano), now).unwrap();
+        book.settle(&mut hold, Some(&costs(nano)), now)
+            .iter()
+            .map(|w| (w.percent, w.spent))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(spend(&mut book, 10), []);
+    sheet.keep(&other, Lease { used: 75, upto: 75, ..Lease::default() });
+    for due in book.due(Urgency::Soon) {
+        let taken = book.take(&Arc::from("here"), &due.key, &mut sheet, &roster, now).unwrap();
+        book.taken(&due.key, &taken);
+    }
+    assert_eq!(
+        spend(&mut book, 1),
+        [(80, 86)],
+        "it was passed when it was heard of what was spent elsewhere"
+    );
+    assert_eq!([spend(&mut book, 1), spend(&mut book, 13)], [vec![], vec![(100, 100)]]);
+}
+
+#[test]
+fn what_was_spent_before_a_restart_is_not_warned_of_again() {
+    let (mut book, now) = (Book::default(), at("2026-05-01T10:00:00Z"));
+    let meter = budget(HolderKind::Key, 100, serde_json::json!({ "warn_percent": 80, "soft": true }));
+    book.restore(&meter, at("2026-05-01T00:00:00Z"), 90, now);
+    let mut hold = holding(&mut book, [&meter], &costs(1), now).unwrap();
+    assert!(book.settle(&mut hold, Some(&costs(1)), now).is_empty());
 }
 
 #[test]

@@ -54,7 +54,7 @@ pub async fn tell(deliver: Arc<dyn Deliver>, settings: Otlp, mut reading: Readin
         if settings.metrics && measured.has_any() {
             let request = source.metrics(measured.metrics(Timestamp::now()));
             // One try: the next numbers hold these.
-            metrics.once(parcel(&settings.address, "v1/metrics", request.encode_to_vec())).await;
+            drop(metrics.once(parcel(&settings.address, "v1/metrics", request.encode_to_vec())).await);
         }
         tokio::time::sleep(settings.every).await;
     }

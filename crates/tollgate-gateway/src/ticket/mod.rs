@@ -296,7 +296,8 @@ impl Ticket {
         let rest = candidate.health.resting(now).map_or(Duration::ZERO, |until| until.duration_since(now));
         let (deployment, rest_ms) = (&*candidate.deployment.id, micros(rest) / 1_000);
         tracing::warn!(deployment, fault, rest_ms, "the deployment rests");
-        let detail = serde_json::json!({ "deployment": deployment, "fault": fault, "rest_ms": rest_ms });
+        let model = self.metric_model.as_deref();
+        let detail = serde_json::json!({ "deployment": deployment, "model": model, "fault": fault, "rest_ms": rest_ms });
         self.gate.event("cooldown", Some(self.call_id), detail);
     }
 

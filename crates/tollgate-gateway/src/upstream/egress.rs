@@ -18,6 +18,7 @@ use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tollgate_core::call::CallId;
 use tollgate_core::config::snapshot::Egress;
+use tollgate_core::deliver::Undelivered;
 
 use crate::gate::Gate;
 use crate::gathered::Gathered;
@@ -80,7 +81,7 @@ pub async fn document(gate: &Gate, request: Request<Bytes>, private: bool) -> Re
 
 /// Delivers `request` to where the configuration says, which may well be inside. Leaves no event: what is delivered
 /// each second would fill the journal with itself. Who delivers notes when it fails and when it works again.
-pub async fn deliver(request: Request<Bytes>) -> Result<(), String> {
+pub async fn deliver(request: Request<Bytes>) -> Result<(), Undelivered> {
     let uri = request.uri().clone();
     let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
     let hosts = [host.to_ascii_lowercase()];
@@ -91,11 +92,11 @@ pub async fn deliver(request: Request<Bytes>) -> Result<(), String> {
         if response.status().is_success() {
             return Ok(());
         }
-        Err(format!("the server answered {}", response.status().as_u16()))
+        Err(Undelivered::answered(response.status()))
     };
     match tokio::time::timeout(TIME, exchange).await {
         Ok(delivered) => delivered,
-        Err(_) => Err(format!("it took longer than {} s", TIME.as_secs())),
+        Err(_) => Err(format!("it took longer than {} s", TIME.as_secs()).into()),
     }
 }
 

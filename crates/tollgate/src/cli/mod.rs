@@ -1,5 +1,6 @@
 //! The command line: one file a command.
 
+mod alerts;
 mod ask;
 mod budget;
 mod calls;
@@ -61,6 +62,8 @@ enum Command {
     Spend(spend::Arguments),
     /// Show the gates that share budgets and limits, and release one that does not come back
     Instance(instance::Arguments),
+    /// Send a test alert to each address that is configured
+    Alerts(alerts::Arguments),
     /// List past calls
     Calls(calls::Arguments),
     /// Show what happened in a trace, call by call, and why
@@ -92,6 +95,7 @@ impl Cli {
             Some(Command::Budget(arguments)) => arguments.run().await,
             Some(Command::Spend(arguments)) => arguments.run().await,
             Some(Command::Instance(arguments)) => arguments.run().await,
+            Some(Command::Alerts(arguments)) => arguments.run().await,
             Some(Command::Calls(arguments)) => arguments.run().await,
             Some(Command::Trace(arguments)) => arguments.run().await,
             Some(Command::Tail(arguments)) => arguments.run().await,
