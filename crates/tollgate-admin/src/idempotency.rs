@@ -161,9 +161,10 @@ fn name(head: &request::Parts) -> Result<Option<Name>, ApiError> {
     let key = head.headers.get(HEADER).filter(|_| head.method == Method::POST);
     let key = key.filter(|_| head.uri.path().starts_with("/api/v1/"));
     let (Some(key), Some(principal)) = (key, head.extensions.get::<Principal>()) else { return Ok(None) };
-    let text = key.to_str().ok().filter(|text| (1..=LONGEST).contains(&text.len()));
+    let plain = |text: &&str| (1..=LONGEST).contains(&text.len()) && !text.contains('\t');
+    let text = key.to_str().ok().filter(plain);
     let text = text
-        .ok_or_else(|| ApiError::invalid(format!("`Idempotency-Key` has 1 to {LONGEST} ASCII characters")))?;
+        .ok_or_else(|| ApiError::invalid(format!("`Idempotency-Key` has 1 to {LONGEST} visible ASCII characters")))?;
     let whose = format!("{}/{}", principal.sub.kind.name(), principal.sub.id);
     Ok(Some((whose, text.to_owned())))
 }
