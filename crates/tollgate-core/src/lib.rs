@@ -3,12 +3,15 @@
 
 pub mod access;
 pub mod call;
+pub mod changes;
 pub mod config;
 pub mod deliver;
 pub mod digest;
+pub mod document;
 pub mod effect;
 pub mod fault;
 pub mod ledger;
+pub mod merge_patch;
 #[cfg(feature = "openapi")]
 mod openapi;
 pub mod ports;

@@ -6,8 +6,9 @@ use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 
-use crate::access::{Caller, Holder, HolderRef, NotLetIn};
+use crate::access::{Caller, Holder, NotLetIn};
 use crate::digest::{Digest, DigestKey};
+use crate::document::{Document, DocumentRef};
 use crate::fault::Fault;
 use crate::ledger::{Hold, Meter, Need, Refusal, Standing};
 use crate::price::{NanoUsd, Price};
@@ -166,31 +167,32 @@ pub struct Rewritten {
     pub ends: Option<Timestamp>,
 }
 
-/// Where keys, users and teams are kept.
-pub trait Registry: Send + Sync {
-    /// What was changed after `change`, in the order of the changes; everything for 0. Where a holder was changed
+/// Where documents of one sort are kept: keys, users and teams, where nothing else is said.
+pub trait Registry<D: Document = Holder>: Send + Sync {
+    /// What was changed after `change`, in the order of the changes; everything for 0. Where a document was changed
     /// several times, only the last is told.
-    fn changed_after(&self, change: Change) -> Answering<'_, Vec<Stored>>;
+    fn changed_after(&self, change: Change) -> Answering<'_, Vec<Stored<D>>>;
 
-    /// Keeps `holder` instead of the version that was made by the change `expected`, or as a new one.
-    fn keep<'a>(&'a self, holder: &'a Holder, expected: Option<Change>) -> Keeping<'a>;
+    /// Keeps `document` instead of the version that was made by the change `expected`, or as a new one.
+    fn keep<'a>(&'a self, document: &'a D, expected: Option<Change>) -> Keeping<'a>;
 
     /// Removes the version that was made by the change `expected`.
-    fn remove<'a>(&'a self, holder: &'a HolderRef, expected: Change) -> Keeping<'a>;
+    fn remove<'a>(&'a self, name: &'a DocumentRef<D::Kind>, expected: Change) -> Keeping<'a>;
 }
 
-/// The number of a change in a registry, from 1: changes are seen in the order of their numbers.
+/// The number of a change in a registry, from 1: changes are seen in the order of their numbers, which all sorts of
+/// documents share.
 pub type Change = u64;
 
-/// A holder as a registry keeps it.
+/// A document as a registry keeps it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Stored {
+pub struct Stored<D: Document = Holder> {
     /// Which one.
-    pub name: HolderRef,
+    pub name: DocumentRef<D::Kind>,
     /// The change that made it what it is.
     pub change: Change,
     /// What it is; `None` where it was removed.
-    pub holder: Option<Holder>,
+    pub document: Option<D>,
 }
 
 /// A registry at work: the number of the change that was made.

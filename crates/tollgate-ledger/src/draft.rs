@@ -4,9 +4,10 @@
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tollgate_core::access::{KeySpec, SpecError, TeamSpec, UserSpec};
 use tollgate_core::ledger::{Budget, Window};
+use tollgate_core::merge_patch::merge;
 
 /// What can be said of a kind of holder.
 pub(crate) trait Spec: Serialize + DeserializeOwned + Default {
@@ -54,25 +55,6 @@ pub(crate) fn patched<S: Spec>(spec: &S, patch: Value, now: Timestamp) -> Result
     }
     spec.check()?;
     Ok(spec)
-}
-
-/// RFC 7396 §2.
-fn merge(target: &mut Value, patch: Value) {
-    let Value::Object(patch) = patch else {
-        *target = patch;
-        return;
-    };
-    if !target.is_object() {
-        *target = Value::Object(Map::new());
-    }
-    let Value::Object(target) = target else { return };
-    for (member, value) in patch {
-        if value.is_null() {
-            target.remove(&member);
-        } else {
-            merge(target.entry(member).or_insert(Value::Null), value);
-        }
-    }
 }
 
 /// A rule without a name is called by what it is: `month`, `requests-minute`.

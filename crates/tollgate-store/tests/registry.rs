@@ -47,7 +47,7 @@ async fn versions(registry: &Arc<dyn Registry>) {
     );
     let told = registry.changed_after(0).await.unwrap();
     assert_eq!(
-        (told.len(), told[0].change, told[0].holder.as_ref().unwrap().alias()),
+        (told.len(), told[0].change, told[0].document.as_ref().unwrap().alias()),
         (1, second, Some("two"))
     );
     // The same name of another kind is another.
@@ -60,7 +60,7 @@ async fn removal(registry: &Arc<dyn Registry>) {
     assert_eq!(registry.remove(&name(HolderKind::Key, "gone"), made + 1).await, Err(KeepError::Conflict));
     let removed = registry.remove(&name(HolderKind::Key, "gone"), made).await.unwrap();
     let told = registry.changed_after(made).await.unwrap();
-    assert_eq!((told.len(), told[0].change, &told[0].holder), (1, removed, &None), "others learn of it");
+    assert_eq!((told.len(), told[0].change, &told[0].document), (1, removed, &None), "others learn of it");
     assert_eq!(registry.remove(&name(HolderKind::Key, "gone"), removed).await, Err(KeepError::Conflict));
     assert_eq!(registry.keep(&key("gone", "sk-gone", "y"), Some(removed)).await, Err(KeepError::Conflict));
     registry.keep(&key("gone", "sk-gone", "y"), None).await.unwrap();
@@ -74,7 +74,7 @@ async fn strange_texts(registry: &Arc<dyn Registry>) {
         let kept = key(text, &format!("sk-strange-{at}"), text);
         let change = registry.keep(&kept, None).await.unwrap();
         let told = registry.changed_after(change - 1).await.unwrap();
-        assert_eq!(told.last().unwrap().holder.as_ref(), Some(&kept), "{text}");
+        assert_eq!(told.last().unwrap().document.as_ref(), Some(&kept), "{text}");
     }
 }
 

@@ -5,12 +5,12 @@
 mod backend;
 mod postgres;
 mod sqlite;
+mod table;
 
 use std::path::Path;
 use std::sync::Arc;
 
-use tollgate_core::access::{Holder, HolderKind, HolderRef};
-use tollgate_core::ports::{Change, KeepError, Registry, Stored};
+use tollgate_core::ports::{KeepError, Registry};
 
 pub use self::postgres::PostgresRegistry;
 pub use self::sqlite::SqliteRegistry;
@@ -43,19 +43,6 @@ const MIGRATIONS: &[&[&str]] = &[
         "CREATE INDEX shared_ends ON shared (ends)",
     ],
 ];
-
-/// A row as it is read.
-fn stored(kind: &str, id: &str, change: i64, document: Option<&str>) -> Result<Stored, StoreError> {
-    let unreadable = |why: String| StoreError::Unreadable { what: format!("{kind} {id:?}"), why };
-    let kind = HolderKind::ALL.into_iter().find(|known| known.name() == kind);
-    let kind = kind.ok_or_else(|| unreadable("of a kind that this version does not know".to_owned()))?;
-    let holder = document.map(serde_json::from_str::<Holder>).transpose();
-    Ok(Stored {
-        name: HolderRef { kind, id: id.into() },
-        change: Change::try_from(change).unwrap_or(0),
-        holder: holder.map_err(|error| unreadable(error.to_string()))?,
-    })
-}
 
 fn keep_error(error: StoreError) -> KeepError {
     match error {
