@@ -8,6 +8,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::access::SpecError;
+
 /// The kinds that a sort of documents has.
 pub trait Kind: Copy + Debug + Eq + Hash + Ord + Serialize + Send + Sync + 'static {
     /// Every kind.
@@ -43,4 +45,17 @@ pub trait Document: Clone + Serialize + DeserializeOwned + Send + Sync + 'static
     fn unique(&self) -> Option<String>;
     /// What of it may be seen by whoever may see it at all: nothing that is presented or sent as a secret.
     fn visible(&self) -> Value;
+}
+
+/// The longest name, in bytes.
+const LONGEST_ID: usize = 128;
+
+/// Whether `id` can be the name of a document: it goes into addresses, records and headers.
+pub fn check_id(id: &str) -> Result<&str, SpecError> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'@' | b':' | b'+');
+    if id.is_empty() || id.len() > LONGEST_ID || !id.bytes().all(plain) || id.bytes().all(|b| b == b'.') {
+        let why = format!("1 to {LONGEST_ID} letters, digits, `-`, `_`, `.`, `@`, `:` and `+`");
+        return Err(SpecError { member: "id".to_owned(), why });
+    }
+    Ok(id)
 }

@@ -2,6 +2,7 @@
 //! file becomes a snapshot. No runtime, no sockets, no database: everything here is a value or a function.
 
 pub mod access;
+pub mod addition;
 pub mod call;
 pub mod changes;
 pub mod config;
@@ -9,6 +10,7 @@ pub mod deliver;
 pub mod digest;
 pub mod document;
 pub mod effect;
+pub mod egress;
 pub mod fault;
 pub mod ledger;
 pub mod merge_patch;

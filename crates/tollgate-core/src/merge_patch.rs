@@ -1,6 +1,36 @@
-//! JSON merge patches (RFC 7396).
+//! JSON merge patches (RFC 7396), and from what somebody wrote to what a document is said to be. What is not a member of
+//! it is refused: nobody sets by accident, or on purpose, what is not theirs to set.
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+
+use crate::access::SpecError;
+
+/// What `spec` is after `patch`, of which only `members` may be patched: what is null goes back to what it is when nobody
+/// says anything.
+pub fn merged<S: Serialize>(spec: &S, patch: Value, members: &[&str]) -> Result<Value, SpecError> {
+    let Value::Object(patch) = patch else {
+        return Err(wrong("", "a JSON object is expected".to_owned()));
+    };
+    if let Some(unknown) = patch.keys().find(|member| !members.contains(&member.as_str())) {
+        let why = format!("there is no such member, or it cannot be set: {}", members.join(", "));
+        return Err(wrong(unknown, why));
+    }
+    let mut whole = serde_json::to_value(spec).map_err(|error| wrong("", error.to_string()))?;
+    merge(&mut whole, Value::Object(patch));
+    Ok(whole)
+}
+
+/// Reads what was merged; a mistake is told with the member that it is in.
+pub fn read<S: DeserializeOwned>(whole: Value) -> Result<S, SpecError> {
+    serde_path_to_error::deserialize(whole)
+        .map_err(|error| wrong(&error.path().to_string(), error.inner().to_string()))
+}
+
+fn wrong(member: &str, why: String) -> SpecError {
+    SpecError { member: member.to_owned(), why }
+}
 
 /// Changes `target` as `patch` says (RFC 7396 §2): what is null is taken away.
 pub fn merge(target: &mut Value, patch: Value) {

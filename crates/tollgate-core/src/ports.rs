@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use jiff::Timestamp;
 
 use crate::access::{Caller, Holder, NotLetIn};
+use crate::config::snapshot::Snapshot;
 use crate::digest::{Digest, DigestKey};
 use crate::document::{Document, DocumentRef};
 use crate::fault::Fault;
@@ -244,6 +245,12 @@ pub trait Catalog: Send + Sync {
     fn facts(&self, provider: &str, model: &str) -> Option<ModelFacts>;
 }
 
+/// Who serves by the configuration of now.
+pub trait Publish: Send + Sync {
+    /// Replaces the configuration: calls that begin from now on have this one.
+    fn publish(&self, snapshot: Snapshot);
+}
+
 /// The environment of the process, as configuration sees it.
 pub trait Environment {
     /// The variable `name`; `None` when it is unset or not Unicode.
@@ -295,4 +302,6 @@ pub trait Providers: Send + Sync {
     fn names(&self) -> Vec<&'static str>;
     /// Whether `name` is one that this version knows of but cannot speak to yet.
     fn planned(&self, name: &str) -> bool;
+    /// Whether `name` is a part of the gate, which is reached without a connection.
+    fn built_in(&self, name: &str) -> bool;
 }

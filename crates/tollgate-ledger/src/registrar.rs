@@ -10,7 +10,7 @@ use tollgate_core::access::{
     User, UserSpec,
 };
 use tollgate_core::changes::{Changes, NotMade, unrecorded};
-use tollgate_core::document::Document as _;
+use tollgate_core::document::{Document as _, check_id};
 use tollgate_core::ports::{Change, Clock, Journal, JournalError, Registry, Stored};
 use tollgate_core::principal::Principal;
 use tollgate_core::record::Entry;
@@ -350,19 +350,6 @@ impl Shown {
     pub fn visible(&self) -> Value {
         self.holder.visible()
     }
-}
-
-/// The longest name of a holder, in bytes.
-const LONGEST_ID: usize = 128;
-
-/// A name goes into addresses, records and headers.
-fn check_id(id: &str) -> Result<&str, SpecError> {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'@' | b':' | b'+');
-    if id.is_empty() || id.len() > LONGEST_ID || !id.bytes().all(plain) || id.bytes().all(|b| b == b'.') {
-        let why = format!("1 to {LONGEST_ID} letters, digits, `-`, `_`, `.`, `@`, `:` and `+`");
-        return Err(SpecError { member: "id".to_owned(), why });
-    }
-    Ok(id)
 }
 
 fn shown_once(secret: KeySecret) -> (KeyHash, String, Option<KeySecret>) {
