@@ -1,6 +1,7 @@
 //! The management API: what people and their tools ask a running gate. Whoever reaches it was identified by the gate;
 //! what they may do there stands beside each route.
 
+mod additions;
 mod calls;
 mod error;
 mod holders;
@@ -20,6 +21,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use tollgate_core::ports::Clock;
 use tollgate_core::query::{Live, Records};
 use tollgate_ledger::Registrar;
+use tollgate_models::Additions;
 
 pub use who::Needs;
 
@@ -32,6 +34,8 @@ pub struct Sources {
     pub live: Arc<dyn Live>,
     /// Keys, users and teams.
     pub registrar: Arc<Registrar>,
+    /// Models and credentials.
+    pub additions: Arc<Additions>,
     /// Wall time.
     pub clock: Arc<dyn Clock>,
 }

@@ -5,6 +5,7 @@ mod configuration;
 mod index;
 mod keys;
 mod log;
+mod registry;
 mod reload;
 mod sharing;
 mod wire;

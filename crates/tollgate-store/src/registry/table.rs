@@ -1,6 +1,7 @@
 //! The tables of documents: one for each sort, all of the same form.
 
 use tollgate_core::access::Holder;
+use tollgate_core::addition::Addition;
 use tollgate_core::document::{Document, DocumentRef, Kind};
 use tollgate_core::ports::{Change, Stored};
 
@@ -42,6 +43,7 @@ macro_rules! table {
 }
 
 table!(Holder, "holders");
+table!(Addition, "additions");
 
 /// A row as it is read.
 pub(super) fn stored<D: Table>(
