@@ -40,6 +40,7 @@ pub(crate) fn sources(records: Arc<dyn Records>, live: Arc<dyn Live>) -> Sources
 }
 
 /// What a gate serves that has one model and a key for secrets.
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 fn additions(journal: Arc<dyn Journal>, clock: Arc<dyn Clock>) -> Additions {
     const FILE: &str =
         "models: { sim: [{ provider: simulator }] }\nsecrets_key: 0123456789abcdef0123456789abcdef";
