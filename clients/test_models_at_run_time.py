@@ -229,6 +229,9 @@ def test_a_wrong_key_takes_the_model_out_of_service_and_the_gate_runs_on(own_gat
 def test_the_commands(own_gate, upstream, tmp_path):
     gate = own_gate(config=CONFIG % (upstream.host, ""), env={"TOLLGATE_SECRETS_KEY": SECRETS_KEY})
 
+    assert world.tollgate("check", str(gate.config), env={"TOLLGATE_SECRETS_KEY": SECRETS_KEY}).endswith(": ok\n"), "a file without models"
+    assert "add at least one under `models`, or set `secrets_key`" in world.tollgate("check", str(gate.config), status=1)
+
     def run(*arguments: str, status: int = 0, **env: str) -> str:
         said = world.tollgate(*arguments, gate=gate, env={"TOLLGATE_KEY": "sk-master", **env}, status=status)
         assert SECRET not in said, said

@@ -180,6 +180,7 @@ fn a_credential_goes_to_its_hosts_only() {
         "https://evil.example/?api.openai.com",
         "https://api.openai.com@evil.example/v1",
         "https://api.openai.com./v1",
+        "https://api.openai.com/v1#",
     ] {
         let error =
             refused(&file, json!({ "provider": "openai", "credential": "main", "base_url": base_url }));

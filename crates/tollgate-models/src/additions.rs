@@ -10,6 +10,7 @@ use tollgate_core::addition::{AddedModel, Addition, AdditionKind, AdditionRef};
 use tollgate_core::changes::Changes;
 use tollgate_core::config::added::{Ground, Opened, model, out_of_service};
 use tollgate_core::config::snapshot::{Model, Snapshot};
+use tollgate_core::document::Document as _;
 use tollgate_core::ports::{Catalog, Change, Clock, Journal, Providers, Publish, Registry, Stored};
 use tollgate_core::principal::Principal;
 use tollgate_core::query::QueryError;
@@ -21,7 +22,7 @@ use crate::seal;
 use crate::shown::Shown;
 
 /// The most additions of a kind: all of them are resolved at each change.
-const MOST: usize = 2_000;
+const MOST: usize = 1_000;
 
 /// Models and credentials that admins add, and what they make of the configuration.
 pub struct Additions {
@@ -213,7 +214,6 @@ impl Additions {
         before: Option<Listed>,
         after: Addition,
     ) -> Result<Shown, AdditionError> {
-        use tollgate_core::document::Document as _;
         let name = after.document();
         let known = before.as_ref().map(|listed| (&listed.addition, listed.change));
         let change = self.changes.keep(by, action, known, &after).await;

@@ -33,7 +33,7 @@ pub struct Page {
 }
 
 impl Additions {
-    /// The addition called `name`, or the model of that name in the configuration file, which goes before it.
+    /// The addition called `name`, which is marked where the configuration file has a model of that name; or else that one.
     pub fn get(&self, name: &AdditionRef) -> Option<Shown> {
         let state = self.state.lock();
         if let Some(listed) = state.known.get(name) {

@@ -37,7 +37,7 @@ pub struct ModelSpec {
 }
 
 /// The most deployments of a model.
-const MOST_DEPLOYMENTS: usize = 100;
+const MOST_DEPLOYMENTS: usize = 32;
 
 /// The longest note, in bytes.
 const LONGEST_NOTE: usize = 1_000;

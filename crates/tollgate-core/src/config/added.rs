@@ -9,7 +9,7 @@ use http::{HeaderName, Uri};
 use serde_json::{Map, Value};
 use serde_saphyr::{Location, Spanned};
 
-use super::resolve::{Resolver, World};
+use super::resolve::{Resolver, World, assembled};
 use super::snapshot::{Deployment, Model, Origin, Snapshot};
 use super::{ConfigError, SecretRef, file};
 use crate::access::SpecError;
@@ -67,7 +67,7 @@ const INNER: [(&str, &[&str]); 3] =
     [("aws", &["region"]), ("google", &["project", "location"]), ("azure", &["api_version"])];
 
 /// Headers that belong to the connection or to the gate (RFC 9110 §7.6.1), or say who calls.
-const HEADERS: [&str; 17] = [
+const HEADERS: [&str; 18] = [
     "host",
     "connection",
     "keep-alive",
@@ -83,6 +83,7 @@ const HEADERS: [&str; 17] = [
     "expect",
     "via",
     "forwarded",
+    "http2-settings",
     "traceparent",
     "x-tollgate-via",
 ];
@@ -108,24 +109,25 @@ pub fn model(ground: Ground<'_>, name: &str, spec: &ModelSpec, open: Open<'_>) -
         let member = format!("deployments[{index}].{}", error.member);
         SpecError { member: member.trim_end_matches('.').to_owned(), ..error }
     };
-    let said = spec.deployments.iter().enumerate();
-    let read = said.map(|(index, said)| read(ground, said, open).map_err(|error| at(index, error)));
-    let (written, opened): (Vec<_>, Vec<_>) = read.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
+    let deployments = spec.deployments.iter().enumerate();
+    let deployments = deployments
+        .map(|(index, said)| deployment(ground, name, said, open).map_err(|error| at(index, error)));
+    Ok(assembled(name, Origin::Added, deployments.collect::<Result<_, _>>()?))
+}
+
+fn deployment(
+    ground: Ground<'_>,
+    name: &str,
+    said: &Map<String, Value>,
+    open: Open<'_>,
+) -> Result<Deployment, SpecError> {
+    let (written, opened) = read(ground, said, open)?;
     let world = World { environment: &Nothing, providers: ground.providers, catalog: ground.catalog };
     let resolver = Resolver { world, lenient: false };
-    // One by one first, so that a mistake is told with its place.
-    for (index, written) in written.iter().enumerate() {
-        let resolved = resolver.deployment(name, written, &ground.file.shared_timeouts);
-        resolved.map_err(|error| at(index, wrong("", error.in_words())))?;
-    }
-    let resolved = resolver.model(name, &written, &ground.file.shared_timeouts);
-    let mut model = resolved.map_err(|error| wrong("deployments", error.in_words()))?;
-    model.origin = Origin::Added;
-    for (index, (deployment, opened)) in model.deployments.iter_mut().zip(&opened).enumerate() {
-        let deployment = Arc::make_mut(deployment);
-        deployment.reach = reach(ground, deployment, opened.as_ref()).map_err(|error| at(index, error))?;
-    }
-    Ok(model)
+    let resolved = resolver.deployment(name, &written, &ground.file.shared_timeouts);
+    let mut deployment = resolved.map_err(|error| wrong("", error.in_words()))?;
+    deployment.reach = reach(ground, &deployment, opened.as_ref())?;
+    Ok(deployment)
 }
 
 /// A model that cannot be served, and why.

@@ -137,8 +137,10 @@ impl Resolver<'_> {
             (Some("http" | "https"), Some(host)) if !host.is_empty() => {}
             _ => return Err(wrong(scheme)),
         }
-        if uri.query().is_some() || uri.authority().is_some_and(|a| a.as_str().contains('@')) {
-            return Err(wrong("it must hold neither a query nor a user"));
+        // What stands behind a `#` is not sent, and a path that is appended to it would not be either.
+        let user = uri.authority().is_some_and(|authority| authority.as_str().contains('@'));
+        if uri.query().is_some() || user || text.contains('#') {
+            return Err(wrong("it must hold neither a query nor a user, nor a `#`"));
         }
         Ok(text.to_owned())
     }

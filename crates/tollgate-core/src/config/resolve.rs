@@ -10,7 +10,7 @@ use serde_saphyr::Spanned;
 
 use super::file::{self, File};
 use super::snapshot::{
-    Egress, GateTimeouts, Limits, Model, ModelRules, Models, Origin, Routing, Snapshot, Timeouts,
+    Deployment, Egress, GateTimeouts, Limits, Model, ModelRules, Models, Origin, Routing, Snapshot, Timeouts,
 };
 use super::{ConfigError, Loaded, SecretRef};
 use crate::egress::Host;
@@ -138,7 +138,7 @@ impl Resolver<'_> {
         if ours(&url) { Ok(Some(url)) } else { Err(wrong("its address begins with postgres://".to_owned())) }
     }
 
-    pub(super) fn model(
+    fn model(
         &self,
         name: &str,
         written: &[file::Deployment],
@@ -152,20 +152,23 @@ impl Resolver<'_> {
         if written.is_empty() {
             return Err(ConfigError::new(format!("model `{name}` has no deployments")));
         }
-        let mut seen = BTreeMap::new();
-        let mut deployments = Vec::with_capacity(written.len());
-        for one in written {
-            let mut deployment = self.deployment(name, one, shared)?;
-            // The same upstream may stand twice, with another credential.
-            let count = seen.entry(Arc::clone(&deployment.id)).or_insert(0_u32);
-            *count += 1;
-            if *count > 1 {
-                deployment.id = Arc::from(format!("{}#{count}", deployment.id));
-            }
-            deployments.push(Arc::new(deployment));
-        }
-        Ok(Model { name: Arc::from(name), origin: Origin::File, deployments })
+        let deployments = written.iter().map(|one| self.deployment(name, one, shared));
+        Ok(assembled(name, Origin::File, deployments.collect::<Result<_, _>>()?))
     }
+}
+
+/// The model called `name` that `deployments` serve.
+pub(super) fn assembled(name: &str, origin: Origin, mut deployments: Vec<Deployment>) -> Model {
+    let mut seen = BTreeMap::new();
+    for deployment in &mut deployments {
+        // The same upstream may stand twice, with another credential.
+        let count = seen.entry(Arc::clone(&deployment.id)).or_insert(0_u32);
+        *count += 1;
+        if *count > 1 {
+            deployment.id = Arc::from(format!("{}#{count}", deployment.id));
+        }
+    }
+    Model { name: Arc::from(name), origin, deployments: deployments.into_iter().map(Arc::new).collect() }
 }
 
 fn listen(written: Option<&Spanned<String>>, overrides: &Overrides) -> Result<SocketAddr, ConfigError> {

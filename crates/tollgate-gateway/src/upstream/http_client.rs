@@ -31,6 +31,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// Idle connections kept per host.
 const POOL_SIZE: usize = 256;
 
+/// Only reloads can make more pools than there are deployments.
+const MOST_CLIENTS: usize = 1_000;
+
 /// Pools of connections, one for each connect time-out in the configuration and for what may be reached: a connection
 /// that one deployment may make is not lent to another that may not.
 pub struct HttpClient {
@@ -81,6 +84,10 @@ impl HttpClient {
             .http2_keep_alive_while_idle(true)
             .build(InTime { connector: https, limit: connect_timeout });
         let mut clients = self.clients.write();
+        if clients.len() >= MOST_CLIENTS {
+            // Requests under way keep theirs.
+            clients.clear();
+        }
         Ok(Arc::clone(clients.entry((connect_timeout, reach)).or_insert_with(|| Arc::new(client))))
     }
 }

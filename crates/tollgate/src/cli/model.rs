@@ -147,7 +147,13 @@ fn lines(model: &Value) -> Vec<String> {
         line(member.trim_end_matches("_at"), text(&model[member]).to_owned());
     }
     for deployment in model["deployments"].as_array().into_iter().flatten() {
-        line("served by", deployment.to_string());
+        line("served by", upstream(deployment, model));
+        let members = deployment.as_object().into_iter().flatten();
+        for (member, value) in members.filter(|(member, _)| !["provider", "model"].contains(&member.as_str()))
+        {
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            line("", format!("{member} {value}"));
+        }
     }
     lines
 }
