@@ -83,8 +83,15 @@ impl Additions {
     /// Reads from `registry` what others have changed since the last time.
     pub async fn follow(&self, registry: &dyn Registry<Addition>) -> Result<(), QueryError> {
         let read = self.state.lock().known.read;
-        let changes = registry.changed_after(read.unwrap_or(0)).await?;
-        let last = changes.last().map_or(read.unwrap_or(0), |stored| stored.change);
+        let mut changes = Vec::new();
+        let mut last = read.unwrap_or(0);
+        // A registry may tell in parts: what is known is put in force when all of them are there.
+        loop {
+            let part = registry.changed_after(last).await?;
+            let Some(end) = part.last() else { break };
+            last = end.change;
+            changes.extend(part);
+        }
         let mut state = self.state.lock();
         let news: Vec<String> = changes
             .into_iter()
