@@ -40,7 +40,7 @@ fn holder(change: Change, kind: &str, id: &str, more: &Value) -> Result<Stored> 
         said.extend(more.clone());
     }
     let holder: Holder = serde_json::from_value(said)?;
-    Ok(Stored { name: holder.name(), change, holder: Some(holder) })
+    Ok(Stored { name: holder.name(), change, document: Some(holder) })
 }
 
 fn budgets() -> Value {

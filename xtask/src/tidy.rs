@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 const LONGEST_FILE: usize = 500;
 
 /// Crates that a crate may depend on, of this workspace. The binary may depend on all.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("tollgate-core", &[]),
     ("tollgate-llm", &["tollgate-core"]),
     ("tollgate-gateway", &["tollgate-core", "tollgate-llm"]),
@@ -17,7 +17,8 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("tollgate-journal", &["tollgate-core"]),
     ("tollgate-store", &["tollgate-core", "tollgate-journal"]),
     ("tollgate-ledger", &["tollgate-core"]),
-    ("tollgate-admin", &["tollgate-core", "tollgate-ledger"]),
+    ("tollgate-models", &["tollgate-core"]),
+    ("tollgate-admin", &["tollgate-core", "tollgate-ledger", "tollgate-models"]),
     ("tollgate-export", &["tollgate-core", "tollgate-journal"]),
 ];
 

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tollgate_core::fault::Fault;
 use tollgate_core::query::QueryError;
 use tollgate_ledger::RegistrarError;
+use tollgate_models::AdditionError;
 
 use crate::litellm;
 
@@ -71,6 +72,27 @@ impl From<RegistrarError> for ApiError {
         };
         let member = match &error {
             RegistrarError::Spec(error) => Some(error.member.clone()),
+            _ => None,
+        };
+        Self { status, detail: error.to_string(), member }
+    }
+}
+
+impl From<AdditionError> for ApiError {
+    fn from(error: AdditionError) -> Self {
+        let status = match &error {
+            AdditionError::Spec(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            AdditionError::Missing(_) => StatusCode::NOT_FOUND,
+            AdditionError::Exists(_)
+            | AdditionError::InFile(_)
+            | AdditionError::InUse(..)
+            | AdditionError::TooMany(_)
+            | AdditionError::NoKey => StatusCode::CONFLICT,
+            AdditionError::Stale(_) => StatusCode::PRECONDITION_FAILED,
+            AdditionError::Away(_) => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        let member = match &error {
+            AdditionError::Spec(error) => Some(error.member.clone()),
             _ => None,
         };
         Self { status, detail: error.to_string(), member }

@@ -219,7 +219,7 @@ pub(crate) fn object(body: &Bytes) -> Result<Value, ApiError> {
 }
 
 /// `If-Match` (RFC 9110 §13.1.1): the version that is to be changed.
-fn expected(headers: &HeaderMap) -> Result<Option<Change>, ApiError> {
+pub(crate) fn expected(headers: &HeaderMap) -> Result<Option<Change>, ApiError> {
     let Some(tag) = headers.get(header::IF_MATCH) else { return Ok(None) };
     let text = tag.to_str().unwrap_or_default().trim();
     if text == "*" {
@@ -240,7 +240,7 @@ fn shown_once(status: StatusCode, made: Made) -> Response {
     response
 }
 
-fn tagged(status: StatusCode, change: Change, body: Value) -> Response {
+pub(crate) fn tagged(status: StatusCode, change: Change, body: Value) -> Response {
     let mut response = (status, Json(body)).into_response();
     if let Ok(tag) = HeaderValue::from_str(&format!("\"{change}\"")) {
         response.headers_mut().insert(header::ETAG, tag);

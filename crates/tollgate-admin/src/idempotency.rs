@@ -163,8 +163,9 @@ fn name(head: &request::Parts) -> Result<Option<Name>, ApiError> {
     let (Some(key), Some(principal)) = (key, head.extensions.get::<Principal>()) else { return Ok(None) };
     let plain = |text: &&str| (1..=LONGEST).contains(&text.len()) && !text.contains('\t');
     let text = key.to_str().ok().filter(plain);
-    let text = text
-        .ok_or_else(|| ApiError::invalid(format!("`Idempotency-Key` has 1 to {LONGEST} visible ASCII characters")))?;
+    let text = text.ok_or_else(|| {
+        ApiError::invalid(format!("`Idempotency-Key` has 1 to {LONGEST} visible ASCII characters"))
+    })?;
     let whose = format!("{}/{}", principal.sub.kind.name(), principal.sub.id);
     Ok(Some((whose, text.to_owned())))
 }

@@ -1,6 +1,7 @@
 //! The management API: what people and their tools ask a running gate. Whoever reaches it was identified by the gate;
 //! what they may do there stands beside each route.
 
+mod additions;
 mod alerts;
 mod calls;
 mod error;
@@ -22,6 +23,7 @@ use tollgate_core::deliver::Alerting;
 use tollgate_core::ports::Clock;
 use tollgate_core::query::{Live, Records};
 use tollgate_ledger::Registrar;
+use tollgate_models::Additions;
 
 pub use error::says;
 pub use who::Needs;
@@ -37,6 +39,8 @@ pub struct Sources {
     pub registrar: Arc<Registrar>,
     /// Alerts, to try them.
     pub alerts: Arc<dyn Alerting>,
+    /// Models and credentials.
+    pub additions: Arc<Additions>,
     /// Wall time.
     pub clock: Arc<dyn Clock>,
 }

@@ -7,10 +7,11 @@ use axum::routing::{MethodRouter, delete, get, patch, post};
 use axum::{RequestExt, Router};
 use http::Method;
 use tollgate_core::access::HolderKind;
+use tollgate_core::addition::AdditionKind;
 
 use crate::error::ApiError;
 use crate::who::{Needs, Who};
-use crate::{Sources, alerts, calls, holders, instances, litellm, openapi, spend, tail};
+use crate::{Sources, additions, alerts, calls, holders, instances, litellm, openapi, spend, tail};
 
 /// One route.
 pub(crate) struct Route {
@@ -61,6 +62,29 @@ pub(crate) fn all() -> Vec<Route> {
                 &one,
                 changes,
                 delete(move |s, w, id, h| holders::remove(kind, s, w, id, h)),
+            ),
+        ]);
+    }
+    for (kind, path, one) in [
+        (AdditionKind::Model, "/models", "/models/{name}"),
+        (AdditionKind::Credential, "/credentials", "/credentials/{id}"),
+    ] {
+        let (read, write) = (Needs::ToAudit, Needs::ToManage);
+        routes.extend([
+            route(Method::GET, path, read, get(move |s, q| additions::list(kind, s, q))),
+            route(Method::POST, path, write, post(move |s, w, b| additions::create(kind, s, w, b))),
+            route(Method::GET, one, read, get(move |s, id| additions::one(kind, s, id))),
+            route(
+                Method::PATCH,
+                one,
+                write,
+                patch(move |s, w, id, h, b| additions::change(kind, s, w, id, h, b)),
+            ),
+            route(
+                Method::DELETE,
+                one,
+                write,
+                delete(move |s, w, id, h| additions::remove(kind, s, w, id, h)),
             ),
         ]);
     }

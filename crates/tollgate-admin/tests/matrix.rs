@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "support/additions.rs"]
+mod additions;
 #[path = "support/litellm.rs"]
 mod litellm;
 #[path = "support/openapi.rs"]
@@ -100,6 +102,19 @@ const MATRIX: &[(&str, &str, &str, &str)] = &[
     ("GET", "/api/v1/users/{id}", "/api/v1/users/ann", "YYNN"),
     ("PATCH", "/api/v1/users/{id}", "/api/v1/users/ann", "YFFF"),
     ("DELETE", "/api/v1/users/{id}", "/api/v1/users/ann", "YFFF"),
+    ("GET", "/api/v1/models", "/api/v1/models", "YYFF"),
+    ("GET", "/api/v1/models/{name}", "/api/v1/models/mine%2F*", "YYFF"),
+    ("GET", "/api/v1/models/{name}", "/api/v1/models/sim", "YYFF"),
+    ("GET", "/api/v1/models/{name}", "/api/v1/models/none", "NNFF"),
+    // What is said is not enough for any, and forbidden before it is looked at.
+    ("POST", "/api/v1/models", "/api/v1/models", "IFFF"),
+    ("PATCH", "/api/v1/models/{name}", "/api/v1/models/mine%2F*", "YFFF"),
+    ("DELETE", "/api/v1/models/{name}", "/api/v1/models/mine%2F*", "YFFF"),
+    ("GET", "/api/v1/credentials", "/api/v1/credentials", "YYFF"),
+    ("GET", "/api/v1/credentials/{id}", "/api/v1/credentials/main", "YYFF"),
+    ("POST", "/api/v1/credentials", "/api/v1/credentials", "IFFF"),
+    ("PATCH", "/api/v1/credentials/{id}", "/api/v1/credentials/main", "YFFF"),
+    ("DELETE", "/api/v1/credentials/{id}", "/api/v1/credentials/main", "YFFF"),
     ("GET", "/api/v1/teams", "/api/v1/teams", "YYYY"),
     ("POST", "/api/v1/teams", "/api/v1/teams", "YFFF"),
     ("GET", "/api/v1/teams/{id}", "/api/v1/teams/red", "YYYN"),
@@ -164,6 +179,9 @@ const LITELLM: &[(&str, &str, &str, &str, &str)] = &[
     ),
 ];
 
+/// A secret that nobody sees again.
+const SECRET: &str = "sk-live-0123456789abcdefghijklmnop";
+
 /// A gate with two teams, and a key of each role.
 struct World {
     sources: Sources,
@@ -179,6 +197,12 @@ async fn world() -> World {
         .follow(&tollgate_testkit::MemoryRegistry::default(), sources.clock.now())
         .await
         .unwrap();
+    let additions = Arc::clone(&sources.additions);
+    additions.follow(&tollgate_testkit::MemoryRegistry::default()).await.unwrap();
+    let main = json!({ "secret": SECRET, "hosts": ["api.openai.com"] });
+    additions.create_credential(&by, Some("main"), main).await.unwrap();
+    let mine = json!({ "deployments": [{ "provider": "simulator" }] });
+    additions.create_model(&by, "mine/*", mine).await.unwrap();
     let make = async |kind: HolderKind, id: &str, said: Value| {
         let made = registrar.create(&by, kind, Some(id), said).await.unwrap();
         made.secret

@@ -2,13 +2,18 @@
 //! file becomes a snapshot. No runtime, no sockets, no database: everything here is a value or a function.
 
 pub mod access;
+pub mod addition;
 pub mod call;
+pub mod changes;
 pub mod config;
 pub mod deliver;
 pub mod digest;
+pub mod document;
 pub mod effect;
+pub mod egress;
 pub mod fault;
 pub mod ledger;
+pub mod merge_patch;
 #[cfg(feature = "openapi")]
 mod openapi;
 pub mod ports;

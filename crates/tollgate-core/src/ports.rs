@@ -6,8 +6,10 @@ use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 
-use crate::access::{Caller, Holder, HolderRef, NotLetIn};
+use crate::access::{Caller, Holder, NotLetIn};
+use crate::config::snapshot::Snapshot;
 use crate::digest::{Digest, DigestKey};
+use crate::document::{Document, DocumentRef};
 use crate::fault::Fault;
 use crate::ledger::{Hold, Meter, Need, Refusal, Standing};
 use crate::price::{NanoUsd, Price};
@@ -166,32 +168,33 @@ pub struct Rewritten {
     pub ends: Option<Timestamp>,
 }
 
-/// Where keys, users and teams are kept.
-pub trait Registry: Send + Sync {
+/// Where documents of one sort are kept: keys, users and teams, where nothing else is said.
+pub trait Registry<D: Document = Holder>: Send + Sync {
     /// What was changed after `change`, from the beginning for 0, in the order of the changes: as much of it as is read
-    /// at once, so that there may be more after the last one, and nothing more where there is none. Where a holder was
+    /// at once, so that there may be more after the last one, and nothing more where there is none. Where a document was
     /// changed several times, only the last is told.
-    fn changed_after(&self, change: Change) -> Answering<'_, Vec<Stored>>;
+    fn changed_after(&self, change: Change) -> Answering<'_, Vec<Stored<D>>>;
 
-    /// Keeps `holder` instead of the version that was made by the change `expected`, or as a new one.
-    fn keep<'a>(&'a self, holder: &'a Holder, expected: Option<Change>) -> Keeping<'a>;
+    /// Keeps `document` instead of the version that was made by the change `expected`, or as a new one.
+    fn keep<'a>(&'a self, document: &'a D, expected: Option<Change>) -> Keeping<'a>;
 
     /// Removes the version that was made by the change `expected`.
-    fn remove<'a>(&'a self, holder: &'a HolderRef, expected: Change) -> Keeping<'a>;
+    fn remove<'a>(&'a self, name: &'a DocumentRef<D::Kind>, expected: Change) -> Keeping<'a>;
 }
 
-/// The number of a change in a registry, from 1: changes are seen in the order of their numbers.
+/// The number of a change in a registry, from 1: changes are seen in the order of their numbers, which all sorts of
+/// documents share.
 pub type Change = u64;
 
-/// A holder as a registry keeps it.
+/// A document as a registry keeps it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Stored {
+pub struct Stored<D: Document = Holder> {
     /// Which one.
-    pub name: HolderRef,
+    pub name: DocumentRef<D::Kind>,
     /// The change that made it what it is.
     pub change: Change,
     /// What it is; `None` where it was removed.
-    pub holder: Option<Holder>,
+    pub document: Option<D>,
 }
 
 /// A registry at work: the number of the change that was made.
@@ -241,6 +244,12 @@ impl ModelFacts {
 pub trait Catalog: Send + Sync {
     /// What is known of `model` at `provider`.
     fn facts(&self, provider: &str, model: &str) -> Option<ModelFacts>;
+}
+
+/// Who serves by the configuration of now.
+pub trait Publish: Send + Sync {
+    /// Replaces the configuration: calls that begin from now on have this one.
+    fn publish(&self, snapshot: Snapshot);
 }
 
 /// The environment of the process, as configuration sees it.
@@ -294,4 +303,6 @@ pub trait Providers: Send + Sync {
     fn names(&self) -> Vec<&'static str>;
     /// Whether `name` is one that this version knows of but cannot speak to yet.
     fn planned(&self, name: &str) -> bool;
+    /// Whether `name` is a part of the gate, which is reached without a connection.
+    fn built_in(&self, name: &str) -> bool;
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tollgate_core::config::snapshot::{Deployment, Found, Snapshot};
-use tollgate_core::ports::{Access, Catalog, Clock, Journal};
+use tollgate_core::ports::{Access, Catalog, Clock, Journal, Publish};
 use tollgate_core::record::{Entry, Event};
 
 use crate::causes::Causes;
@@ -91,12 +91,6 @@ impl Gate {
         self.runtime.load_full()
     }
 
-    /// Replaces the configuration; what is known of a deployment that stays is kept.
-    pub fn publish(&self, snapshot: Snapshot) {
-        let before = self.runtime();
-        self.runtime.store(Arc::new(Runtime::new(snapshot, &before.health)));
-    }
-
     /// Writes an event. Its loss is logged by the journal and harms no call.
     pub fn event(
         &self,
@@ -161,6 +155,14 @@ impl Gate {
     pub(crate) fn call_ended(&self) {
         self.open_calls.fetch_sub(1, Ordering::Relaxed);
         self.metrics.open_calls.dec();
+    }
+}
+
+impl Publish for Gate {
+    /// What is known of a deployment that stays is kept.
+    fn publish(&self, snapshot: Snapshot) {
+        let before = self.runtime();
+        self.runtime.store(Arc::new(Runtime::new(snapshot, &before.health)));
     }
 }
 

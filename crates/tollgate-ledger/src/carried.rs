@@ -16,7 +16,7 @@ impl Registrar {
         name: &HolderRef,
         spent: &[(&str, NanoUsd)],
     ) -> Result<(), RegistrarError> {
-        let now = self.clock.now();
+        let now = self.now();
         let listed = self.ledger.get(name).ok_or_else(|| RegistrarError::Missing(name.clone()))?;
         let mut counted = Counts::default();
         for (meter, standing) in self.ledger.standings(&listed.account, now) {
@@ -32,7 +32,7 @@ impl Registrar {
         }
         let detail = serde_json::json!({ "by": by, "holder": name, "counted": counted });
         let event = Event { at: now, event: SPENT_ELSEWHERE, call_id: None, detail };
-        self.journal.append(&Entry::Event(&event))?;
+        self.write(&Entry::Event(&event))?;
         self.ledger.count(&listed.account, &counted.0, now);
         Ok(())
     }

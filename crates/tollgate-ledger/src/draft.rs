@@ -4,9 +4,10 @@
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tollgate_core::access::{KeySpec, SpecError, TeamSpec, UserSpec};
 use tollgate_core::ledger::{Budget, Window};
+use tollgate_core::merge_patch::{merged, read};
 
 /// What can be said of a kind of holder.
 pub(crate) trait Spec: Serialize + DeserializeOwned + Default {
@@ -34,19 +35,9 @@ spec!(KeySpec UserSpec TeamSpec);
 /// What `spec` is after `patch`, a JSON merge patch (RFC 7396): what is null goes back to what it is when nobody says
 /// anything.
 pub(crate) fn patched<S: Spec>(spec: &S, patch: Value, now: Timestamp) -> Result<S, SpecError> {
-    let wrong = |member: &str, why: String| SpecError { member: member.to_owned(), why };
-    let Value::Object(patch) = patch else { return Err(wrong("", "a JSON object is expected".to_owned())) };
-    if let Some(unknown) = patch.keys().find(|member| !S::MEMBERS.contains(&member.as_str())) {
-        return Err(wrong(
-            unknown,
-            format!("there is no such member, or it cannot be set: {}", S::MEMBERS.join(", ")),
-        ));
-    }
-    let mut whole = serde_json::to_value(spec).map_err(|error| wrong("", error.to_string()))?;
-    merge(&mut whole, Value::Object(patch));
+    let mut whole = merged(spec, patch, S::MEMBERS)?;
     name_rules(&mut whole);
-    let mut spec: S = serde_path_to_error::deserialize(whole)
-        .map_err(|error| wrong(&error.path().to_string(), error.inner().to_string()))?;
+    let mut spec: S = read(whole)?;
     for budget in spec.budgets() {
         if matches!(budget.window, Window::Every(_)) {
             budget.since.get_or_insert(now);
@@ -54,25 +45,6 @@ pub(crate) fn patched<S: Spec>(spec: &S, patch: Value, now: Timestamp) -> Result
     }
     spec.check()?;
     Ok(spec)
-}
-
-/// RFC 7396 §2.
-fn merge(target: &mut Value, patch: Value) {
-    let Value::Object(patch) = patch else {
-        *target = patch;
-        return;
-    };
-    if !target.is_object() {
-        *target = Value::Object(Map::new());
-    }
-    let Value::Object(target) = target else { return };
-    for (member, value) in patch {
-        if value.is_null() {
-            target.remove(&member);
-        } else {
-            merge(target.entry(member).or_insert(Value::Null), value);
-        }
-    }
 }
 
 /// A rule without a name is called by what it is: `month`, `requests-minute`.

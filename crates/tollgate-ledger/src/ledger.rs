@@ -109,8 +109,8 @@ impl Ledger {
     }
 
     /// Takes a holder as it is kept.
-    pub(crate) fn take(&self, Stored { name, change, holder }: Stored, now: Timestamp) {
-        let account = match holder.map(Account::new) {
+    pub(crate) fn take(&self, Stored { name, change, document }: Stored, now: Timestamp) {
+        let account = match document.map(Account::new) {
             None => return self.directory.write().remove(&name, change),
             Some(Ok(account)) => account,
             Some(Err(error)) => {

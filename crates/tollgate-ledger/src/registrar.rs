@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tollgate_core::access::{
     Holder, HolderKind, HolderRef, Key, KeyHash, KeySecret, KeySpec, Rotation, SpecError, Team, TeamSpec,
     User, UserSpec,
 };
-use tollgate_core::ports::{Change, Clock, Journal, JournalError, KeepError, Registry, Stored};
+use tollgate_core::changes::{Changes, NotMade, unrecorded};
+use tollgate_core::document::{Document as _, check_id};
+use tollgate_core::ports::{Change, Clock, Journal, JournalError, Registry, Stored};
 use tollgate_core::principal::Principal;
-use tollgate_core::record::{Entry, Event};
+use tollgate_core::record::Entry;
 use uuid::Uuid;
 
 use crate::draft::patched;
@@ -20,9 +22,7 @@ use crate::ledger::Ledger;
 /// Changes holders.
 pub struct Registrar {
     pub(crate) ledger: Arc<Ledger>,
-    registry: Arc<dyn Registry>,
-    pub(crate) journal: Arc<dyn Journal>,
-    pub(crate) clock: Arc<dyn Clock>,
+    changes: Changes<Holder>,
 }
 
 impl std::fmt::Debug for Registrar {
@@ -94,9 +94,19 @@ pub enum RegistrarError {
     Away(String),
 }
 
+impl RegistrarError {
+    fn not_made(name: &HolderRef, error: NotMade) -> Self {
+        match error {
+            NotMade::Exists => Self::Exists(name.clone()),
+            NotMade::Stale => Self::Stale(name.clone()),
+            NotMade::Away(why) => Self::Away(why),
+        }
+    }
+}
+
 impl From<JournalError> for RegistrarError {
     fn from(error: JournalError) -> Self {
-        Self::Away(format!("the change cannot be recorded, so it was not made: {}", error.reason))
+        Self::Away(unrecorded(&error))
     }
 }
 
@@ -108,15 +118,15 @@ impl Registrar {
         journal: Arc<dyn Journal>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { ledger, registry, journal, clock }
+        Self { ledger, changes: Changes::new(registry, journal, clock) }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
-        self.clock.now()
+        self.changes.now()
     }
 
     pub(crate) fn write(&self, entry: &Entry<'_>) -> Result<(), JournalError> {
-        self.journal.append(entry).map(|_| ())
+        self.changes.write(entry)
     }
 
     /// What is asked about holders.
@@ -144,7 +154,7 @@ impl Registrar {
         said: Value,
         presented: Presented,
     ) -> Result<Made, RegistrarError> {
-        let now = self.clock.now();
+        let now = self.now();
         let id: Arc<str> = match id {
             Some(id) => check_id(id)?.into(),
             None => format!("{}_{}", kind.name(), Uuid::now_v7().simple()).into(),
@@ -176,7 +186,7 @@ impl Registrar {
 
     /// What would be wrong with making such a holder, apart from whom it belongs to.
     pub fn could_make(&self, kind: HolderKind, id: Option<&str>, said: Value) -> Result<(), RegistrarError> {
-        let now = self.clock.now();
+        let now = self.now();
         id.map(check_id).transpose()?;
         match kind {
             HolderKind::Key => drop(patched(&KeySpec::default(), said, now)?),
@@ -195,7 +205,7 @@ impl Registrar {
         patch: Value,
     ) -> Result<Shown, RegistrarError> {
         let before = self.expected(name, expected)?;
-        let now = self.clock.now();
+        let now = self.now();
         let after = match before.holder.clone() {
             Holder::Key(key) => {
                 let spec = self.belonging(patched(&key.spec, patch, now)?)?;
@@ -235,7 +245,7 @@ impl Registrar {
         let Some(key) = before.holder.as_key().cloned() else {
             return Err(RegistrarError::Missing(name.clone()));
         };
-        let ((hash, prefix, secret), now) = (self.presented(name, presented)?, self.clock.now());
+        let ((hash, prefix, secret), now) = (self.presented(name, presented)?, self.now());
         let until = now.saturating_add(grace).unwrap_or(Timestamp::MAX);
         let rotation = grace.is_positive().then_some(Rotation { hash: key.hash, until });
         let after = Key { hash, prefix, rotation, updated_at: now, ..key };
@@ -264,10 +274,9 @@ impl Registrar {
         if keys > 0 {
             return Err(RegistrarError::InUse(name.clone(), keys));
         }
-        self.record(by, "remove", name, Some(&before.holder), None)?;
-        let change = self.registry.remove(name, before.change).await;
-        let change = change.map_err(|error| self.not_kept(by, name, true, &error))?;
-        self.ledger.take(Stored { name: name.clone(), change, holder: None }, self.clock.now());
+        let change = self.changes.remove(by, (&before.holder, before.change)).await;
+        let change = change.map_err(|error| RegistrarError::not_made(name, error))?;
+        self.ledger.take(Stored { name: name.clone(), change, document: None }, self.now());
         Ok(())
     }
 
@@ -328,75 +337,19 @@ impl Registrar {
         after: Holder,
     ) -> Result<Shown, RegistrarError> {
         let name = after.name();
-        self.record(by, action, &name, before.as_ref().map(|shown| &shown.holder), Some(&after))?;
-        let expected = before.as_ref().map(|shown| shown.change);
-        let change = self.registry.keep(&after, expected).await;
-        let change = change.map_err(|error| self.not_kept(by, &name, before.is_some(), &error))?;
-        self.ledger.take(Stored { name, change, holder: Some(after.clone()) }, self.clock.now());
+        let known = before.as_ref().map(|shown| (&shown.holder, shown.change));
+        let change = self.changes.keep(by, action, known, &after).await;
+        let change = change.map_err(|error| RegistrarError::not_made(&name, error))?;
+        self.ledger.take(Stored { name, change, document: Some(after.clone()) }, self.now());
         Ok(Shown { holder: after, change })
-    }
-
-    /// Before it is made: a change that is not on the record is not made.
-    fn record(
-        &self,
-        by: &Principal,
-        action: &str,
-        name: &HolderRef,
-        before: Option<&Holder>,
-        after: Option<&Holder>,
-    ) -> Result<(), RegistrarError> {
-        let shown = |holder: Option<&Holder>| holder.map(visible);
-        let detail = json!({
-            "by": by, "action": action, "holder": name, "before": shown(before), "after": shown(after),
-        });
-        let event = Event { at: self.clock.now(), event: "change", call_id: None, detail };
-        self.journal.append(&Entry::Event(&event))?;
-        Ok(())
-    }
-
-    /// What is on the record as made and was not is said to be so there.
-    fn not_kept(&self, by: &Principal, name: &HolderRef, existed: bool, error: &KeepError) -> RegistrarError {
-        let detail = json!({ "by": by, "holder": name, "why": error.to_string() });
-        let event = Event { at: self.clock.now(), event: "change_failed", call_id: None, detail };
-        let _ = self.journal.append(&Entry::Event(&event));
-        match error {
-            KeepError::Conflict if existed => RegistrarError::Stale(name.clone()),
-            KeepError::Conflict => RegistrarError::Exists(name.clone()),
-            KeepError::Away(why) => RegistrarError::Away(why.clone()),
-        }
     }
 }
 
 impl Shown {
     /// The holder as anybody may see it who may see it at all.
     pub fn visible(&self) -> Value {
-        visible(&self.holder)
+        self.holder.visible()
     }
-}
-
-/// A holder without what is presented for it: not even a hash, which for a key that somebody chose can be guessed.
-fn visible(holder: &Holder) -> Value {
-    let mut value = serde_json::to_value(holder).unwrap_or_default();
-    if let Some(members) = value.as_object_mut() {
-        members.remove("hash");
-        if let Some(rotation) = members.get_mut("rotation").and_then(Value::as_object_mut) {
-            rotation.remove("hash");
-        }
-    }
-    value
-}
-
-/// The longest name of a holder, in bytes.
-const LONGEST_ID: usize = 128;
-
-/// A name goes into addresses, records and headers.
-fn check_id(id: &str) -> Result<&str, SpecError> {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'@' | b':' | b'+');
-    if id.is_empty() || id.len() > LONGEST_ID || !id.bytes().all(plain) || id.bytes().all(|b| b == b'.') {
-        let why = format!("1 to {LONGEST_ID} letters, digits, `-`, `_`, `.`, `@`, `:` and `+`");
-        return Err(SpecError { member: "id".to_owned(), why });
-    }
-    Ok(id)
 }
 
 fn shown_once(secret: KeySecret) -> (KeyHash, String, Option<KeySecret>) {

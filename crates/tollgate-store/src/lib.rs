@@ -27,7 +27,7 @@ pub use error::StoreError;
 pub use litellm::{LiteLlm, Table};
 pub use load::Loader;
 pub use postgres::Postgres;
-pub use registry::{PostgresRegistry, SqliteRegistry, open_registry};
+pub use registry::{PostgresRegistry, Registries, SqliteRegistry, open_registry};
 pub use shelf::{PostgresShelf, RedisShelf, open_shelf};
 pub use sqlite::Sqlite;
 

@@ -8,8 +8,10 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tollgate_core::access::{Holder, HolderKind, HolderRef, KeyHash};
+use tollgate_core::addition::Addition;
+use tollgate_core::document::Document as _;
 use tollgate_core::ports::{KeepError, Registry};
-use tollgate_store::open_registry;
+use tollgate_store::{Registries, open_registry};
 
 fn name(kind: HolderKind, id: &str) -> HolderRef {
     HolderRef { kind, id: id.into() }
@@ -47,7 +49,7 @@ async fn versions(registry: &Arc<dyn Registry>) {
     );
     let told = registry.changed_after(0).await.unwrap();
     assert_eq!(
-        (told.len(), told[0].change, told[0].holder.as_ref().unwrap().alias()),
+        (told.len(), told[0].change, told[0].document.as_ref().unwrap().alias()),
         (1, second, Some("two"))
     );
     // The same name of another kind is another.
@@ -60,7 +62,7 @@ async fn removal(registry: &Arc<dyn Registry>) {
     assert_eq!(registry.remove(&name(HolderKind::Key, "gone"), made + 1).await, Err(KeepError::Conflict));
     let removed = registry.remove(&name(HolderKind::Key, "gone"), made).await.unwrap();
     let told = registry.changed_after(made).await.unwrap();
-    assert_eq!((told.len(), told[0].change, &told[0].holder), (1, removed, &None), "others learn of it");
+    assert_eq!((told.len(), told[0].change, &told[0].document), (1, removed, &None), "others learn of it");
     assert_eq!(registry.remove(&name(HolderKind::Key, "gone"), removed).await, Err(KeepError::Conflict));
     assert_eq!(registry.keep(&key("gone", "sk-gone", "y"), Some(removed)).await, Err(KeepError::Conflict));
     registry.keep(&key("gone", "sk-gone", "y"), None).await.unwrap();
@@ -74,7 +76,7 @@ async fn strange_texts(registry: &Arc<dyn Registry>) {
         let kept = key(text, &format!("sk-strange-{at}"), text);
         let change = registry.keep(&kept, None).await.unwrap();
         let told = registry.changed_after(change - 1).await.unwrap();
-        assert_eq!(told.last().unwrap().holder.as_ref(), Some(&kept), "{text}");
+        assert_eq!(told.last().unwrap().document.as_ref(), Some(&kept), "{text}");
     }
 }
 
@@ -101,15 +103,61 @@ async fn changes_are_seen_in_their_order(open: &impl AsyncFn() -> Arc<dyn Regist
     assert_eq!(read, begun + 40, "none was left out");
 }
 
-async fn everything(open: impl AsyncFn() -> Arc<dyn Registry>) {
-    let (registry, again) = tokio::join!(open(), open());
-    versions(&registry).await;
-    removal(&again).await;
-    strange_texts(&registry).await;
-    changes_are_seen_in_their_order(&open).await;
-    let before = registry.changed_after(0).await.unwrap();
-    drop((registry, again));
-    assert_eq!(open().await.changed_after(0).await.unwrap(), before, "it is there after a restart");
+fn model(name: &str, note: &str) -> Addition {
+    serde_json::from_value(json!({
+        "kind": "model", "name": name, "note": note, "created_at": "2026-01-01T00:00:00Z",
+        "updated_at": "2026-01-01T00:00:00Z", "deployments": [{ "provider": "simulator", "weight": 1 }],
+    }))
+    .unwrap()
+}
+
+fn credential(id: &str) -> Addition {
+    serde_json::from_value(json!({
+        "kind": "credential", "id": id, "hosts": ["a.example:8443"], "sealed": "x", "created_at": "2026-01-01T00:00:00Z",
+        "updated_at": "2026-01-01T00:00:00Z", "secret_at": "2026-01-01T00:00:00Z",
+    }))
+    .unwrap()
+}
+
+/// Models and credentials have the same rules, a table of their own, and the same numbers of changes.
+async fn additions(Registries { holders, additions }: &Registries) {
+    let before = additions.changed_after(0).await.unwrap().len();
+    let made = additions.keep(&model("openai/*", "one"), None).await.unwrap();
+    assert_eq!(additions.keep(&model("openai/*", "two"), None).await, Err(KeepError::Conflict));
+    let other = additions.keep(&credential("openai/*"), None).await.unwrap();
+    let team = holders.keep(&holder("team", "openai/*", json!({})), None).await.unwrap();
+    let changed = additions.keep(&model("openai/*", "two"), Some(made)).await.unwrap();
+    assert!(made < other && other < team && team < changed, "one order for all");
+    assert_eq!(additions.keep(&model("openai/*", "three"), Some(made)).await, Err(KeepError::Conflict));
+    let told = additions.changed_after(0).await.unwrap();
+    assert_eq!(told.len(), before + 2, "holders are not told of here");
+    assert_eq!(told.last().unwrap().document, Some(model("openai/*", "two")));
+    assert!(holders.changed_after(team).await.unwrap().is_empty(), "nor these there");
+    let name = model("openai/*", "").document();
+    assert_eq!(additions.remove(&name, made).await, Err(KeepError::Conflict));
+    let removed = additions.remove(&name, changed).await.unwrap();
+    let told = additions.changed_after(changed).await.unwrap();
+    assert_eq!((told.len(), told[0].change, &told[0].document), (1, removed, &None), "others learn of it");
+    for text in ["'; DROP TABLE additions; --", "\" OR 1=1", "é\u{1F600}", "%_"] {
+        let change = additions.keep(&model(text, text), None).await.unwrap();
+        let told = additions.changed_after(change - 1).await.unwrap();
+        assert_eq!(told.last().unwrap().document, Some(model(text, text)));
+    }
+}
+
+async fn everything(open: impl AsyncFn() -> Registries) {
+    let (both, again) = tokio::join!(open(), open());
+    let registry = &both.holders;
+    versions(registry).await;
+    removal(&again.holders).await;
+    strange_texts(registry).await;
+    changes_are_seen_in_their_order(&async || open().await.holders).await;
+    additions(&both).await;
+    let before = (registry.changed_after(0).await.unwrap(), both.additions.changed_after(0).await.unwrap());
+    drop((both, again));
+    let after = open().await;
+    assert_eq!(after.holders.changed_after(0).await.unwrap(), before.0, "it is there after a restart");
+    assert_eq!(after.additions.changed_after(0).await.unwrap(), before.1, "it is there after a restart");
 }
 
 #[tokio::test]

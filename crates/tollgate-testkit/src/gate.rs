@@ -12,7 +12,7 @@ use tollgate_core::access::Nobody;
 use tollgate_core::config::parse;
 use tollgate_core::config::resolve::{Overrides, World, resolve};
 use tollgate_core::config::snapshot::Snapshot;
-use tollgate_core::ports::{Access, Clock, Journal};
+use tollgate_core::ports::{Access, Clock, Journal, Publish as _};
 use tollgate_gateway::answer::AnswerBody;
 use tollgate_gateway::dice::Dice;
 use tollgate_gateway::gate::{Gate, Parts};

@@ -3,18 +3,25 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
-use tollgate_core::access::{Holder, HolderRef};
+use tollgate_core::access::Holder;
+use tollgate_core::document::{Document, DocumentRef};
 use tollgate_core::ports::{Change, KeepError, Keeping, Registry, Stored};
 use tollgate_core::query::{Answering, QueryError};
 
-/// A registry in memory, which can be away.
-#[derive(Debug, Default)]
-pub struct MemoryRegistry {
-    rows: Mutex<Vec<Stored>>,
+/// A registry of one sort of documents in memory, which can be away.
+#[derive(Debug)]
+pub struct MemoryRegistry<D: Document = Holder> {
+    rows: Mutex<Vec<Stored<D>>>,
     away: AtomicBool,
 }
 
-impl MemoryRegistry {
+impl<D: Document> Default for MemoryRegistry<D> {
+    fn default() -> Self {
+        Self { rows: Mutex::default(), away: AtomicBool::new(false) }
+    }
+}
+
+impl<D: Document> MemoryRegistry<D> {
     /// Whether its database is away from now on.
     pub fn away(&self, away: bool) {
         self.away.store(away, Ordering::SeqCst);
@@ -22,8 +29,8 @@ impl MemoryRegistry {
 
     fn write(
         &self,
-        name: HolderRef,
-        holder: Option<Holder>,
+        name: DocumentRef<D::Kind>,
+        document: Option<D>,
         expected: Option<Change>,
     ) -> Result<Change, KeepError> {
         if self.away.load(Ordering::SeqCst) {
@@ -31,7 +38,7 @@ impl MemoryRegistry {
         }
         let mut rows = self.rows.lock();
         let known = rows.iter().position(|row| row.name == name);
-        let current = known.and_then(|at| rows[at].holder.as_ref().map(|_| rows[at].change));
+        let current = known.and_then(|at| rows[at].document.as_ref().map(|_| rows[at].change));
         if current != expected {
             return Err(KeepError::Conflict);
         }
@@ -39,13 +46,13 @@ impl MemoryRegistry {
         if let Some(at) = known {
             rows.remove(at);
         }
-        rows.push(Stored { name, change, holder });
+        rows.push(Stored { name, change, document });
         Ok(change)
     }
 }
 
-impl Registry for MemoryRegistry {
-    fn changed_after(&self, change: Change) -> Answering<'_, Vec<Stored>> {
+impl<D: Document> Registry<D> for MemoryRegistry<D> {
+    fn changed_after(&self, change: Change) -> Answering<'_, Vec<Stored<D>>> {
         Box::pin(async move {
             if self.away.load(Ordering::SeqCst) {
                 return Err(QueryError("the database is away".to_owned()));
@@ -54,11 +61,11 @@ impl Registry for MemoryRegistry {
         })
     }
 
-    fn keep<'a>(&'a self, holder: &'a Holder, expected: Option<Change>) -> Keeping<'a> {
-        Box::pin(async move { self.write(holder.name(), Some(holder.clone()), expected) })
+    fn keep<'a>(&'a self, document: &'a D, expected: Option<Change>) -> Keeping<'a> {
+        Box::pin(async move { self.write(document.document(), Some(document.clone()), expected) })
     }
 
-    fn remove<'a>(&'a self, holder: &'a HolderRef, expected: Change) -> Keeping<'a> {
-        Box::pin(async move { self.write(holder.clone(), None, Some(expected)) })
+    fn remove<'a>(&'a self, name: &'a DocumentRef<D::Kind>, expected: Change) -> Keeping<'a> {
+        Box::pin(async move { self.write(name.clone(), None, Some(expected)) })
     }
 }

@@ -7,6 +7,7 @@ mod expiring;
 mod index;
 mod keys;
 mod log;
+mod registry;
 mod reload;
 mod sharing;
 mod wire;

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tollgate_core::config::resolve::Overrides;
 use tollgate_gateway::gate::Gate;
+use tollgate_models::Additions;
 
 use crate::configuration::Source;
 
@@ -21,7 +22,12 @@ const LOOK: Duration = Duration::from_millis(500);
 type Stamp = Option<(SystemTime, u64)>;
 
 /// Follows `source` for as long as the task lives.
-pub(crate) fn watch(gate: Arc<Gate>, source: Source, overrides: Overrides) -> JoinHandle<()> {
+pub(crate) fn watch(
+    gate: Arc<Gate>,
+    additions: Arc<Additions>,
+    source: Source,
+    overrides: Overrides,
+) -> JoinHandle<()> {
     tokio::spawn(async move {
         let mut hang_ups = hang_ups();
         let mut read = stamp(&source);
@@ -36,7 +42,7 @@ pub(crate) fn watch(gate: Arc<Gate>, source: Source, overrides: Overrides) -> Jo
             let settled = now == std::mem::replace(&mut seen, now);
             if forced || (settled && now != read && now.is_some()) {
                 read = now;
-                reload(&gate, &source, &overrides);
+                reload(&gate, &additions, &source, &overrides);
             }
         }
     })
@@ -61,7 +67,7 @@ fn hang_ups() -> mpsc::Receiver<()> {
     receiver
 }
 
-fn reload(gate: &Gate, source: &Source, overrides: &Overrides) {
+fn reload(gate: &Gate, additions: &Additions, source: &Source, overrides: &Overrides) {
     let read = match source.read(overrides) {
         Ok(read) => read,
         Err(error) => {
@@ -93,7 +99,8 @@ fn reload(gate: &Gate, source: &Source, overrides: &Overrides) {
         }
     }
     let models = read.snapshot.models.names().count();
-    gate.publish(read.snapshot);
+    // What was added is put together with it anew.
+    additions.reload(read.snapshot);
     gate.metrics.stale_configuration.set(0);
     tracing::info!(models, "the configuration was reloaded");
     gate.event("reload", None, serde_json::json!({ "models": models }));

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -26,12 +26,14 @@ use tollgate_gateway::serve;
 use tollgate_gateway::upstream::{Boxed, HttpClient, WithSimulator};
 use tollgate_journal::{DiskJournal, Keys, Options};
 use tollgate_ledger::{Ledger, Registrar};
-use tollgate_llm::catalog;
+use tollgate_llm::{catalog, providers};
+use tollgate_models::Additions;
 use tower::ServiceExt;
 
 use crate::configuration::{Read, Source};
 use crate::index::{Folder, Loading, Slot};
 use crate::keys::Keeping;
+use crate::registry::Slot as RegistrySlot;
 use crate::sharing::Shared;
 use crate::{alerts, expiring, reload, sharing};
 
@@ -79,6 +81,8 @@ impl serve::Managed for Management {
 pub(crate) struct Ready {
     /// The gate.
     pub(crate) gate: Arc<Gate>,
+    /// What it serves.
+    pub(crate) additions: Arc<Additions>,
     /// Where its records go.
     pub(crate) journal: Arc<DiskJournal>,
     slot: Slot,
@@ -123,11 +127,19 @@ pub(crate) async fn prepare(read: Read, data_dir: Option<PathBuf>) -> Result<Rea
     let shared = Shared::of(&snapshot.budgets, &sharer(&folder, journal.instance())?);
     let ledger = Shared::ledger(shared.as_ref(), Arc::clone(&journal) as Arc<_>, &snapshot.budgets);
     ledger.restore(journal.counted().0);
-    let keys = Keeping::begin(Arc::clone(&ledger), snapshot.database_url.clone(), &folder, &*clock).await;
+    let registry = RegistrySlot::new(snapshot.database_url.clone(), folder.clone());
+    let additions = Arc::new(Additions::new(
+        snapshot.clone(),
+        Arc::new(registry.clone()),
+        Arc::clone(&journal) as Arc<_>,
+        Arc::clone(&clock) as Arc<dyn Clock>,
+        (Arc::new(providers::Table), Arc::new(catalog::BuiltIn)),
+    ));
+    let keys = Keeping::begin(Arc::clone(&ledger), Arc::clone(&additions), registry.clone(), &*clock).await;
     let sharing = sharing::begin(&ledger).await;
     let registrar = Registrar::new(
         Arc::clone(&ledger),
-        keys.registry(),
+        Arc::new(registry),
         Arc::clone(&journal) as Arc<_>,
         Arc::clone(&clock) as Arc<dyn Clock>,
     );
@@ -137,6 +149,7 @@ pub(crate) async fn prepare(read: Read, data_dir: Option<PathBuf>) -> Result<Rea
         live: Arc::new(live),
         registrar: Arc::new(registrar),
         alerts: Arc::clone(&testing) as Arc<_>,
+        additions: Arc::clone(&additions),
         clock: Arc::clone(&clock) as Arc<dyn Clock>,
     };
     let loading = Loading {
@@ -156,9 +169,23 @@ pub(crate) async fn prepare(read: Read, data_dir: Option<PathBuf>) -> Result<Rea
         instance: Arc::from(journal.instance()),
         managed: Some(Arc::new(Management(tollgate_admin::router(sources)))),
     };
-    let gate = Gate::new(parts, snapshot);
+    let gate = Gate::new(parts, additions.snapshot());
     testing.begin(&gate);
-    Ok(Ready { gate, journal, slot, loading, keys, ledger, sharing, shared, listener, address, tls })
+    additions.publish_to(Arc::downgrade(&gate) as Weak<_>);
+    Ok(Ready {
+        gate,
+        additions,
+        journal,
+        slot,
+        loading,
+        keys,
+        ledger,
+        sharing,
+        shared,
+        listener,
+        address,
+        tls,
+    })
 }
 
 /// Who this instance is to those that it shares budgets with: its data folder, which knows what it has spent, whatever
@@ -259,7 +286,8 @@ async fn roll_up_strangers(gate: Arc<Gate>) {
 pub(crate) async fn serve(source: &Source, overrides: &Overrides, data_dir: Option<PathBuf>) -> Result<()> {
     let signals = StopSignals::new();
     let ready = prepare(source.read(overrides)?, data_dir).await?;
-    let watching = reload::watch(Arc::clone(&ready.gate), source.clone(), overrides.clone());
+    let (gate, additions) = (Arc::clone(&ready.gate), Arc::clone(&ready.additions));
+    let watching = reload::watch(gate, additions, source.clone(), overrides.clone());
     let gate = Arc::clone(&ready.gate);
     let stop = async {
         signals.wait(1).await;

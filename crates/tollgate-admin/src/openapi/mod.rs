@@ -1,6 +1,7 @@
 //! The description of `/api/v1` (OpenAPI 3.1), made of the table of routes and of the types themselves, and a page that
 //! shows it. Both are the same for everybody and hold nothing of this gate, so that anybody may read them.
 
+mod additions;
 mod page;
 mod routes;
 mod schemas;

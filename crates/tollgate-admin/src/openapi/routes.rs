@@ -7,6 +7,8 @@ pub(super) enum QueryOf {
     Calls,
     /// A list of holders.
     Holders,
+    /// A list of models or credentials.
+    Additions,
     /// Sums of spend.
     Spend,
 }
@@ -105,6 +107,27 @@ const ALL: &[Described] = &[
     get("/api/v1/teams/{id}", "A team, and how it stands with its budgets and limits", "Team"),
     patch("/api/v1/teams/{id}", "Changes a team by a merge patch (RFC 7396)", "TeamSpec", "Team"),
     delete("/api/v1/teams/{id}", "Removes a team to which no key belongs"),
+    list("/api/v1/models", "Models, those of the configuration file too", QueryOf::Additions, "ModelPage"),
+    post("/api/v1/models", "Adds a model", "NewModel", 201, "Model"),
+    get("/api/v1/models/{name}", "A model, and whether it is in service", "Model"),
+    patch("/api/v1/models/{name}", "Changes a model by a merge patch (RFC 7396)", "ModelSpec", "Model"),
+    delete("/api/v1/models/{name}", "Removes a model that was added"),
+    list("/api/v1/credentials", "Credentials, without their secrets", QueryOf::Additions, "CredentialPage"),
+    post(
+        "/api/v1/credentials",
+        "Adds a credential; its secret is not shown again",
+        "NewCredential",
+        201,
+        "Credential",
+    ),
+    get("/api/v1/credentials/{id}", "A credential, and whether it can be read", "Credential"),
+    patch(
+        "/api/v1/credentials/{id}",
+        "Changes a credential by a merge patch (RFC 7396), or gives it a new secret",
+        "CredentialPatch",
+        "Credential",
+    ),
+    delete("/api/v1/credentials/{id}", "Removes a credential that no model uses"),
     post(
         "/api/v1/import/litellm",
         "Takes over rows of LiteLLM's tables",

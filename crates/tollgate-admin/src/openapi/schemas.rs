@@ -2,11 +2,14 @@
 
 use serde_json::{Map, Value, json};
 use tollgate_core::access::{KeySpec, TeamSpec, UserSpec};
+use tollgate_core::addition::{CredentialSpec, ModelSpec};
 use tollgate_core::query::{CallFilter, CallPage, Spend, SpendFilter, TraceStory};
 use utoipa::openapi::path::ParameterIn;
 use utoipa::{IntoParams, ToSchema};
 
+use super::additions;
 use super::routes::QueryOf;
+use crate::additions::AdditionFilter;
 use crate::holders::Filter;
 
 /// Every schema, by name.
@@ -23,7 +26,12 @@ pub(super) fn all() -> Map<String, Value> {
         all.insert(name.to_owned(), shown(name, spec));
         all.insert(format!("{name}Page"), page(name));
     }
-    for (name, schema) in plain() {
+    add::<ModelSpec>(&mut all);
+    add::<CredentialSpec>(&mut all);
+    for name in ["Model", "Credential"] {
+        all.insert(format!("{name}Page"), page(name));
+    }
+    for (name, schema) in plain().into_iter().chain(additions::all()) {
         all.insert(name.to_owned(), schema);
     }
     all
@@ -35,7 +43,7 @@ fn add<T: ToSchema>(all: &mut Map<String, Value>) {
     all.extend(found.into_iter().map(|(name, schema)| (name, json!(schema))));
 }
 
-fn reference(name: &str) -> Value {
+pub(super) fn reference(name: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{name}") })
 }
 
@@ -165,6 +173,7 @@ pub(super) fn query(of: QueryOf) -> Vec<Value> {
     let parameters = match of {
         QueryOf::Calls => CallFilter::into_params(place),
         QueryOf::Holders => Filter::into_params(place),
+        QueryOf::Additions => AdditionFilter::into_params(place),
         QueryOf::Spend => SpendFilter::into_params(place),
     };
     parameters.into_iter().map(|parameter| json!(parameter)).collect()

@@ -9,13 +9,18 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tollgate_admin::Sources;
 use tollgate_core::access::Caller;
+use tollgate_core::addition::Addition;
 use tollgate_core::config::alerts::AlertFormat;
+use tollgate_core::config::parse;
+use tollgate_core::config::resolve::{Overrides, World, resolve};
 use tollgate_core::deliver::{Alerting, Tested, Testing};
 use tollgate_core::ports::{Clock, Journal, Registry};
 use tollgate_core::principal::{ActorKind, Principal};
 use tollgate_core::query::{Live, Records};
 use tollgate_ledger::{Ledger, Registrar};
-use tollgate_testkit::{MemoryJournal, MemoryRegistry};
+use tollgate_llm::{catalog, providers};
+use tollgate_models::Additions;
+use tollgate_testkit::{FakeEnvironment, MemoryJournal, MemoryRegistry};
 
 pub(crate) struct Noon;
 
@@ -42,8 +47,22 @@ pub(crate) fn sources(records: Arc<dyn Records>, live: Arc<dyn Live>) -> Sources
     let ledger = Arc::new(Ledger::new(Arc::clone(&journal)));
     let registry: Arc<dyn Registry> = Arc::new(MemoryRegistry::default());
     let clock: Arc<dyn Clock> = Arc::new(Noon);
+    let additions = additions(Arc::clone(&journal), Arc::clone(&clock));
     let registrar = Arc::new(Registrar::new(ledger, registry, journal, Arc::clone(&clock)));
-    Sources { records, live, registrar, alerts: Arc::new(OneTarget), clock }
+    Sources { records, live, registrar, alerts: Arc::new(OneTarget), additions: Arc::new(additions), clock }
+}
+
+/// What a gate serves that has one model and a key for secrets.
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+fn additions(journal: Arc<dyn Journal>, clock: Arc<dyn Clock>) -> Additions {
+    const FILE: &str =
+        "models: { sim: [{ provider: simulator }] }\nsecrets_key: 0123456789abcdef0123456789abcdef";
+    let environment = FakeEnvironment::default();
+    let world = World { environment: &environment, providers: &providers::Table, catalog: &catalog::BuiltIn };
+    let loaded = parse("test.yaml", FILE).unwrap();
+    let file = resolve("test.yaml", FILE, &loaded, &Overrides::default(), world).unwrap();
+    let registry = Arc::new(MemoryRegistry::<Addition>::default());
+    Additions::new(file, registry, journal, clock, (Arc::new(providers::Table), Arc::new(catalog::BuiltIn)))
 }
 
 /// A request of `caller`, or of whoever runs the gate.

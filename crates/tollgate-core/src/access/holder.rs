@@ -1,12 +1,13 @@
 //! Whoever holds access: a key, a user, a team.
 
-use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{Key, ModelPattern, TeamSpec, UserSpec};
+use crate::document::{Document, DocumentRef, Kind};
 use crate::ledger::{Budget, Limit, Meter, RuleError};
 
 /// What kind of holder.
@@ -35,20 +36,16 @@ impl HolderKind {
     }
 }
 
-/// Which holder.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-pub struct HolderRef {
-    /// What kind.
-    pub kind: HolderKind,
-    /// Its name, unique among its kind.
-    pub id: Arc<str>,
-}
+impl Kind for HolderKind {
+    const KINDS: &'static [Self] = &Self::ALL;
 
-impl fmt::Display for HolderRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} `{}`", self.kind.name(), self.id)
+    fn word(self) -> &'static str {
+        self.name()
     }
 }
+
+/// Which holder.
+pub type HolderRef = DocumentRef<HolderKind>;
 
 /// A user as it is kept.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -98,6 +95,32 @@ macro_rules! of_any {
             Self::Team($holder) => $value,
         }
     };
+}
+
+impl Document for Holder {
+    type Kind = HolderKind;
+    const SORT: &'static str = "holder";
+
+    fn document(&self) -> HolderRef {
+        self.name()
+    }
+
+    /// Nothing opens two keys.
+    fn unique(&self) -> Option<String> {
+        self.as_key().map(|key| key.hash.to_string())
+    }
+
+    /// Not even a hash is seen, which for a key that somebody chose can be guessed.
+    fn visible(&self) -> Value {
+        let mut value = serde_json::to_value(self).unwrap_or_default();
+        if let Some(members) = value.as_object_mut() {
+            members.remove("hash");
+            if let Some(rotation) = members.get_mut("rotation").and_then(Value::as_object_mut) {
+                rotation.remove("hash");
+            }
+        }
+        value
+    }
 }
 
 impl Holder {

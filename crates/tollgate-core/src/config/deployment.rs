@@ -9,6 +9,7 @@ use super::file::{self, PriceWritten};
 use super::resolve::{Resolver, timeouts};
 use super::snapshot::Deployment;
 use super::{ConfigError, SecretRef, cloud, nearest};
+use crate::egress::Reach;
 use crate::ports::{CredentialKind, ModelFacts, ProviderFacts};
 use crate::price::{Price, Rates, decimal};
 use crate::secret::Secret;
@@ -60,6 +61,7 @@ impl Resolver<'_> {
             stream_usage: written.stream_usage.unwrap_or(true),
             headers,
             timeouts: timeouts(&written.timeouts, shared),
+            reach: Reach::Anywhere,
             unavailable,
             model,
         })
@@ -75,33 +77,14 @@ impl Resolver<'_> {
             return Err(ConfigError::at(written.provider.referenced, format!("unknown provider `{name}`"))
                 .hint_nearest(name, self.world.providers.names()));
         }
-        Ok(Deployment {
-            id: Arc::from(format!("{name}/{model}")),
-            provider: "",
-            model: Arc::clone(model),
-            base_url: Arc::from(""),
-            api_key: None,
-            cloud: None,
-            api_version: None,
-            format: None,
-            weight: written.weight.unwrap_or(1),
-            order: written.order.unwrap_or(0),
-            rpm: None,
-            tpm: None,
-            facts: ModelFacts::default(),
-            configured: ModelFacts::default(),
-            image_urls: true,
-            stream_usage: true,
-            headers: Vec::new(),
-            timeouts: timeouts(&file::Timeouts::default(), &file::Timeouts::default()),
-            unavailable: written
-                .unavailable
-                .clone()
-                .or_else(|| Some(format!(
-                    "provider `{name}` is not supported by this version (a server that speaks OpenAI's dialect can be \
-                     named `openai/…`, with its `api_base`)"
-                ))),
-        })
+        let why = written.unavailable.clone().unwrap_or_else(|| {
+            format!(
+                "provider `{name}` is not supported by this version (a server that speaks OpenAI's dialect can be named \
+                 `openai/…`, with its `api_base`)"
+            )
+        });
+        let out = Deployment::out_of_service(&format!("{name}/{model}"), model, why);
+        Ok(Deployment { weight: written.weight.unwrap_or(1), order: written.order.unwrap_or(0), ..out })
     }
 
     /// `result`, or, where a mistake only takes its deployment out of service, nothing and the reason.
@@ -154,8 +137,10 @@ impl Resolver<'_> {
             (Some("http" | "https"), Some(host)) if !host.is_empty() => {}
             _ => return Err(wrong(scheme)),
         }
-        if uri.query().is_some() || uri.authority().is_some_and(|a| a.as_str().contains('@')) {
-            return Err(wrong("it must hold neither a query nor a user"));
+        // What stands behind a `#` is not sent, and a path that is appended to it would not be either.
+        let user = uri.authority().is_some_and(|authority| authority.as_str().contains('@'));
+        if uri.query().is_some() || user || text.contains('#') {
+            return Err(wrong("it must hold neither a query nor a user, nor a `#`"));
         }
         Ok(text.to_owned())
     }

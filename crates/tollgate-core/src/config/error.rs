@@ -37,6 +37,14 @@ impl ConfigError {
         &self.message
     }
 
+    /// What is wrong, with advice and without its place, in one line.
+    pub(super) fn in_words(&self) -> String {
+        match &self.hint {
+            Some(hint) => format!("{} ({hint})", self.message),
+            None => self.message.clone(),
+        }
+    }
+
     /// The same, with advice.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -173,7 +181,7 @@ fn plain_words(message: &str) -> String {
 }
 
 /// Whether a member of this name holds a secret.
-fn is_secret(name: &str) -> bool {
+pub(super) fn is_secret(name: &str) -> bool {
     ["key", "secret", "token", "password", "auth"].iter().any(|part| name.to_lowercase().contains(part))
 }
 

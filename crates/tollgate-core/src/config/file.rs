@@ -21,6 +21,10 @@ pub struct File {
     pub tls: Option<TlsFiles>,
     /// The key that every caller must present. Without it only this machine is served.
     pub master_key: Option<Spanned<SecretRef>>,
+    /// What credentials that admins add are encrypted with, default `TOLLGATE_SECRETS_KEY`.
+    pub secrets_key: Option<Spanned<SecretRef>>,
+    /// What else credentials may be encrypted with that were added before.
+    pub secrets_keys_before: Vec<Spanned<SecretRef>>,
     /// Where records are kept, default the user's data folder.
     pub data_dir: Option<PathBuf>,
     /// The index's PostgreSQL database, default `DATABASE_URL`; without one it is a file in `data_dir`.
@@ -313,6 +317,9 @@ pub struct Egress {
     pub image_hosts: Vec<String>,
     /// Allow addresses on this machine and in private networks, default false.
     pub private_addresses: bool,
+    /// Hosts inside that models which admins add may be served by, by their exact names: `vllm.internal:8000`. Default
+    /// none.
+    pub private_hosts: Vec<Spanned<String>>,
     /// Largest image, default 5242880.
     pub image_bytes: Option<usize>,
 }

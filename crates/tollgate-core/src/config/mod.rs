@@ -3,6 +3,7 @@
 //! There is one translation. A LiteLLM file is first turned into what our own file would say
 //! ([`litellm::translate`]), and only [`resolve::resolve`] makes a snapshot.
 
+pub mod added;
 pub mod alerts;
 pub mod budgets;
 mod cloud;
@@ -15,12 +16,14 @@ mod nearest;
 pub mod recording;
 pub mod resolve;
 mod secret_ref;
+mod secrets;
 pub mod snapshot;
 pub mod write;
 
 pub use error::ConfigError;
 pub use nearest::nearest;
 pub use secret_ref::SecretRef;
+pub use secrets::SecretsKeys;
 
 use file::File;
 

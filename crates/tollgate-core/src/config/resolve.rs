@@ -9,8 +9,11 @@ use std::time::Duration;
 use serde_saphyr::Spanned;
 
 use super::file::{self, File};
-use super::snapshot::{Egress, GateTimeouts, Limits, Model, ModelRules, Models, Routing, Snapshot, Timeouts};
+use super::snapshot::{
+    Deployment, Egress, GateTimeouts, Limits, Model, ModelRules, Models, Origin, Routing, Snapshot, Timeouts,
+};
 use super::{ConfigError, Loaded, SecretRef};
+use crate::egress::Host;
 use crate::ports::{Catalog, Environment, Providers};
 use crate::secret::Secret;
 
@@ -65,11 +68,13 @@ impl Resolver<'_> {
             ))
             .hint("set `master_key`, or listen on 127.0.0.1"));
         }
-        if file.models.is_empty() {
+        let secrets = self.secrets_keys(file)?;
+        // With a key for their credentials they can be added at run time.
+        if file.models.is_empty() && secrets.key.is_none() {
             return Err(ConfigError::new("no models are configured").hint(if self.lenient {
                 "`model_list` is empty; models in a database or in `include` are not read"
             } else {
-                "add at least one under `models`"
+                "add at least one under `models`, or set `secrets_key` and add them at run time"
             }));
         }
         let timeouts = timeouts(&file.timeouts, &file::Timeouts::default());
@@ -98,11 +103,10 @@ impl Resolver<'_> {
             },
             limits: limits(&file.limits),
             drop_params: file.drop_params,
-            egress: Egress {
-                image_hosts: file.egress.image_hosts.clone(),
-                private_addresses: file.egress.private_addresses,
-                image_bytes: file.egress.image_bytes.unwrap_or(5 << 20),
-            },
+            egress: egress(&file.egress)?,
+            secrets,
+            shared_timeouts: file.timeouts.clone(),
+            added_unread: false,
             journal,
             capture,
             otlp: self.otlp(&file.telemetry)?,
@@ -150,20 +154,23 @@ impl Resolver<'_> {
         if written.is_empty() {
             return Err(ConfigError::new(format!("model `{name}` has no deployments")));
         }
-        let mut seen = BTreeMap::new();
-        let mut deployments = Vec::with_capacity(written.len());
-        for one in written {
-            let mut deployment = self.deployment(name, one, shared)?;
-            // The same upstream may stand twice, with another credential.
-            let count = seen.entry(Arc::clone(&deployment.id)).or_insert(0_u32);
-            *count += 1;
-            if *count > 1 {
-                deployment.id = Arc::from(format!("{}#{count}", deployment.id));
-            }
-            deployments.push(Arc::new(deployment));
-        }
-        Ok(Model { name: Arc::from(name), deployments })
+        let deployments = written.iter().map(|one| self.deployment(name, one, shared));
+        Ok(assembled(name, Origin::File, deployments.collect::<Result<_, _>>()?))
     }
+}
+
+/// The model called `name` that `deployments` serve.
+pub(super) fn assembled(name: &str, origin: Origin, mut deployments: Vec<Deployment>) -> Model {
+    let mut seen = BTreeMap::new();
+    for deployment in &mut deployments {
+        // The same upstream may stand twice, with another credential.
+        let count = seen.entry(Arc::clone(&deployment.id)).or_insert(0_u32);
+        *count += 1;
+        if *count > 1 {
+            deployment.id = Arc::from(format!("{}#{count}", deployment.id));
+        }
+    }
+    Model { name: Arc::from(name), origin, deployments: deployments.into_iter().map(Arc::new).collect() }
 }
 
 fn listen(written: Option<&Spanned<String>>, overrides: &Overrides) -> Result<SocketAddr, ConfigError> {
@@ -260,6 +267,18 @@ pub(super) fn timeouts(own: &file::Timeouts, shared: &file::Timeouts) -> Timeout
         idle: millis(own.idle_ms.or(shared.idle_ms), 600_000),
         total: millis(own.total_ms.or(shared.total_ms), 3_600_000),
     }
+}
+
+fn egress(written: &file::Egress) -> Result<Egress, ConfigError> {
+    let host = |written: &Spanned<String>| {
+        Host::try_from(written.value.clone()).map_err(|why| ConfigError::at(written.referenced, why))
+    };
+    Ok(Egress {
+        image_hosts: written.image_hosts.clone(),
+        private_addresses: written.private_addresses,
+        private_hosts: written.private_hosts.iter().map(host).collect::<Result<_, _>>()?,
+        image_bytes: written.image_bytes.unwrap_or(5 << 20),
+    })
 }
 
 fn limits(written: &file::Limits) -> Limits {

@@ -10,13 +10,16 @@ use http::{HeaderName, HeaderValue};
 
 use super::alerts::AlertTarget;
 use super::budgets::Budgets;
-use super::file::{Fallbacks, Strategy, TlsFiles};
+use super::file::{self, Fallbacks, Strategy, TlsFiles};
 use super::recording::{CaptureSettings, JournalSettings, Otlp};
+use super::resolve::timeouts;
+use super::secrets::SecretsKeys;
+use crate::egress::{Host, Reach};
 use crate::ports::ModelFacts;
 use crate::secret::Secret;
 
 /// One immutable, resolved configuration.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Snapshot {
     /// Where to serve.
     pub listen: SocketAddr,
@@ -52,10 +55,24 @@ pub struct Snapshot {
     pub alerts: Vec<AlertTarget>,
     /// How many days before the end of a key that is told, the longest first.
     pub key_expiring_days: Vec<u32>,
+    /// What credentials that admins add are encrypted with.
+    pub secrets: SecretsKeys,
+    /// How long to wait for deployments that say nothing else, as written.
+    pub shared_timeouts: file::Timeouts,
+    /// Whether there may be models that were added and could not be read yet.
+    pub added_unread: bool,
+}
+
+impl Snapshot {
+    /// The same, with the models that admins have `added`. What the file says of a name goes before that.
+    #[must_use]
+    pub fn with(&self, added: Vec<Model>, added_unread: bool) -> Self {
+        Self { models: self.models.with(added), added_unread, ..self.clone() }
+    }
 }
 
 /// The public models.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Models {
     exact: BTreeMap<Arc<str>, Arc<Model>>,
     /// Patterns with one `*`, the most specific first.
@@ -67,8 +84,19 @@ pub struct Models {
 pub struct Model {
     /// The name that clients use, or a pattern with one `*`.
     pub name: Arc<str>,
+    /// Where it comes from.
+    pub origin: Origin,
     /// What serves it, in the order of the file.
     pub deployments: Vec<Arc<Deployment>>,
+}
+
+/// Where a model comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// From the configuration file.
+    File,
+    /// From an admin, at run time.
+    Added,
 }
 
 /// A public model that was asked for.
@@ -84,16 +112,32 @@ impl Models {
     /// Builds the lookup.
     pub fn new(models: impl IntoIterator<Item = Model>) -> Self {
         let mut all = Self::default();
+        all.extend(models);
+        all
+    }
+
+    fn extend(&mut self, models: impl IntoIterator<Item = Model>) {
         for model in models {
             let model = Arc::new(model);
             if model.name.contains('*') {
-                all.patterns.push(model);
+                self.patterns.push(model);
             } else {
-                all.exact.insert(Arc::clone(&model.name), model);
+                self.exact.insert(Arc::clone(&model.name), model);
             }
         }
-        all.patterns.sort_by_key(|m| std::cmp::Reverse(m.name.len()));
+        self.patterns.sort_by_key(|m| std::cmp::Reverse(m.name.len()));
+    }
+
+    /// These, and those of `more` whose names are not taken.
+    fn with(&self, more: Vec<Model>) -> Self {
+        let mut all = self.clone();
+        all.extend(more.into_iter().filter(|model| self.get(&model.name).is_none()));
         all
+    }
+
+    /// The model, or pattern, that is called `name`.
+    pub fn get(&self, name: &str) -> Option<&Arc<Model>> {
+        self.exact.get(name).or_else(|| self.patterns.iter().find(|pattern| &*pattern.name == name))
     }
 
     /// The model that serves `name`: the exact one, else the longest pattern that fits.
@@ -158,6 +202,8 @@ pub struct Deployment {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// How long to wait.
     pub timeouts: Timeouts,
+    /// Which addresses its connections may be made to.
+    pub reach: Reach,
     /// Why it is out of service.
     pub unavailable: Option<String>,
 }
@@ -267,6 +313,33 @@ impl Cloud {
 }
 
 impl Deployment {
+    /// One that nothing is sent to, and why.
+    pub fn out_of_service(id: &str, model: &str, why: String) -> Self {
+        let shared = file::Timeouts::default();
+        Self {
+            id: Arc::from(id),
+            provider: "",
+            model: Arc::from(model),
+            base_url: Arc::from(""),
+            api_key: None,
+            cloud: None,
+            api_version: None,
+            format: None,
+            weight: 1,
+            order: 0,
+            rpm: None,
+            tpm: None,
+            facts: ModelFacts::default(),
+            configured: ModelFacts::default(),
+            image_urls: true,
+            stream_usage: true,
+            headers: Vec::new(),
+            timeouts: timeouts(&shared, &shared),
+            reach: Reach::default(),
+            unavailable: Some(why),
+        }
+    }
+
     /// The upstream's name for the model when the pattern's `*` stands for `wild`.
     pub fn model_for(&self, wild: Option<&str>) -> Arc<str> {
         match wild {
@@ -379,6 +452,8 @@ pub struct Egress {
     pub image_hosts: Vec<String>,
     /// Allow addresses on this machine and in private networks.
     pub private_addresses: bool,
+    /// Hosts inside that models which were added may be served by.
+    pub private_hosts: Vec<Host>,
     /// Largest image.
     pub image_bytes: usize,
 }

@@ -278,6 +278,10 @@ fn egress(egress: &Egress) -> Map<String, Value> {
     if egress.private_addresses {
         out.insert("private_addresses".to_owned(), true.into());
     }
+    if !egress.private_hosts.is_empty() {
+        let hosts: Vec<&String> = egress.private_hosts.iter().map(|host| &host.value).collect();
+        out.insert("private_hosts".to_owned(), json!(hosts));
+    }
     put(&mut out, "image_bytes", egress.image_bytes.map(Value::from));
     out
 }

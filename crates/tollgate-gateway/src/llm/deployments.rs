@@ -4,7 +4,7 @@
 use http::{HeaderValue, Response, header};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
-use tollgate_core::config::snapshot::{Deployment, Model};
+use tollgate_core::config::snapshot::{Deployment, Model, Origin};
 use tollgate_core::price::PicoUsd;
 use tollgate_llm::formats::openai_chat::OpenAiChat;
 
@@ -32,7 +32,7 @@ fn described(model: &Model, deployment: &Deployment) -> Value {
     let facts = &deployment.facts;
     let mut info = json!({
         "id": deployment.id,
-        "db_model": false,
+        "db_model": model.origin == Origin::Added,
         "litellm_provider": deployment.provider,
         "max_input_tokens": facts.max_input_tokens,
         "max_output_tokens": facts.max_output_tokens,

@@ -120,6 +120,12 @@ pub fn answer(gate: &Arc<Gate>, inbound: &Inbound, id: Option<&str>) -> Response
 /// There is no such model; the nearest names are given.
 pub(crate) fn not_found(snapshot: &Snapshot, name: &str) -> Fault {
     let shown: String = name.chars().take(100).collect();
+    if snapshot.added_unread {
+        let message = format!(
+            "the model `{shown}` is not configured, and those that were added could not be read yet; try again in a moment"
+        );
+        return Fault::new(FaultClass::Unavailable, message).param("model");
+    }
     let mut message = format!("there is no model `{shown}`");
     match nearest(name, snapshot.models.names()) {
         Some(near) => message.push_str(&format!("; did you mean `{near}`?")),

@@ -219,6 +219,7 @@ pub(super) fn request(
         headers,
         body,
         connect_timeout: deployment.timeouts.connect,
+        reach: deployment.reach,
     })
 }
 

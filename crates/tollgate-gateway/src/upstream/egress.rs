@@ -4,7 +4,7 @@
 //! once and the connection goes to that very address, so that a name that changes its mind cannot lead inside;
 //! redirects stay on the host; size and time are limited. Every fetch leaves an `egress` event.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use tokio::net::TcpStream;
 use tollgate_core::call::CallId;
 use tollgate_core::config::snapshot::Egress;
 use tollgate_core::deliver::Undelivered;
+use tollgate_core::egress::is_public;
 
 use crate::gate::Gate;
 use crate::gathered::Gathered;
@@ -254,32 +255,6 @@ async fn read(rules: Rules<'_>, response: &mut Response<Incoming>) -> Result<Fet
     Ok(Fetched { content_type, body: body.finish() })
 }
 
-/// Whether an address is one that anybody on the Internet may have (IANA special-purpose registries).
-fn is_public(ip: IpAddr) -> bool {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => {
-            let [a, b, c, _] = ip.octets();
-            !(ip.is_private()
-                || ip.is_loopback()
-                || ip.is_link_local()
-                || ip.is_broadcast()
-                || ip.is_documentation()
-                || ip.is_multicast()
-                || a == 0
-                || a >= 240
-                || (a == 100 && (64..128).contains(&b))
-                || (a == 192 && b == 0 && c == 0)
-                || (a == 198 && (18..20).contains(&b)))
-        }
-        IpAddr::V6(ip) => {
-            let [first, second, ..] = ip.segments();
-            let global = (0x2000..0x4000).contains(&first);
-            // 6to4 and NAT64 carry an IPv4 address inside, 2001:db8::/32 is for documentation, Teredo tunnels.
-            global && first != 0x2002 && !(first == 0x2001 && (second == 0x0db8 || second == 0))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -305,37 +280,6 @@ mod tests {
             "/a.example",
         ] {
             assert!(!may(url), "{url}");
-        }
-    }
-
-    #[test]
-    fn addresses_inside_are_not_public() {
-        let inside = [
-            "127.0.0.1",
-            "10.1.2.3",
-            "172.16.0.1",
-            "192.168.1.1",
-            "169.254.169.254",
-            "100.64.0.1",
-            "0.0.0.0",
-            "224.0.0.1",
-            "255.255.255.255",
-            "198.18.0.1",
-            "::1",
-            "::",
-            "fc00::1",
-            "fe80::1",
-            "::ffff:10.0.0.1",
-            "64:ff9b::a00:1",
-            "2002:a00:1::",
-            "2001:db8::1",
-            "ff02::1",
-        ];
-        for ip in inside {
-            assert!(!is_public(ip.parse().unwrap()), "{ip}");
-        }
-        for ip in ["1.1.1.1", "93.184.216.34", "2606:4700::1111"] {
-            assert!(is_public(ip.parse().unwrap()), "{ip}");
         }
     }
 

@@ -14,11 +14,13 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use parking_lot::RwLock;
 use rustls::ClientConfig;
+use tollgate_core::egress::Reach;
 
 use super::in_time::InTime;
+use super::resolver::Resolver;
 use super::{Boxed, SendError, Upstream, UpstreamBody, UpstreamRequest, UpstreamResponse, reason};
 
-type HyperClient = Client<InTime<HttpsConnector<HttpConnector>>, Full<Bytes>>;
+type HyperClient = Client<InTime<HttpsConnector<HttpConnector<Resolver>>>, Full<Bytes>>;
 
 /// Connections that nothing has used for this long are closed.
 const POOL_IDLE: Duration = Duration::from_secs(60);
@@ -29,11 +31,15 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// Idle connections kept per host.
 const POOL_SIZE: usize = 256;
 
-/// Pools of connections, one for each connect time-out in the configuration.
+/// Only reloads can make more pools than there are deployments.
+const MOST_CLIENTS: usize = 1_000;
+
+/// Pools of connections, one for each connect time-out in the configuration and for what may be reached: a connection
+/// that one deployment may make is not lent to another that may not.
 pub struct HttpClient {
     /// Read once, when the first client is made: a gate with plain upstreams never needs the system's roots.
     tls: std::sync::OnceLock<Result<ClientConfig, String>>,
-    clients: RwLock<HashMap<Duration, Arc<HyperClient>>>,
+    clients: RwLock<HashMap<(Duration, Reach), Arc<HyperClient>>>,
 }
 
 impl std::fmt::Debug for HttpClient {
@@ -48,8 +54,8 @@ impl HttpClient {
         Self { tls: std::sync::OnceLock::new(), clients: RwLock::default() }
     }
 
-    fn client(&self, connect_timeout: Duration) -> Result<Arc<HyperClient>, SendError> {
-        if let Some(client) = self.clients.read().get(&connect_timeout) {
+    fn client(&self, connect_timeout: Duration, reach: Reach) -> Result<Arc<HyperClient>, SendError> {
+        if let Some(client) = self.clients.read().get(&(connect_timeout, reach)) {
             return Ok(Arc::clone(client));
         }
         let tls = self.tls.get_or_init(|| {
@@ -59,7 +65,7 @@ impl HttpClient {
         let tls = tls
             .clone()
             .map_err(|e| SendError::Connect(format!("the system's certificates cannot be read: {e}")))?;
-        let mut http = HttpConnector::new();
+        let mut http = HttpConnector::new_with_resolver(Resolver::within(reach));
         http.set_nodelay(true);
         http.set_keepalive(Some(KEEP_ALIVE));
         http.enforce_http(false);
@@ -77,7 +83,12 @@ impl HttpClient {
             .http2_keep_alive_interval(KEEP_ALIVE)
             .http2_keep_alive_while_idle(true)
             .build(InTime { connector: https, limit: connect_timeout });
-        Ok(Arc::clone(self.clients.write().entry(connect_timeout).or_insert_with(|| Arc::new(client))))
+        let mut clients = self.clients.write();
+        if clients.len() >= MOST_CLIENTS {
+            // Requests under way keep theirs.
+            clients.clear();
+        }
+        Ok(Arc::clone(clients.entry((connect_timeout, reach)).or_insert_with(|| Arc::new(client))))
     }
 }
 
@@ -90,7 +101,10 @@ impl Default for HttpClient {
 impl Upstream for HttpClient {
     fn send(&self, upstream: UpstreamRequest) -> Boxed<'_, Result<UpstreamResponse, SendError>> {
         Box::pin(async move {
-            let client = self.client(upstream.connect_timeout)?;
+            // An address in the place of a name is not looked up.
+            let host = upstream.uri.host().unwrap_or_default();
+            upstream.reach.check_literal(host).map_err(SendError::Connect)?;
+            let client = self.client(upstream.connect_timeout, upstream.reach)?;
             let mut request = Request::new(Full::new(upstream.body));
             *request.method_mut() = Method::POST;
             *request.uri_mut() = upstream.uri;
@@ -106,5 +120,82 @@ impl Upstream for HttpClient {
                 body: UpstreamBody::Wire(body),
             })
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, Uri};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn sent(reach: Reach, uri: &str) -> Result<u16, SendError> {
+        let request = UpstreamRequest {
+            deployment: Arc::from("d"),
+            provider: "openai",
+            format: "openai_chat",
+            stream: false,
+            uri: uri.parse::<Uri>().unwrap(),
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            connect_timeout: Duration::from_secs(5),
+            reach,
+        };
+        HttpClient::new().send(request).await.map(|response| response.status.as_u16())
+    }
+
+    /// Answers every connection with `answer`, and says at which port.
+    async fn server(answer: &'static str) -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut head = [0; 4_096];
+                let _ = stream.read(&mut head).await;
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        });
+        port
+    }
+
+    const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+
+    /// The address that is connected to decides, however it is written.
+    #[tokio::test]
+    async fn what_is_beyond_reach_is_not_connected_to() {
+        let port = server(OK).await;
+        for host in ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "2130706433", "0x7f.1"] {
+            match sent(Reach::Public, &format!("http://{host}:{port}/")).await {
+                Err(SendError::Connect(_)) => {}
+                other => panic!("{host}: {other:?}"),
+            }
+        }
+        let Err(SendError::Connect(why)) = sent(Reach::Public, &format!("http://localhost:{port}/")).await
+        else {
+            panic!("it was connected to")
+        };
+        assert!(why.contains("which is not public (egress.private_hosts"), "{why}");
+        for reach in [Reach::Private, Reach::Anywhere] {
+            assert_eq!(sent(reach, &format!("http://localhost:{port}/")).await, Ok(200));
+            assert_eq!(sent(reach, &format!("http://127.0.0.1:{port}/")).await, Ok(200));
+        }
+    }
+
+    /// A connection that somebody else was allowed to make is not used.
+    #[tokio::test]
+    async fn connections_are_not_lent() {
+        let client = HttpClient::new();
+        let one = client.client(Duration::from_secs(1), Reach::Anywhere).unwrap();
+        let again = client.client(Duration::from_secs(1), Reach::Anywhere).unwrap();
+        let other = client.client(Duration::from_secs(1), Reach::Public).unwrap();
+        assert!(Arc::ptr_eq(&one, &again) && !Arc::ptr_eq(&one, &other));
+    }
+
+    #[tokio::test]
+    async fn redirects_are_not_followed() {
+        let port = server("HTTP/1.1 307 Temporary Redirect\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
+        assert_eq!(sent(Reach::Private, &format!("http://127.0.0.1:{port}/")).await, Ok(307));
     }
 }

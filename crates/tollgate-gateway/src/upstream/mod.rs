@@ -6,6 +6,7 @@ pub mod egress;
 mod http_client;
 mod in_time;
 mod played;
+mod resolver;
 mod simulator;
 
 pub use http_client::HttpClient;
@@ -20,6 +21,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Uri};
 use http_body::Body as _;
 use hyper::body::Incoming;
+use tollgate_core::egress::Reach;
 
 /// A request to an upstream. The method is always POST.
 #[derive(Clone, Debug)]
@@ -40,6 +42,8 @@ pub struct UpstreamRequest {
     pub body: Bytes,
     /// How long to wait for a connection.
     pub connect_timeout: Duration,
+    /// Which addresses it may be made to.
+    pub reach: Reach,
 }
 
 /// The beginning of an upstream's answer.

@@ -174,6 +174,10 @@ impl Providers for Table {
     fn planned(&self, name: &str) -> bool {
         PLANNED.contains(&name)
     }
+
+    fn built_in(&self, name: &str) -> bool {
+        find(name).is_some_and(|provider| provider.built_in)
+    }
 }
 
 /// `text` as one segment of a path, or as a value of a query (RFC 3986 §2.1).

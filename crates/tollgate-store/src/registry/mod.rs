@@ -1,26 +1,50 @@
-//! The registry: keys, users and teams, as documents with versions. Unlike the index it cannot be made again from the
+//! The registry: keys, users and teams, models and credentials, as documents with versions. Unlike the index it cannot be made again from the
 //! journal: it has a file or a schema of its own, and its tables are migrated, never dropped.
 
 #[macro_use]
 mod backend;
 mod postgres;
 mod sqlite;
+mod table;
 
 use std::path::Path;
 use std::sync::Arc;
 
-use tollgate_core::access::{Holder, HolderKind, HolderRef};
-use tollgate_core::ports::{Change, KeepError, Registry, Stored};
+use tollgate_core::access::Holder;
+use tollgate_core::addition::Addition;
+use tollgate_core::ports::{KeepError, Registry};
 
 pub use self::postgres::PostgresRegistry;
 pub use self::sqlite::SqliteRegistry;
 use crate::StoreError;
 
-/// Opens the registry at `url`, a PostgreSQL address, or in the file `tollgate.sqlite` in `data_dir`.
-pub async fn open_registry(url: Option<&str>, data_dir: &Path) -> Result<Arc<dyn Registry>, StoreError> {
+/// A registry of every sort of documents, in one database.
+#[derive(Clone)]
+pub struct Registries {
+    /// Keys, users and teams.
+    pub holders: Arc<dyn Registry<Holder>>,
+    /// Models and credentials.
+    pub additions: Arc<dyn Registry<Addition>>,
+}
+
+impl std::fmt::Debug for Registries {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Registries")
+    }
+}
+
+impl Registries {
+    fn of<R: Registry<Holder> + Registry<Addition> + 'static>(registry: R) -> Self {
+        let registry = Arc::new(registry);
+        Self { holders: Arc::clone(&registry) as Arc<_>, additions: registry }
+    }
+}
+
+/// Opens the registries at `url`, a PostgreSQL address, or in the file `tollgate.sqlite` in `data_dir`.
+pub async fn open_registry(url: Option<&str>, data_dir: &Path) -> Result<Registries, StoreError> {
     Ok(match url {
-        Some(url) => Arc::new(PostgresRegistry::open(url).await?),
-        None => Arc::new(SqliteRegistry::open(&data_dir.join("tollgate.sqlite")).await?),
+        Some(url) => Registries::of(PostgresRegistry::open(url).await?),
+        None => Registries::of(SqliteRegistry::open(&data_dir.join("tollgate.sqlite")).await?),
     })
 }
 
@@ -45,20 +69,14 @@ const MIGRATIONS: &[&[&str]] = &[
         "CREATE TABLE shared (name TEXT PRIMARY KEY, version BIGINT NOT NULL, text TEXT NOT NULL, ends BIGINT)",
         "CREATE INDEX shared_ends ON shared (ends)",
     ],
+    &[
+        // Models and credentials, in the same form as holders and in the same order of changes. A table of their own: a
+        // version that does not know them does not read them.
+        "CREATE TABLE additions (
+        kind TEXT NOT NULL, id TEXT NOT NULL, change BIGINT NOT NULL UNIQUE, document TEXT, hash TEXT UNIQUE,
+        PRIMARY KEY (kind, id))",
+    ],
 ];
-
-/// A row as it is read.
-fn stored(kind: &str, id: &str, change: i64, document: Option<&str>) -> Result<Stored, StoreError> {
-    let unreadable = |why: String| StoreError::Unreadable { what: format!("{kind} {id:?}"), why };
-    let kind = HolderKind::ALL.into_iter().find(|known| known.name() == kind);
-    let kind = kind.ok_or_else(|| unreadable("of a kind that this version does not know".to_owned()))?;
-    let holder = document.map(serde_json::from_str::<Holder>).transpose();
-    Ok(Stored {
-        name: HolderRef { kind, id: id.into() },
-        change: Change::try_from(change).unwrap_or(0),
-        holder: holder.map_err(|error| unreadable(error.to_string()))?,
-    })
-}
 
 fn keep_error(error: StoreError) -> KeepError {
     match error {

@@ -1,11 +1,13 @@
 //! The command line: one file a command.
 
+mod addition;
 mod alerts;
 mod ask;
 mod budget;
 mod calls;
 mod check;
 mod convert;
+mod credential;
 mod demo;
 mod frames;
 mod health;
@@ -14,6 +16,7 @@ mod import;
 mod instance;
 mod journal;
 mod key;
+mod model;
 mod replay;
 mod serve;
 mod spend;
@@ -56,6 +59,10 @@ enum Command {
     Team(team::Arguments),
     /// Make, list, change, block and delete users
     User(user::Arguments),
+    /// Add, list, show and delete models
+    Model(model::Arguments),
+    /// Add, list and delete the secrets that added models are called with
+    Credential(credential::Arguments),
     /// Set, list and raise what a key, a team or a user may spend
     Budget(budget::Arguments),
     /// Show who spent what
@@ -92,6 +99,8 @@ impl Cli {
             Some(Command::Key(arguments)) => arguments.run().await,
             Some(Command::Team(arguments)) => arguments.run().await,
             Some(Command::User(arguments)) => arguments.run().await,
+            Some(Command::Model(arguments)) => arguments.run().await,
+            Some(Command::Credential(arguments)) => arguments.run().await,
             Some(Command::Budget(arguments)) => arguments.run().await,
             Some(Command::Spend(arguments)) => arguments.run().await,
             Some(Command::Instance(arguments)) => arguments.run().await,

@@ -260,6 +260,7 @@ mod tests {
             uri: "https://bedrock-runtime.us-east-1.amazonaws.com/model/a.b-v1%3A0/converse".parse().unwrap(),
             headers: http::HeaderMap::new(),
             body: "{}".into(),
+            reach: tollgate_core::egress::Reach::Anywhere,
             connect_timeout: Duration::ZERO,
         };
         let now: Timestamp = "2015-08-30T12:36:00Z".parse().unwrap();

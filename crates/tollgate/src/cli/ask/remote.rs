@@ -12,7 +12,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// A running gate.
 pub(in crate::cli) struct Remote {
@@ -73,6 +73,22 @@ impl Remote {
     /// What the gate answers at `path`.
     pub(in crate::cli) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
         read(self.answer("GET", path, &[], Bytes::new()).await?).await
+    }
+
+    /// Everything that the list at `path` holds of what `filter` says, page by page.
+    pub(in crate::cli) async fn all(&self, path: &str, mut filter: Map<String, Value>) -> Result<Value> {
+        filter.insert("limit".to_owned(), Value::from(1_000));
+        let mut items: Vec<Value> = Vec::new();
+        loop {
+            let mut page: Value = self.get(&format!("{path}?{}", query(&filter)?)).await?;
+            if let Value::Array(more) = page["items"].take() {
+                items.extend(more);
+            }
+            match page["next"].take() {
+                Value::String(next) => filter.insert("after".to_owned(), Value::String(next)),
+                _ => return Ok(Value::Array(items)),
+            };
+        }
     }
 
     /// Asks the management API for a change, by `body`, of what still has the tag `expected`.

@@ -185,20 +185,7 @@ impl<F: Says> List<F> {
         let mut filter = Map::new();
         put(&mut filter, "alias", self.alias);
         self.own.say(&mut filter);
-        filter.insert("limit".to_owned(), json!(1_000));
-        let mut items: Vec<Value> = Vec::new();
-        loop {
-            let mut page: Value =
-                remote.get(&format!("{}?{}", path(kind, None), remote::query(&filter)?)).await?;
-            if let Value::Array(more) = page["items"].take() {
-                items.extend(more);
-            }
-            match page["next"].take() {
-                Value::String(next) => filter.insert("after".to_owned(), json!(next)),
-                _ => break,
-            };
-        }
-        let all = Value::Array(items);
+        let all = remote.all(&path(kind, None), filter).await?;
         how.tell(&all, || shown::list(kind, all.as_array().map_or(&[], Vec::as_slice)))
     }
 }
