@@ -19,7 +19,7 @@ use tollgate_gateway::upstream::{HttpClient, WithSimulator};
 use tollgate_journal::{DiskJournal, Keys, Options};
 use tollgate_llm::{catalog, providers};
 
-use crate::governed;
+use crate::governed::{self, Rules};
 
 struct Now;
 
@@ -79,10 +79,11 @@ pub(crate) fn no_journal() -> impl Journal {
 }
 
 /// Serves a gate on `port` in front of `upstream`, with a journal as `mode` says: `none`, `interval`, `every`, `off`; or
-/// `governed`, which is `interval` for a caller whose key, user and team have budgets and limits.
+/// `six-rules` and `fifteen-rules`, which are `interval` for a caller whose key, user and team have budgets and limits.
 pub(crate) async fn serve(port: u16, upstream: &str, mode: &str) -> Result<()> {
     // The load is sent with `sk-bench`.
-    let master = if mode == "governed" { "sk-other" } else { "sk-bench" };
+    let rules = Rules::of(mode);
+    let master = if rules.is_some() { "sk-other" } else { "sk-bench" };
     let yaml = format!(
         "master_key: {master}\nmodels:\n  stub: [{{ provider: openai, model: gpt-4o, base_url: '{upstream}/v1', api_key: x }}]\n"
     );
@@ -93,15 +94,15 @@ pub(crate) async fn serve(port: u16, upstream: &str, mode: &str) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let journal: Arc<dyn Journal> = match mode {
         "none" => Arc::new(no_journal()),
-        "interval" | "governed" => Arc::new(journal(folder.path(), Sync::Interval)?),
+        "interval" | "six-rules" | "fifteen-rules" => Arc::new(journal(folder.path(), Sync::Interval)?),
         "every" => Arc::new(journal(folder.path(), Sync::Every)?),
         "off" => Arc::new(journal(folder.path(), Sync::Off)?),
-        _ => anyhow::bail!("a mode is none, interval, every, off or governed"),
+        _ => anyhow::bail!("a mode is none, interval, every, off, six-rules or fifteen-rules"),
     };
     let clock: Arc<dyn Clock> = Arc::new(Now);
-    let access: Arc<dyn Access> = match mode {
-        "governed" => Arc::new(governed::ledger(Arc::clone(&journal)).await?),
-        _ => Arc::new(tollgate_core::access::Nobody),
+    let access: Arc<dyn Access> = match rules {
+        Some(rules) => Arc::new(governed::ledger(Arc::clone(&journal), rules).await?),
+        None => Arc::new(tollgate_core::access::Nobody),
     };
     let parts = Parts {
         access,

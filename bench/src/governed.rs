@@ -43,37 +43,65 @@ fn holder(change: Change, kind: &str, id: &str, more: &Value) -> Result<Stored> 
     Ok(Stored { name: holder.name(), change, document: Some(holder) })
 }
 
-fn budgets() -> Value {
-    let budget = |id: &str| json!({ "id": id, "amount_usd": "1000000", "window": id });
-    json!([budget("day"), budget("month")])
+/// How many rules count a call.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rules {
+    /// A budget and a limit of each: the key, its user, its team.
+    Six,
+    /// Two budgets and three limits of each.
+    Fifteen,
 }
 
-fn limits() -> Value {
-    let limit = |id: &str, measure: &str, per: &str| json!({ "id": id, "measure": measure, "max": 1_000_000_000_u64, "per": per });
-    json!([
-        limit("r", "requests", "minute"),
-        limit("t", "tokens", "day"),
-        { "id": "c", "measure": "concurrent_calls", "max": 1_000 },
-    ])
+impl Rules {
+    /// Those of the mode of `bench gate` that is called so.
+    pub(crate) fn of(mode: &str) -> Option<Self> {
+        match mode {
+            "six-rules" => Some(Self::Six),
+            "fifteen-rules" => Some(Self::Fifteen),
+            _ => None,
+        }
+    }
+
+    fn said(self) -> Value {
+        let budget = |window: &str| json!({ "id": window, "amount_usd": "1000000", "window": window });
+        let limit = |id: &str, measure: &str, per: &str| json!({ "id": id, "measure": measure, "max": 1_000_000_000_u64, "per": per });
+        match self {
+            Self::Six => {
+                json!({ "budgets": [budget("month")], "limits": [limit("r", "requests", "minute")] })
+            }
+            Self::Fifteen => json!({
+                "budgets": [budget("day"), budget("month")],
+                "limits": [
+                    limit("r", "requests", "minute"),
+                    limit("t", "tokens", "day"),
+                    { "id": "c", "measure": "concurrent_calls", "max": 1_000 },
+                ],
+            }),
+        }
+    }
 }
 
-fn key(change: Change, id: &str, secret: &str) -> Result<Stored> {
+fn key(change: Change, id: &str, secret: &str, rules: Rules) -> Result<Stored> {
     let hash = KeyHash::of(secret);
-    let said = json!({ "hash": hash, "prefix": "sk-", "user": "u", "team": "t", "models": ["stub", "gpt-*"], "budgets": budgets(), "limits": limits() });
+    let mut said =
+        json!({ "hash": hash, "prefix": "sk-", "user": "u", "team": "t", "models": ["stub", "gpt-*"] });
+    if let (Some(said), Some(rules)) = (said.as_object_mut(), rules.said().as_object()) {
+        said.extend(rules.clone());
+    }
     holder(change, "key", id, &said)
 }
 
-/// A ledger that knows the key that the load is sent with, its user and its team, each with two budgets and three limits.
-pub(crate) async fn ledger(journal: Arc<dyn Journal>) -> Result<Ledger> {
-    known(journal, 1).await
+/// A ledger that knows the key that the load is sent with, its user and its team, each with rules of its own.
+pub(crate) async fn ledger(journal: Arc<dyn Journal>, rules: Rules) -> Result<Ledger> {
+    known(journal, 1, rules).await
 }
 
-async fn known(journal: Arc<dyn Journal>, keys: u64) -> Result<Ledger> {
-    let rules = json!({ "budgets": budgets(), "limits": limits() });
+async fn known(journal: Arc<dyn Journal>, keys: u64, rules: Rules) -> Result<Ledger> {
+    let said = rules.said();
     let mut all =
-        vec![holder(1, "user", "u", &rules)?, holder(2, "team", "t", &rules)?, key(3, "k", "sk-bench")?];
+        vec![holder(1, "user", "u", &said)?, holder(2, "team", "t", &said)?, key(3, "k", "sk-bench", rules)?];
     for number in 1..keys {
-        all.push(key(number + 3, &format!("k{number}"), &format!("sk-{number}"))?);
+        all.push(key(number + 3, &format!("k{number}"), &format!("sk-{number}"), rules)?);
     }
     let ledger = Ledger::new(journal);
     ledger.follow(&Fixed(all), Timestamp::now()).await?;
@@ -83,15 +111,18 @@ async fn known(journal: Arc<dyn Journal>, keys: u64) -> Result<Ledger> {
 /// Measures, and returns a chapter for the results.
 pub(crate) fn run(seconds: u32) -> Result<String> {
     let mut text = String::from(
-        "\n## Keys, budgets and limits\n\nThe same gate in three modes, nothing else different; no index. *Ungoverned*: a master key, no journal. *Journal*: with it.\n*Governed*: with the journal, and a key with a user and a team, each with two budgets and three limits: fifteen rules a call. CPU of the process,\nµs a call, median of five rounds that alternate.\n\n| body | connections | ungoverned | journal | governed | governed ÷ ungoverned |\n|---|---:|---:|---:|---:|---:|\n",
+        "\n## Keys, budgets and limits\n\nThe same gate in four modes, nothing else different; no index. *Bare*: a master key and no journal, which no gate that serves\nis. *Journal*: a master key. *Six*: a key with a user and a team, each with a budget and a limit. *Fifteen*: each with two\nbudgets and three limits. CPU of the process, µs a call, median of five rounds that alternate.\n\n| body | connections | bare | journal | six | fifteen | six ÷ journal | fifteen ÷ journal | six ÷ bare | fifteen ÷ bare |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
     );
-    for point in compare::run(&["none", "interval", "governed"], seconds)? {
-        let [none, journal, governed] = [point.cpu[0], point.cpu[1], point.cpu[2]];
+    for point in compare::run(&["none", "interval", "six-rules", "fifteen-rules"], seconds)? {
+        let [bare, journal, six, fifteen] = [point.cpu[0], point.cpu[1], point.cpu[2], point.cpu[3]];
         text.push_str(&format!(
-            "| {} | {} | {none:.1} | {journal:.1} | {governed:.1} | {:.2} |\n",
+            "| {} | {} | {bare:.1} | {journal:.1} | {six:.1} | {fifteen:.1} | {:.2} | {:.2} | {:.2} | {:.2} |\n",
             point.body,
             point.connections,
-            governed / none
+            six / journal,
+            fifteen / journal,
+            six / bare,
+            fifteen / bare,
         ));
     }
     text.push_str(&lookups()?);
@@ -103,7 +134,7 @@ fn lookups() -> Result<String> {
     const KEYS: u64 = 100_000;
     const ASKED: u32 = 1_000_000;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let ledger = runtime.block_on(known(Arc::new(crate::gate::no_journal()), KEYS))?;
+    let ledger = runtime.block_on(known(Arc::new(crate::gate::no_journal()), KEYS, Rules::Fifteen))?;
     let at = Timestamp::now();
     let secrets: Vec<String> = (1..1_000).map(|number| format!("sk-{}", number * 97)).collect();
     let begun = now();

@@ -42,7 +42,7 @@ async fn main() -> Result<()> {
             Ok(std::io::stdout().write_all(text.as_bytes())?)
         }
         _ => bail!(
-            "usage: bench run GATE_BINARY SECONDS | bench journal SECONDS CALLS | bench governed SECONDS | bench stub PORT | bench floor PORT UPSTREAM | bench gate PORT UPSTREAM none|interval|every|off|governed"
+            "usage: bench run GATE_BINARY SECONDS | bench journal SECONDS CALLS | bench governed SECONDS | bench stub PORT | bench floor PORT UPSTREAM | bench gate PORT UPSTREAM none|interval|every|off|six-rules|fifteen-rules"
         ),
     }
 }
