@@ -37,8 +37,8 @@ macro_rules! backend {
         impl $name {
             async fn prepare(&self) -> Result<(), StoreError> {
                 let mut all = self.begin_making().await?;
-                for statement in schema::FIXED {
-                    sqlx::query(*statement).execute(&mut *all).await?;
+                for statement in schema::fixed(Self::CLUSTERED) {
+                    sqlx::query(AssertSqlSafe(statement)).execute(&mut *all).await?;
                 }
                 let version = sqlx::query("SELECT value FROM meta WHERE name = 'version'").fetch_optional(&mut *all).await?;
                 let version = version.map(|row| row.try_get::<String, _>(0)).transpose()?;

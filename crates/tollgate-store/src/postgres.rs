@@ -40,6 +40,9 @@ impl Postgres {
         Ok(store)
     }
 
+    /// A table has no order of its own.
+    const CLUSTERED: &str = "";
+
     const TABLES: &str = "SELECT tablename::text FROM pg_tables WHERE schemaname = 'tollgate_index'";
 
     /// Held until the transaction ends, by whoever makes tables.

@@ -5,8 +5,10 @@ use crate::month::Month;
 /// Raised when the tables change: an index of another version is made anew from the journal.
 pub(crate) const VERSION: &str = "2";
 
-/// What there is once.
-pub(crate) const FIXED: &[&str] = &[
+/// What there is once. Where `clustered` says so, sums of spend are kept in the order of their key: a question reads those
+/// of many days one after the other.
+pub(crate) fn fixed(clustered: &str) -> Vec<String> {
+    [
     "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS positions (instance TEXT PRIMARY KEY, seq BIGINT NOT NULL)",
     // What was spent, day by day, and up to which entry of each journal that is added up. Both outlive the months of
@@ -15,7 +17,7 @@ pub(crate) const FIXED: &[&str] = &[
         day TEXT NOT NULL, team TEXT NOT NULL, user_id TEXT NOT NULL, key_id TEXT NOT NULL, model TEXT NOT NULL,
         deployment TEXT NOT NULL, calls BIGINT NOT NULL, failed_calls BIGINT NOT NULL, input_tokens BIGINT NOT NULL,
         output_tokens BIGINT NOT NULL, cost_nano_usd BIGINT NOT NULL, unpriced_calls BIGINT NOT NULL,
-        PRIMARY KEY (day, team, user_id, key_id, model, deployment))",
+        PRIMARY KEY (day, team, user_id, key_id, model, deployment)) CLUSTERED",
     // The same once more for calls with an end user (`end_user`) and for each of their tags (`tag`), and which of these
     // and of the models are told apart in a month: they are callers' words, so there is an end to them.
     "CREATE TABLE IF NOT EXISTS spend_labelled (
@@ -23,11 +25,14 @@ pub(crate) const FIXED: &[&str] = &[
         key_id TEXT NOT NULL, model TEXT NOT NULL, deployment TEXT NOT NULL, calls BIGINT NOT NULL,
         failed_calls BIGINT NOT NULL, input_tokens BIGINT NOT NULL, output_tokens BIGINT NOT NULL,
         cost_nano_usd BIGINT NOT NULL, unpriced_calls BIGINT NOT NULL,
-        PRIMARY KEY (kind, day, label, team, user_id, key_id, model, deployment))",
+        PRIMARY KEY (kind, day, label, team, user_id, key_id, model, deployment)) CLUSTERED",
     "CREATE TABLE IF NOT EXISTS spend_words (
         month TEXT NOT NULL, kind TEXT NOT NULL, word TEXT NOT NULL, PRIMARY KEY (month, kind, word))",
     "CREATE TABLE IF NOT EXISTS spend_positions (instance TEXT PRIMARY KEY, seq BIGINT NOT NULL)",
-];
+]
+    .map(|statement| statement.replace("CLUSTERED", clustered))
+    .to_vec()
+}
 
 /// What is forgotten when the months are made anew.
 pub(crate) const POSITIONS: &[&str] = &["DELETE FROM positions"];

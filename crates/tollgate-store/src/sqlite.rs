@@ -31,6 +31,9 @@ impl Sqlite {
 
     const TABLES: &str = "SELECT name FROM sqlite_master WHERE type = 'table'";
 
+    /// How a table says that its rows stand in the order of their key.
+    const CLUSTERED: &str = "WITHOUT ROWID";
+
     /// SQLite has one writer at a time anyway.
     const ONE_AT_A_TIME: Option<&str> = None;
 }

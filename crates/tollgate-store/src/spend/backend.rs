@@ -100,9 +100,12 @@ macro_rules! spend {
             async fn find_spend(&self, filter: &SpendFilter) -> Result<Spend, StoreError> {
                 let by: Vec<_> = filter.by.each().collect();
                 let limit = filter.limit() as usize;
-                let total = self.spend_rows(filter, &[], 1).await?.pop().unwrap_or_default();
                 let mut rows = if by.is_empty() { Vec::new() } else { self.spend_rows(filter, &by, limit + 1).await? };
                 let truncated = rows.len() > limit;
+                let total = match spend::total(&by, &rows).filter(|_| !truncated) {
+                    Some(total) => total,
+                    None => self.spend_rows(filter, &[], 1).await?.pop().unwrap_or_default(),
+                };
                 rows.truncate(limit);
                 Ok(Spend { rows, truncated, total })
             }

@@ -6,7 +6,7 @@ pub(crate) mod backend;
 use std::collections::{BTreeMap, BTreeSet};
 
 use tollgate_core::ports::Position;
-use tollgate_core::query::{CallRow, Dimension, SpendFilter};
+use tollgate_core::query::{CallRow, Dimension, SpendFilter, SpendRow};
 
 use crate::questions::Condition;
 use crate::row::Batch;
@@ -213,6 +213,25 @@ fn kind_of_label(by: &[Dimension]) -> Option<&'static str> {
 /// The table that answers for `by`.
 pub(crate) fn table(by: &[Dimension]) -> &'static str {
     if kind_of_label(by).is_some() { LABELLED.0 } else { ALL.0 }
+}
+
+/// What all of `rows` are together, told apart by `by`; `None` where that is not everything: a call without a label is in
+/// no row of these, and one with several tags in several.
+pub(crate) fn total(by: &[Dimension], rows: &[SpendRow]) -> Option<SpendRow> {
+    if by.is_empty() || kind_of_label(by).is_some() {
+        return None;
+    }
+    let mut total = SpendRow::default();
+    for row in rows {
+        let add = |sum: &mut i64, more: i64| *sum = sum.saturating_add(more);
+        add(&mut total.calls, row.calls);
+        add(&mut total.failed_calls, row.failed_calls);
+        add(&mut total.input_tokens, row.input_tokens);
+        add(&mut total.output_tokens, row.output_tokens);
+        add(&mut total.cost_nano_usd, row.cost_nano_usd);
+        add(&mut total.unpriced_calls, row.unpriced_calls);
+    }
+    Some(total)
 }
 
 /// The conditions of `filter`, each with the text that its place stands for.
