@@ -12,7 +12,7 @@ use tollgate_core::access::HolderKind;
 use tollgate_core::record::Counts;
 use tollgate_testkit::{MemoryRegistry, MemoryShelf};
 
-use support::{Governed, LEASE};
+use support::{Governed, LEASE, root};
 
 /// As long as an exchange of everything may take.
 const TOLD: Duration = Duration::from_secs(3);
@@ -97,4 +97,21 @@ async fn without_what_is_shared_calls_go_on_until_leases_end() {
     shelf.away(false);
     tokio::time::sleep(TOLD).await;
     assert_eq!(one.ask(&key, "sim", "hi").await.status, 200);
+}
+
+/// What another gateway had spent is told to the others like what was spent here.
+#[tokio::test(start_paused = true)]
+async fn what_was_spent_elsewhere_is_known_everywhere() {
+    let (shelf, registry) = (Arc::<MemoryShelf>::default(), Arc::<MemoryRegistry>::default());
+    let (one, _exchange) = Governed::shared(&shelf, "one", &registry, Vec::new()).await;
+    let made = one.made(HolderKind::Key, "k", total("1", json!({}))).await;
+    let key = made.secret.unwrap().expose().to_owned();
+    tokio::time::sleep(TOLD).await;
+    one.registrar.carry_over(&root(), &made.shown.holder.name(), &[("all", 999_999_999)]).unwrap();
+    tokio::time::sleep(TOLD).await;
+    let (two, _exchange) = Governed::shared(&shelf, "two", &registry, Vec::new()).await;
+    tokio::time::sleep(TOLD).await;
+    let refused = two.ask(&key, "sim", "hi").await;
+    assert_eq!(refused.status, 429, "{}", refused.text());
+    assert_eq!(part_of(&shelf, "one").0, 999_999_999);
 }
