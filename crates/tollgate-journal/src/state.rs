@@ -84,8 +84,8 @@ struct Read<'a> {
     open: Vec<&'a RawValue>,
     #[serde(default)]
     totals: Vec<Total>,
-    #[serde(default)]
-    counted: Counts,
+    #[serde(default, borrow)]
+    counted: Option<&'a RawValue>,
     #[serde(default, borrow)]
     held: Option<&'a RawValue>,
     #[serde(default)]
@@ -205,7 +205,7 @@ impl State {
                     self.total_count += 1;
                     self.totals.entry(total.id.clone()).or_default().push(total);
                 }
-                self.count(read.counted);
+                self.count(parsed(read.counted));
                 for raw in read.open {
                     self.take_line(raw.get().as_bytes());
                 }
@@ -231,7 +231,7 @@ impl State {
                     self.ended(id);
                 }
                 self.add_read(&read);
-                self.count(read.counted);
+                self.count(parsed(read.counted));
             }
             "event" => {
                 let event = read.event.as_deref().unwrap_or_default();
@@ -309,4 +309,24 @@ fn one(well: bool, (input_tokens, output_tokens): (u64, u64), cost: Option<Cost>
     let unpriced_calls = u64::from(cost == Some(Cost::Unknown));
     let faults = u64::from(!well);
     Total { calls: 1, faults, input_tokens, output_tokens, cost_nano_usd, unpriced_calls, ..Total::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A build that writes counts in another form must not make a call that has ended one that has not.
+    #[test]
+    fn what_is_counted_in_another_form_hides_no_end() {
+        let id = CallId::new();
+        let mut state = State::default();
+        state.take_line(format!(r#"{{"entry":"opened","call_id":"{id}","held":7}}"#).as_bytes());
+        assert!(state.is_open(id));
+        let closed = format!(
+            r#"{{"entry":"closed","call_id":"{id}","outcome":"ok","counted":[{{"under":"key/k/d/day","since":"2026-01-01T00:00:00Z","amount":1}}]}}"#
+        );
+        state.take_line(closed.as_bytes());
+        assert!(!state.is_open(id) && state.counted().is_empty());
+        assert_eq!(state.totals.values().flatten().map(|total| total.calls).sum::<u64>(), 1);
+    }
 }
