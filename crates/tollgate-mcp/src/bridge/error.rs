@@ -1,0 +1,77 @@
+//! Errors whose codes other revisions have other words for.
+
+use std::borrow::Cow;
+
+use super::{Kept, Notes, Way};
+use crate::json::{Object, elements, object, quoted};
+use crate::message::{ErrorBody, codes};
+use crate::method::Method;
+use crate::revision::Revision;
+
+/// What becomes of an error.
+pub(super) enum Told<'a> {
+    /// It stays one.
+    Error(Cow<'a, str>),
+    /// The listener's revision says this in a result.
+    Result(String),
+}
+
+/// The error `error` that the method `method` ended with.
+pub(super) fn told<'a>(error: &ErrorBody<'a>, method: &str, way: Way, notes: &mut Notes) -> Told<'a> {
+    let code = match error.code {
+        codes::RESOURCE_NOT_FOUND if way.into_stateless() && method == "resources/read" => {
+            codes::INVALID_PARAMS
+        }
+        codes::INVALID_PARAMS if way.out_of_stateless() && names_a_resource(error, method) => {
+            codes::RESOURCE_NOT_FOUND
+        }
+        codes::URL_ELICITATION_REQUIRED if way.into_stateless() => {
+            let may_ask = Method::find(method).is_some_and(|method| method.may_ask);
+            return match questions(error).filter(|_| may_ask) {
+                Some(result) => Told::Result(result),
+                None => Told::Error(Cow::Borrowed(error.text)),
+            };
+        }
+        codes::URL_ELICITATION_REQUIRED if way.to < Revision::V2025_11_25 => {
+            notes.note(
+                "error",
+                Kept::Nearly,
+                "the client's revision knows no addresses to visit: a plain error",
+            );
+            return Told::Error(Cow::Borrowed(error.text));
+        }
+        _ => return Told::Error(Cow::Borrowed(error.text)),
+    };
+    let Some(mut draft) = Object::read(error.text).map(Object::draft) else {
+        return Told::Error(Cow::Borrowed(error.text));
+    };
+    draft.set("code", code.to_string());
+    Told::Error(draft.finish())
+}
+
+/// Whether the params were not wrong but named a resource that is not there: servers say which (2026-07-28, resources).
+fn names_a_resource(error: &ErrorBody<'_>, method: &str) -> bool {
+    method == "resources/read" && error.data.and_then(Object::read).is_some_and(|data| data.has("uri"))
+}
+
+/// The addresses that somebody must visit first, as questions. Once they are answered the request is made again, and
+/// the answers are for nobody: the server sees for itself who was there.
+fn questions(error: &ErrorBody<'_>) -> Option<String> {
+    let data = Object::read(error.data?)?;
+    let asked = elements(data.get("elicitations")?)?;
+    let mut questions: Vec<(String, String)> = Vec::new();
+    for params in asked {
+        let key = Object::read(params)?.string("elicitationId")?.into_owned();
+        if questions.iter().any(|(known, _)| *known == key) {
+            return None;
+        }
+        questions.push((key, format!(r#"{{"method":"elicitation/create","params":{params}}}"#)));
+    }
+    if questions.is_empty() {
+        return None;
+    }
+    let questions =
+        object(questions.iter().map(|(key, question)| (key.as_str(), Cow::Borrowed(question.as_str()))));
+    let kind = quoted("input_required");
+    Some(object([("resultType", Cow::Owned(kind)), ("inputRequests", Cow::Owned(questions))]))
+}
