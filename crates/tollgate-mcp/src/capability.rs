@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use crate::bridge::{Kept, Notes};
-use crate::json::Object;
+use crate::json::{Change, Object};
 use crate::method::Side;
 use crate::revision::Revision::{self, V2024_11_05, V2025_03_26, V2025_06_18, V2025_11_25};
 
@@ -87,27 +87,32 @@ fn promised<'a>(
         let row = CAPABILITIES.iter().find(|known| known.of == side && known.name == name);
         unfit == Some(name) || row.is_some_and(|known| !known.is_in(to))
     };
-    let mut left_out = |name: &str| {
+    let mut left_out = |name: &str, value: &str| {
+        // Who elicits without saying how means forms: nothing is lost.
+        if (name, value) == ("elicitation.form", "{}") {
+            return;
+        }
         let why = "the other side's revision has no such capability";
         notes.note(format!("capabilities.{name}"), Kept::LeftOut, why);
     };
-    let mut draft = all.clone().draft();
-    for (name, value) in all.iter() {
+    let mut draft = all.draft();
+    draft.each(|name, value| {
         if gone(name) {
-            draft.remove(name);
-            left_out(name);
-        } else if let Some(parts) = Object::read(value) {
-            let mut kept = parts.clone().draft();
-            for (part, _) in parts.iter() {
-                let part_name = format!("{name}.{part}");
-                if gone(&part_name) {
-                    kept.remove(part);
-                    left_out(&part_name);
-                }
-            }
-            draft.put(name, kept.finish());
+            left_out(name, value);
+            return Change::remove();
         }
-    }
+        let Some(mut parts) = Object::read(value).map(Object::draft) else { return Change::Keep };
+        parts.each(|part, value| {
+            let part = format!("{name}.{part}");
+            if gone(&part) {
+                left_out(&part, value);
+                Change::remove()
+            } else {
+                Change::Keep
+            }
+        });
+        Change::of(parts.finish())
+    });
     draft.finish()
 }
 

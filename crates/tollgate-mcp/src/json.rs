@@ -174,6 +174,13 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// Does to every member what `change` says of its name and text. One pass, however many there are.
+    pub fn each(&mut self, mut change: impl FnMut(&str, &'a str) -> Change) {
+        for (member, done) in self.object.members.iter().zip(&mut self.changes) {
+            *done = change(&member.name, self.object.text.get(member.value.clone()).unwrap_or_default());
+        }
+    }
+
     /// Gives the member `name` the text that `change` makes of it.
     pub fn map(&mut self, name: &str, change: impl FnOnce(&'a str) -> Cow<'a, str>) {
         if let Some(value) = self.object.get(name) {

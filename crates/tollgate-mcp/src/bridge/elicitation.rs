@@ -1,9 +1,10 @@
 //! What a server asks a person: a form to fill in, or an address to visit.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use super::{Kept, Notes, Unsayable};
-use crate::json::{Draft, Object, elements, quoted, string, strings};
+use crate::json::{Change, Draft, Object, elements, quoted, string, strings};
 use crate::revision::Revision;
 
 /// The members of the params of `elicitation/create`. `id` is by what an address to visit is known, where the speaker's
@@ -33,10 +34,8 @@ fn form<'a>(text: &'a str, notes: &mut Notes) -> Cow<'a, str> {
     let mut draft = schema.draft();
     draft.map("properties", |text| {
         let Some(properties) = Object::read(text) else { return Cow::Borrowed(text) };
-        let mut changed = properties.clone().draft();
-        for (name, property) in properties.iter() {
-            changed.put(name, field(property, notes));
-        }
+        let mut changed = properties.draft();
+        changed.each(|_, property| Change::of(field(property, notes)));
         changed.finish()
     });
     draft.finish()
@@ -95,25 +94,26 @@ pub(super) fn result<'a>(text: &'a str, asked: Option<&str>) -> Cow<'a, str> {
     let (Some(properties), Some(result)) = (properties(), Object::read(text)) else {
         return Cow::Borrowed(text);
     };
+    let of_several = |(name, text): (&str, &str)| {
+        let field = Object::read(text).filter(|f| f.string("type").as_deref() == Some("array"))?;
+        Some((name.to_owned(), offered(&field).into_iter().map(Cow::into_owned).collect()))
+    };
+    let several: HashMap<String, Vec<String>> = properties.iter().filter_map(of_several).collect();
     let mut draft = result.draft();
     draft.map("content", |text| {
         let Some(content) = Object::read(text) else { return Cow::Borrowed(text) };
-        let mut changed = content.clone().draft();
-        for (name, value) in content.iter() {
-            let field = properties.object(name);
-            let several = field.filter(|field| field.string("type").as_deref() == Some("array"));
-            if let (Some(field), Some(said)) = (several, string(value)) {
-                changed.set(name, chosen(&field, &said));
-            }
-        }
+        let mut changed = content.draft();
+        changed.each(|name, value| match (several.get(name), string(value)) {
+            (Some(offered), Some(said)) => Change::With(chosen(offered, &said)),
+            _ => Change::Keep,
+        });
         changed.finish()
     });
     draft.finish()
 }
 
 /// The choices that `said` names. What is none of them stays: refusing it is for whoever asked.
-fn chosen(field: &Object<'_>, said: &str) -> String {
-    let offered = offered(field);
+fn chosen(offered: &[String], said: &str) -> String {
     // A choice may hold a comma itself.
     if offered.iter().any(|choice| choice == said) {
         return strings([said]);

@@ -1,6 +1,7 @@
 //! Errors whose codes other revisions have other words for.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use super::{Kept, Notes, Way};
 use crate::json::{Object, elements, object, quoted};
@@ -33,12 +34,8 @@ pub(super) fn told<'a>(error: &ErrorBody<'a>, method: &str, way: Way, notes: &mu
             };
         }
         codes::URL_ELICITATION_REQUIRED if way.to < Revision::V2025_11_25 => {
-            notes.note(
-                "error",
-                Kept::Nearly,
-                "the client's revision knows no addresses to visit: a plain error",
-            );
-            return Told::Error(Cow::Borrowed(error.text));
+            notes.note("error", Kept::Nearly, "a plain error, with the address to visit in its message");
+            return Told::Error(with_addresses(error));
         }
         _ => return Told::Error(Cow::Borrowed(error.text)),
     };
@@ -57,12 +54,11 @@ fn names_a_resource(error: &ErrorBody<'_>, method: &str) -> bool {
 /// The addresses that somebody must visit first, as questions. Once they are answered the request is made again, and
 /// the answers are for nobody: the server sees for itself who was there.
 fn questions(error: &ErrorBody<'_>) -> Option<String> {
-    let data = Object::read(error.data?)?;
-    let asked = elements(data.get("elicitations")?)?;
     let mut questions: Vec<(String, String)> = Vec::new();
-    for params in asked {
+    let mut keys = HashSet::new();
+    for params in visits(error)? {
         let key = Object::read(params)?.string("elicitationId")?.into_owned();
-        if questions.iter().any(|(known, _)| *known == key) {
+        if !keys.insert(key.clone()) {
             return None;
         }
         questions.push((key, format!(r#"{{"method":"elicitation/create","params":{params}}}"#)));
@@ -74,4 +70,20 @@ fn questions(error: &ErrorBody<'_>) -> Option<String> {
         object(questions.iter().map(|(key, question)| (key.as_str(), Cow::Borrowed(question.as_str()))));
     let kind = quoted("input_required");
     Some(object([("resultType", Cow::Owned(kind)), ("inputRequests", Cow::Owned(questions))]))
+}
+
+/// The addresses that an error says are to be visited, each with what belongs to it.
+fn visits<'a>(error: &ErrorBody<'a>) -> Option<Vec<&'a str>> {
+    elements(Object::read(error.data?)?.get("elicitations")?)
+}
+
+/// The error with the addresses in its message, where people see them who have no other way.
+fn with_addresses<'a>(error: &ErrorBody<'a>) -> Cow<'a, str> {
+    let Some(mut draft) = Object::read(error.text).map(Object::draft) else {
+        return Cow::Borrowed(error.text);
+    };
+    let urls = visits(error).unwrap_or_default().into_iter().filter_map(|v| Object::read(v)?.string("url"));
+    let shown: String = [error.message.clone()].into_iter().chain(urls).collect::<Vec<_>>().join(" ");
+    draft.set("message", quoted(&shown));
+    draft.finish()
 }

@@ -38,6 +38,9 @@ pub fn say<'a>(
         _ => {}
     }
     if is_request && way.into_stateless() {
+        // What a client cannot promise there is noted once, when it says hello.
+        let (mut again, first) = (Notes::default(), method == "initialize");
+        let notes = if first { notes } else { &mut again };
         let meta = hello.ok_or(NO_HELLO)?.meta(params.was().get("_meta"), way.to, notes);
         params.set("_meta", meta);
     }

@@ -20,7 +20,7 @@ fn definition(text: &str, way: Way, notes: &mut Notes) -> Change {
     let Some(tool) = Object::read(text) else { return Change::Keep };
     let mut draft = tool.draft();
     if way.from >= V2026_07_28 {
-        draft.map("inputSchema", |schema| object_schema(schema, notes));
+        draft.map("inputSchema", |schema| object_schema(schema));
         // Older revisions than these overlook it, so that it may say what it likes.
         if way.to >= V2025_06_18 {
             output_schema(&mut draft, notes);
@@ -33,26 +33,18 @@ fn definition(text: &str, way: Way, notes: &mut Notes) -> Change {
 }
 
 /// A schema of an object whose properties are schemas that are objects: until 2025-11-25 the booleans that JSON Schema
-/// has, too, are none. What they say can be said.
-fn object_schema<'a>(text: &'a str, notes: &mut Notes) -> Cow<'a, str> {
+/// has, too, are none. What they say can be said exactly.
+fn object_schema(text: &str) -> Cow<'_, str> {
     let Some(schema) = Object::read(text) else { return Cow::Borrowed(text) };
     let mut draft = schema.draft();
     draft.map("properties", |text| {
         let Some(properties) = Object::read(text) else { return Cow::Borrowed(text) };
-        let mut changed = properties.clone().draft();
-        for (name, schema) in properties.iter() {
-            let same = match schema {
-                "true" => "{}",
-                "false" => r#"{"not":{}}"#,
-                _ => continue,
-            };
-            changed.set(name, same);
-            notes.note(
-                "tools[].inputSchema.properties",
-                Kept::Nearly,
-                "`{}` for true, `{\"not\":{}}` for false",
-            );
-        }
+        let mut changed = properties.draft();
+        changed.each(|_, schema| match schema {
+            "true" => Change::With("{}".to_owned()),
+            "false" => Change::With(r#"{"not":{}}"#.to_owned()),
+            _ => Change::Keep,
+        });
         changed.finish()
     });
     draft.finish()
@@ -63,7 +55,7 @@ fn output_schema(draft: &mut Draft<'_>, notes: &mut Notes) {
     let Some(schema) = draft.was().get("outputSchema") else { return };
     let of_object = Object::read(schema).is_some_and(|s| s.string("type").as_deref() == Some("object"));
     if of_object {
-        draft.map("outputSchema", |schema| object_schema(schema, notes));
+        draft.map("outputSchema", |schema| object_schema(schema));
     } else {
         notes.note("tools[].outputSchema", Kept::LeftOut, "not of an object; kept in `_meta`");
         set_aside(draft, &["outputSchema"]);

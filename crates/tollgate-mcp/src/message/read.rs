@@ -119,7 +119,7 @@ fn batch<'a>(text: &'a str, revision: Revision, limits: &Limits) -> Result<Vec<M
     }
     let messages: Vec<Message<'a>> =
         parts.into_iter().map(|part| message(part, limits)).collect::<Result<_, _>>()?;
-    // "The initialize request MUST NOT be part of a JSON-RPC batch" (2025-03-26, lifecycle).
+    // Until it is answered nobody knows whether the other side has batches (2025-03-26, lifecycle).
     if messages.iter().any(|message| message.method() == Some("initialize")) {
         return Err(Refusal::NotAMessage("`initialize` stands in a batch"));
     }
@@ -152,6 +152,24 @@ const DECIDING: [&str; 15] = [
     "notifications",
 ];
 
+/// Members of results by which the gate decides what a client gets to see, or whether it is asked something.
+const SHOWING: [&str; 14] = [
+    "_meta",
+    "capabilities",
+    "content",
+    "contents",
+    "inputRequests",
+    "isError",
+    "messages",
+    "nextCursor",
+    "prompts",
+    "resources",
+    "resourceTemplates",
+    "resultType",
+    "structuredContent",
+    "tools",
+];
+
 fn message<'a>(text: &'a str, limits: &Limits) -> Result<Message<'a>, Refusal> {
     let object = Object::read(text).ok_or(Refusal::NotAMessage("not an object"))?;
     well_spelled(&object, &ENVELOPE)?;
@@ -161,8 +179,9 @@ fn message<'a>(text: &'a str, limits: &Limits) -> Result<Message<'a>, Refusal> {
     let kind = match (object.has("method"), object.has("result"), object.has("error")) {
         (true, false, false) => said(&object, limits)?,
         (false, true, false) => {
-            let result = object.get("result").filter(|result| result.starts_with('{'));
-            let result = result.ok_or(Refusal::NotAMessage("`result` is not an object"))?;
+            let result = object.get("result").and_then(|text| Some((text, Object::read(text)?)));
+            let (result, read) = result.ok_or(Refusal::NotAMessage("`result` is not an object"))?;
+            well_spelled(&read, &SHOWING)?;
             let id = id(&object, limits)?.ok_or(Refusal::NotAMessage("an answer without an id"))?;
             Kind::Response { id, result }
         }
