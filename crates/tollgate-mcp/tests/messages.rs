@@ -89,6 +89,9 @@ fn a_name_that_some_parsers_take_for_another_is_refused() {
     assert_eq!(refused(token.as_bytes()), like("progressToken"));
     let version = call(r#","params":{"_meta":{"IO.modelcontextprotocol/protocolVersion":"x"}}"#);
     assert_eq!(refused(version.as_bytes()), like("io.modelcontextprotocol/protocolVersion"));
+    // A server must not show a client tools that the gate does not see.
+    let shown = r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[],"Tools":[{"name":"rm"}]}}"#;
+    assert_eq!(refused(shown.as_bytes()), like("tools"));
     // Arguments are the tool's own: it may have two of them.
     one(&call(r#","params":{"name":"a","arguments":{"Name":1,"name":2}}"#));
 }
