@@ -12,6 +12,7 @@ const LONGEST_FILE: usize = 500;
 const ARROWS: [(&str, &[&str]); 10] = [
     ("tollgate-core", &[]),
     ("tollgate-llm", &["tollgate-core"]),
+    ("tollgate-mcp", &["tollgate-core"]),
     ("tollgate-gateway", &["tollgate-core", "tollgate-llm"]),
     ("tollgate-sdk", &["tollgate-core", "tollgate-llm"]),
     ("tollgate-journal", &["tollgate-core"]),
