@@ -9,9 +9,10 @@ use anyhow::{Result, bail};
 const LONGEST_FILE: usize = 500;
 
 /// Crates that a crate may depend on, of this workspace. The binary may depend on all.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("tollgate-core", &[]),
     ("tollgate-llm", &["tollgate-core"]),
+    ("tollgate-mcp", &["tollgate-core"]),
     ("tollgate-gateway", &["tollgate-core", "tollgate-llm"]),
     ("tollgate-sdk", &["tollgate-core", "tollgate-llm"]),
     ("tollgate-journal", &["tollgate-core"]),

@@ -1,0 +1,9 @@
+//! MCP: the tools that servers list, their contracts, and what is said of both. Pure and synchronous: no runtime, no
+//! sockets, no clock.
+
+pub mod effect;
+pub mod exact;
+pub mod hidden;
+pub mod keywords;
+pub mod place;
+pub mod tool;
