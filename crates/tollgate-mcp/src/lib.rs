@@ -1,6 +1,7 @@
 //! MCP: the tools that servers list, their contracts, and what is said of both. Pure and synchronous: no runtime, no
 //! sockets, no clock.
 
+pub mod arguments;
 pub mod contract;
 pub mod effect;
 pub mod exact;
