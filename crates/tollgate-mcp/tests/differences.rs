@@ -347,6 +347,54 @@ fn changes_behind_references_are_found_with_their_place_and_direction() {
 }
 
 #[test]
+fn keywords_that_turn_directions_are_known() {
+    let cases = [
+        // What a branch no longer looks at is left over.
+        (
+            json!({"allOf": [{"properties": {"a": true}}], "unevaluatedProperties": false}),
+            json!({"unevaluatedProperties": false}),
+            json!({"a": 1}),
+        ),
+        // More values take the branch that refuses.
+        (json!({"if": {"required": ["a"]}, "then": false}), json!({"if": {}, "then": false}), json!({})),
+        // More items count.
+        (
+            json!({"contains": {"minimum": 5}, "maxContains": 1}),
+            json!({"contains": {}, "maxContains": 1}),
+            json!([1, 9]),
+        ),
+        (json!({"not": {"maximum": 1}}), json!({"not": {"maximum": 5}}), json!(3)),
+        (
+            json!({"oneOf": [{"maximum": 1}, {"minimum": 3}]}),
+            json!({"oneOf": [{"maximum": 1}, {"minimum": 0}]}),
+            json!(1),
+        ),
+    ];
+    for (old, new, value) in cases {
+        assert!(is_lost(&old, &new, &value), "{old} {new}");
+        let classes = diff::between(&tool(&old), &tool(&new)).classes();
+        assert!(classes.has(Class::Narrowed), "{old} {new}: {classes:?}");
+    }
+}
+
+#[test]
+fn the_same_in_other_words_is_cosmetic() {
+    let cases = [
+        (json!({"type": ["integer", "number"]}), json!({"type": "number"})),
+        (json!({"uniqueItems": false}), json!({})),
+        (json!({"minLength": 0}), json!({})),
+        (json!({"const": 1}), json!({"enum": [1]})),
+        (
+            json!({"anyOf": [{"type": "null"}, {"type": "string"}]}),
+            json!({"anyOf": [{"type": "string"}, {"type": "null"}]}),
+        ),
+    ];
+    for (old, new) in cases {
+        assert_eq!(diff::between(&tool(&old), &tool(&new)).class(), Some(Class::Cosmetic), "{old} {new}");
+    }
+}
+
+#[test]
 fn recursion_and_long_chains_end() {
     let tree = |most: u64| json!({"properties": {"next": {"$ref": "#"}, "v": {"maximum": most}}});
     assert_eq!(diff::between(&tool(&tree(1)), &tool(&tree(2))).classes(), Classes::only(Class::Widened));

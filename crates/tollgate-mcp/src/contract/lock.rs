@@ -116,9 +116,10 @@ pub fn read(text: &str) -> Result<Vec<Contract>, LockError> {
         return Err(at(1, 1, format!("{} contracts, and at most {MOST} are read", file.contracts.len())));
     }
     let mut lines: BTreeMap<_, usize> = BTreeMap::new();
+    let mut positions = Positions::new(text);
     let mut contracts = Vec::new();
     for block in file.contracts {
-        let (line, column) = position(text, block.get());
+        let (line, column) = positions.of(block.get());
         let contract = contract(block.get()).map_err(|(within, of, why)| {
             // The first line of a block does not begin at column 1.
             at(line + within - 1, if within == 1 { column + of - 1 } else { of }, why)
@@ -158,12 +159,27 @@ fn plain(error: &serde_json::Error) -> String {
     hidden::excerpt(text.split(" at line ").next().unwrap_or_default(), 300)
 }
 
-/// Line and column at which `part`, a piece of `text`, begins.
-fn position(text: &str, part: &str) -> (usize, usize) {
-    let start = (part.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
-    let before = text.get(..start).unwrap_or_default();
-    let line_start = before.rfind('\n').map_or(0, |end| end + 1);
-    (before.bytes().filter(|b| *b == b'\n').count() + 1, start - line_start + 1)
+/// Where the pieces of a text begin, asked for one after the other: each line is counted once.
+struct Positions<'a> {
+    text: &'a str,
+    counted: usize,
+    line: usize,
+}
+
+impl<'a> Positions<'a> {
+    const fn new(text: &'a str) -> Self {
+        Self { text, counted: 0, line: 1 }
+    }
+
+    /// Line and column, from 1, at which `part`, a piece of the text, begins.
+    fn of(&mut self, part: &str) -> (usize, usize) {
+        let start = (part.as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize).min(self.text.len());
+        let between = self.text.as_bytes().get(self.counted..start).unwrap_or_default();
+        self.line += between.iter().filter(|b| **b == b'\n').count();
+        self.counted = self.counted.max(start);
+        let line_start = self.text[..start].rfind('\n').map_or(0, |end| end + 1);
+        (self.line, start - line_start + 1)
+    }
 }
 
 #[cfg(test)]

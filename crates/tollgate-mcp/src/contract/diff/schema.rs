@@ -201,16 +201,22 @@ impl<'a> Comparison<'a> {
                 "deprecated" | "readOnly" | "writeOnly" => {
                     self.push(here, old, new, Classes::only(Class::Description))
                 }
-                "uniqueItems" => {
-                    let change =
-                        if new == Some(&Value::Bool(true)) { Change::NARROWED } else { Change::WIDENED };
-                    let clear = [old, new].into_iter().flatten().all(Value::is_boolean);
-                    self.record(here, old, new, if clear { change } else { Change::BOTH }, sense);
-                }
+                "uniqueItems" => self.unique(here, old, new, sense),
                 _ if is_assertion(name) => self.added_or_removed(here, old, new, sense),
                 // `default` among them: what happens without the argument has changed.
                 _ => self.record(here, old, new, Change::BOTH, sense),
             },
+        }
+    }
+
+    /// `uniqueItems`: false is as nothing.
+    fn unique(&mut self, here: Place, old: Option<&'a Value>, new: Option<&'a Value>, sense: Sense) {
+        let read = |value: Option<&Value>| value.map_or(Some(false), Value::as_bool);
+        match (read(old), read(new)) {
+            (Some(false), Some(true)) => self.record(here, old, new, Change::NARROWED, sense),
+            (Some(true), Some(false)) => self.record(here, old, new, Change::WIDENED, sense),
+            (Some(_), Some(_)) => self.push(here, old, new, Classes::only(Class::Cosmetic)),
+            _ => self.record(here, old, new, Change::BOTH, sense),
         }
     }
 
@@ -288,7 +294,9 @@ impl<'a> Comparison<'a> {
         change: Change,
         sense: Sense,
     ) {
-        let classes = change.classes(sense).with(texts::inside(old)).with(texts::inside(new));
+        // The same said in other words.
+        let judged = if change.is_any() { change.classes(sense) } else { Classes::only(Class::Cosmetic) };
+        let classes = judged.with(texts::inside(old)).with(texts::inside(new));
         self.push(place, old, new, classes);
     }
 
