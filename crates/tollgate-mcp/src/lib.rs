@@ -7,5 +7,6 @@ pub mod effect;
 pub mod exact;
 pub mod hidden;
 pub mod keywords;
+pub mod names;
 pub mod place;
 pub mod tool;
