@@ -9,4 +9,5 @@ pub mod hidden;
 pub mod keywords;
 pub mod names;
 pub mod place;
+pub mod scan;
 pub mod tool;
