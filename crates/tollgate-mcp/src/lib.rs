@@ -7,6 +7,7 @@ pub mod effect;
 pub mod exact;
 pub mod hidden;
 pub mod keywords;
+pub mod lint;
 pub mod names;
 pub mod place;
 pub mod scan;
