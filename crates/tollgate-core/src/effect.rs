@@ -1,9 +1,9 @@
 //! What a call can change in the world.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What a call can change, apart from what it costs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Effect {
     /// Nothing: a model is asked.
