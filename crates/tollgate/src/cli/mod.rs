@@ -24,6 +24,7 @@ mod story;
 mod table;
 mod tail;
 mod team;
+mod tools;
 mod trace;
 mod user;
 mod when;
@@ -71,6 +72,8 @@ enum Command {
     Instance(instance::Arguments),
     /// Send a test alert to each address that is configured
     Alerts(alerts::Arguments),
+    /// Check the tools that MCP servers list, and what has changed of them
+    Tools(tools::Arguments),
     /// List past calls
     Calls(calls::Arguments),
     /// Show what happened in a trace, call by call, and why
@@ -105,6 +108,7 @@ impl Cli {
             Some(Command::Spend(arguments)) => arguments.run().await,
             Some(Command::Instance(arguments)) => arguments.run().await,
             Some(Command::Alerts(arguments)) => arguments.run().await,
+            Some(Command::Tools(arguments)) => arguments.run(),
             Some(Command::Calls(arguments)) => arguments.run().await,
             Some(Command::Trace(arguments)) => arguments.run().await,
             Some(Command::Tail(arguments)) => arguments.run().await,
