@@ -13,7 +13,7 @@ use tollgate_models::{AdditionError, Shown};
 
 use crate::Sources;
 use crate::error::ApiError;
-use crate::holders::{expected, object, tagged};
+use crate::holders::{expected, object, tagged, taken};
 use crate::who::Who;
 
 /// Which additions are asked for.
@@ -103,15 +103,6 @@ pub(crate) async fn remove(
 
 fn named(kind: AdditionKind, id: &str) -> AdditionRef {
     AdditionRef { kind, id: id.into() }
-}
-
-/// The text in the member `member`, which is taken out.
-fn taken(said: &mut Value, member: &str) -> Result<Option<String>, ApiError> {
-    match said.as_object_mut().and_then(|members| members.remove(member)) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text)),
-        Some(_) => Err(ApiError::invalid(format!("`{member}` is a text"))),
-    }
 }
 
 /// What stands in the configuration file has no version.

@@ -90,11 +90,7 @@ pub(crate) async fn create(
     body: Bytes,
 ) -> Result<Response, ApiError> {
     let mut said = object(&body)?;
-    let id = match said.as_object_mut().and_then(|members| members.remove("id")) {
-        None | Some(Value::Null) => None,
-        Some(Value::String(id)) => Some(id),
-        Some(_) => return Err(ApiError::invalid("`id` is a text")),
-    };
+    let id = taken(&mut said, "id")?;
     if let Some(team) = who.own_team() {
         only_members_of(&sources, team, &said)?;
         said["team"] = json!(team);
@@ -215,6 +211,15 @@ pub(crate) fn object(body: &Bytes) -> Result<Value, ApiError> {
         Ok(said @ Value::Object(_)) => Ok(said),
         Ok(_) => Err(ApiError::invalid("the body must be a JSON object")),
         Err(error) => Err(ApiError::invalid(format!("the body is no JSON: {error}"))),
+    }
+}
+
+/// The text in the member `member`, which is taken out.
+pub(crate) fn taken(said: &mut Value, member: &str) -> Result<Option<String>, ApiError> {
+    match said.as_object_mut().and_then(|members| members.remove(member)) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(ApiError::invalid(format!("`{member}` is a text"))),
     }
 }
 

@@ -74,6 +74,11 @@ impl Tally {
         self.part.as_ref().map_or(0, |part| part.share.elsewhere)
     }
 
+    /// What is spent, by all instances.
+    fn spent_by_all(&self) -> u64 {
+        self.spent.saturating_add(self.elsewhere())
+    }
+
     fn is_over(&self, now: Timestamp) -> bool {
         self.window.end.is_some_and(|end| now >= end)
     }
@@ -83,7 +88,7 @@ impl Tally {
         Standing {
             window: self.window,
             ceiling: meter.ceiling(now),
-            spent: self.spent.saturating_add(self.elsewhere()),
+            spent: self.spent_by_all(),
             held: self.held,
         }
     }
@@ -219,7 +224,7 @@ impl Book {
         (beyond && meter.refuses()).then(|| Refusal {
             meter: Arc::clone(meter),
             ceiling: meter.ceiling(now),
-            spent: tally.spent.saturating_add(tally.elsewhere()),
+            spent: tally.spent_by_all(),
             held: tally.held - held.amount.min(tally.held),
             needs,
             resets: tally.window.end,
@@ -366,7 +371,7 @@ fn counting<'a>(tallies: &'a mut Tallies, held: &Held) -> Option<&'a mut Tally> 
 /// A warning, where spending has passed the share from which on its holder is warned since it was last looked: here, or
 /// on other instances, of which it is heard later.
 fn warning(meter: &Arc<Meter>, tally: &mut Tally, now: Timestamp) -> Option<Warned> {
-    let spent = tally.spent.saturating_add(tally.elsewhere());
+    let spent = tally.spent_by_all();
     let before = tally.looked_at;
     tally.looked_at = before.max(spent);
     let super::meter::Rule::Budget(budget) = &meter.rule else { return None };
