@@ -9,8 +9,8 @@ use tollgate_core::fault::Fault;
 use tollgate_core::usage::Usage;
 
 use crate::leg::Leg;
-use crate::pipeline::Protocol;
-use crate::route::{Next, Tries};
+use crate::pipeline::{CandidateOf, Protocol};
+use crate::route::{Next, Target, Tries};
 use crate::ticket::{Ticket, Why};
 
 /// An attempt that failed.
@@ -29,24 +29,40 @@ impl From<Fault> for Failed {
 }
 
 /// Phase 6: takes the first candidate that has room, and writes the entry without which nothing may be sent.
-pub(crate) async fn reserve(tries: &mut Tries, ticket: &mut Ticket) -> Result<Leg, Fault> {
+pub(crate) async fn reserve<T: Tries>(
+    tries: &mut T,
+    ticket: &mut Ticket,
+) -> Result<Begun<T::Candidate>, Fault> {
     let first = tries.first(Instant::now());
     ticket.decided(tries.decision());
-    ticket.begin(&first?, Why::First).await
+    let candidate = first?;
+    let target = candidate.clone().into();
+    begin(ticket, candidate, &target, Why::First).await
+}
+
+/// An attempt that may be made now, and at what.
+pub(crate) struct Begun<C> {
+    candidate: C,
+    leg: Leg,
+}
+
+async fn begin<C>(ticket: &mut Ticket, candidate: C, target: &Target, why: Why) -> Result<Begun<C>, Fault> {
+    let leg = ticket.begin(target, why).await?;
+    Ok(Begun { candidate, leg })
 }
 
 /// Phase 7: attempts until one is answered or nothing is left to try.
 pub(crate) async fn run<P: Protocol>(
     protocol: &P,
     call: &P::Call,
-    mut tries: Tries,
-    first: Leg,
+    mut tries: P::Tries,
+    first: Begun<CandidateOf<P>>,
     ticket: &mut Ticket,
 ) -> Result<P::Answer, Fault> {
-    let mut leg = first;
+    let mut begun = first;
     loop {
         let started = Instant::now();
-        let answer = hedged(protocol, call, &mut tries, leg, ticket).await;
+        let answer = hedged(protocol, call, &mut tries, begun, ticket).await;
         ticket.waited(started.elapsed());
         let fault = match answer {
             Ok(answer) => return Ok(answer),
@@ -56,7 +72,8 @@ pub(crate) async fn run<P: Protocol>(
             Next::Try(pause, next) => (pause, next),
             Next::Stop => return Err(fault),
         };
-        let deadline = ticket.arrived + next.deployment.timeouts.total;
+        let target: Target = next.clone().into();
+        let deadline = ticket.arrived + target.timeouts().total;
         if Instant::now() + pause >= deadline {
             return Err(fault);
         }
@@ -64,7 +81,7 @@ pub(crate) async fn run<P: Protocol>(
             tokio::time::sleep(pause).await;
             ticket.waited(pause);
         }
-        leg = ticket.begin(&next, Why::After(fault.class)).await?;
+        begun = begin(ticket, next, &target, Why::After(fault.class)).await?;
     }
 }
 
@@ -75,9 +92,10 @@ struct Ended<A> {
     result: Result<A, Failed>,
 }
 
-async fn send<P: Protocol>(protocol: &P, call: &P::Call, mut leg: Leg) -> Ended<P::Answer> {
+async fn send<P: Protocol>(protocol: &P, call: &P::Call, begun: Begun<CandidateOf<P>>) -> Ended<P::Answer> {
+    let Begun { candidate, mut leg } = begun;
     let started = Instant::now();
-    let result = protocol.send(call, &mut leg).await;
+    let result = protocol.send(call, &candidate, &mut leg).await;
     Ended { number: leg.number, waited: started.elapsed(), result }
 }
 
@@ -85,14 +103,14 @@ async fn send<P: Protocol>(protocol: &P, call: &P::Call, mut leg: Leg) -> Ended<
 async fn hedged<P: Protocol>(
     protocol: &P,
     call: &P::Call,
-    tries: &mut Tries,
-    leg: Leg,
+    tries: &mut P::Tries,
+    begun: Begun<CandidateOf<P>>,
     ticket: &mut Ticket,
 ) -> Result<P::Answer, Fault> {
     match ticket.hedge_after() {
-        None => ended(ticket, send(protocol, call, leg).await),
+        None => ended(ticket, send(protocol, call, begun).await),
         // Boxed: it holds two attempts, and most calls need one.
-        Some(patience) => Box::pin(race(protocol, call, tries, leg, patience, ticket)).await,
+        Some(patience) => Box::pin(race(protocol, call, tries, begun, patience, ticket)).await,
     }
 }
 
@@ -101,17 +119,20 @@ async fn hedged<P: Protocol>(
 async fn race<P: Protocol>(
     protocol: &P,
     call: &P::Call,
-    tries: &mut Tries,
-    leg: Leg,
+    tries: &mut P::Tries,
+    begun: Begun<CandidateOf<P>>,
     patience: Duration,
     ticket: &mut Ticket,
 ) -> Result<P::Answer, Fault> {
-    let mut first = pin!(send(protocol, call, leg));
+    let mut first = pin!(send(protocol, call, begun));
     if let Ok(early) = tokio::time::timeout(patience, &mut first).await {
         return ended(ticket, early);
     }
     let Some(other) = tries.beside(Instant::now()) else { return ended(ticket, first.await) };
-    let Ok(beside) = ticket.begin(&other, Why::Beside).await else { return ended(ticket, first.await) };
+    let target = other.clone().into();
+    let Ok(beside) = begin(ticket, other, &target, Why::Beside).await else {
+        return ended(ticket, first.await);
+    };
     let second = pin!(send(protocol, call, beside));
     let (sooner, later) = match select(first, second).await {
         Either::Left((sooner, later)) => (sooner, Either::Left(later)),

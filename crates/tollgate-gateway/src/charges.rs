@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use tollgate_core::config::snapshot::Deployment;
 use tollgate_core::price::Cost;
 use tollgate_core::usage::Usage;
 
 use crate::metrics::{DeploymentLabels, Metrics};
+use crate::route::Target;
 
 /// What each attempt that a provider may bill used and cost.
 #[derive(Debug, Default)]
@@ -20,10 +20,10 @@ struct Charge {
 }
 
 impl Charges {
-    /// Charges `usage` at the price of `deployment`, and says what that is.
-    pub(crate) fn add(&mut self, deployment: &Deployment, usage: Usage) -> Cost {
-        let cost = deployment.facts.price.as_ref().map_or(Cost::Unknown, |price| price.cost(&usage));
-        self.0.push(Charge { deployment: Arc::clone(&deployment.id), usage, cost });
+    /// Charges `usage` at the price of `target`, and says what that is.
+    pub(crate) fn add(&mut self, target: &Target, usage: Usage) -> Cost {
+        let cost = target.cost(&usage);
+        self.0.push(Charge { deployment: Arc::clone(target.id()), usage, cost });
         cost
     }
 

@@ -3,17 +3,15 @@
 
 use std::time::Duration;
 
-use tollgate_core::config::snapshot::{Cloud, Deployment};
 use tollgate_core::fault::{Fault, FaultClass, UpstreamError};
 use tollgate_core::secret::Secret;
 
-use crate::route::Candidate;
+use crate::route::Target;
 
-/// `fault` with the deployment's name before its message, and every secret of the deployment blanked out.
-pub(crate) fn explained(mut fault: Fault, candidate: &Candidate) -> Fault {
-    let mut secrets = secrets(&candidate.deployment);
-    secrets.extend(candidate.health.fetched());
-    fault.message = scrub(&secrets, format!("{}: {}", candidate.deployment.id, fault.message));
+/// `fault` with the name of what was tried before its message, and every secret of that blanked out.
+pub(crate) fn explained(mut fault: Fault, target: &Target) -> Fault {
+    let secrets = target.secrets();
+    fault.message = scrub(&secrets, format!("{}: {}", target.id(), fault.message));
     fault.upstream = fault.upstream.map(|upstream| Box::new(scrubbed(*upstream, &secrets)));
     fault
 }
@@ -33,12 +31,6 @@ fn scrubbed(error: UpstreamError, secrets: &[Secret]) -> UpstreamError {
         param: text(error.param),
         message: scrub(secrets, error.message),
     }
-}
-
-fn secrets(deployment: &Deployment) -> Vec<Secret> {
-    let headers = deployment.headers.iter().filter_map(|(_, value)| value.to_str().ok()).map(Secret::new);
-    let cloud = deployment.cloud.iter().flat_map(Cloud::secrets);
-    deployment.api_key.iter().cloned().chain(headers).chain(cloud).collect()
 }
 
 /// Blanks out secrets, and cuts what is longer than a person reads: records are kept.

@@ -11,7 +11,6 @@ use tollgate_core::trace::TraceParent;
 use tollgate_core::usage::Usage;
 
 use crate::gate::{Gate, Runtime};
-use crate::route::Candidate;
 use crate::ticket::Film;
 
 /// What an attempt leaves behind, also when it is dropped in the middle.
@@ -53,8 +52,6 @@ pub struct Leg {
     pub arrived: Instant,
     /// Which attempt this is, counted from 0.
     pub number: usize,
-    /// The deployment that is tried.
-    pub candidate: Candidate,
     prompt: Usage,
     /// What the upstream is told of the trace.
     pub trace: TraceParent,
@@ -75,13 +72,12 @@ impl std::fmt::Debug for Leg {
 }
 
 impl Leg {
-    /// The leg of attempt `number` at `candidate`, which leaves its notes in `notes`.
+    /// The leg of attempt `number`, which leaves its notes in `notes`.
     pub(crate) fn new(
         gate: &Arc<Gate>,
         runtime: &Arc<Runtime>,
         call: OfCall,
         number: usize,
-        candidate: Candidate,
         notes: Arc<Mutex<Notes>>,
     ) -> Self {
         let (gate, runtime) = (Arc::clone(gate), Arc::clone(runtime));
@@ -92,7 +88,6 @@ impl Leg {
             call_id,
             arrived,
             number,
-            candidate,
             prompt,
             trace,
             offers_tools,

@@ -24,3 +24,4 @@ pub mod serve;
 mod strangers;
 pub mod ticket;
 pub mod upstream;
+pub mod voice;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use http::Response;
 use tollgate_core::fault::Fault;
-use tollgate_llm::formats::Surface;
 
 use crate::answer::AnswerBody;
 use crate::gate::Gate;
@@ -13,17 +12,21 @@ use crate::inbound::Inbound;
 use crate::leg::Leg;
 use crate::route::Tries;
 use crate::ticket::Ticket;
+use crate::voice::Voice;
 use crate::{attempt, guardrails, identify, policies, reject};
 
 /// What a protocol adapter fills in.
-pub trait Protocol: Sync {
+pub trait Protocol: Sized + Sync {
     /// What phase 2 reads from a request.
     type Call: Sync;
     /// What an upstream answers, ready to be relayed.
     type Answer: Send;
 
-    /// The format of answers and errors to the client.
-    fn surface(&self) -> &'static dyn Surface;
+    /// What phase 5 decides.
+    type Tries: Tries;
+
+    /// How its clients are told of faults.
+    fn voice(&self) -> &dyn Voice;
 
     /// Phase 2: reads only what the gate needs; the body stays bytes.
     fn parse(
@@ -38,13 +41,18 @@ pub trait Protocol: Sync {
     /// The text of the request, for guardrails.
     fn text<'a>(&self, call: &'a Self::Call) -> &'a str;
 
-    /// Phase 5: what to try, in which order.
-    fn route(&self, call: &Self::Call, ticket: &mut Ticket) -> Result<Tries, Fault>;
+    /// Phase 5: what to try, in which order; or the answer, where the gate has it itself.
+    fn route(
+        &self,
+        call: &Self::Call,
+        ticket: &mut Ticket,
+    ) -> impl Future<Output = Result<Routed<Self::Tries, Self::Answer>, Fault>> + Send;
 
     /// Phase 7: one attempt at one upstream.
     fn send(
         &self,
         call: &Self::Call,
+        candidate: &CandidateOf<Self>,
         leg: &mut Leg,
     ) -> impl Future<Output = Result<Self::Answer, attempt::Failed>> + Send;
 
@@ -56,19 +64,31 @@ pub trait Protocol: Sync {
     ) -> impl Future<Output = Response<AnswerBody>> + Send;
 }
 
+/// Where an answer comes from.
+#[derive(Debug)]
+pub enum Routed<T, A> {
+    /// From whatever of these answers.
+    Upstream(T),
+    /// From the gate itself: nothing is sent.
+    Here(A),
+}
+
+/// What a protocol makes attempts at.
+pub type CandidateOf<P> = <<P as Protocol>::Tries as Tries>::Candidate;
+
 /// Takes one request through the nine phases.
 pub async fn run<P: Protocol>(gate: &Arc<Gate>, protocol: &P, inbound: Inbound) -> Response<AnswerBody> {
     let runtime = gate.runtime();
     // 1 identify
     let identified = match identify::identify(gate, &runtime.snapshot, &inbound) {
         Ok(identified) => identified,
-        Err(fault) => return refuse_stranger(gate, &fault, protocol.surface(), inbound.peer),
+        Err(fault) => return refuse_stranger(gate, &fault, protocol.voice(), inbound.peer),
     };
-    let mut ticket = Ticket::new(gate, runtime, protocol.surface().name(), identified, &inbound);
+    let mut ticket = Ticket::new(gate, runtime, protocol.voice().name(), identified, &inbound);
     match phases(gate, protocol, inbound, &mut ticket).await {
         // 8 relay, 9 settle
         Ok(answer) => protocol.relay(answer, ticket).await,
-        Err(fault) => reject::call(ticket, &fault, protocol.surface()).await,
+        Err(fault) => reject::call(ticket, &fault, protocol.voice()).await,
     }
 }
 
@@ -85,7 +105,10 @@ async fn phases<P: Protocol>(
     // 4 guard
     guardrails::check_input(protocol.text(&call), &ticket.runtime.snapshot)?;
     // 5 route
-    let mut tries = protocol.route(&call, ticket)?;
+    let mut tries = match protocol.route(&call, ticket).await? {
+        Routed::Upstream(tries) => tries,
+        Routed::Here(answer) => return Ok(answer),
+    };
     // 6 reserve
     let first = attempt::reserve(&mut tries, ticket).await?;
     // 7 attempt
@@ -97,12 +120,12 @@ async fn phases<P: Protocol>(
 pub(crate) fn refuse_stranger(
     gate: &Gate,
     fault: &Fault,
-    surface: &dyn Surface,
+    voice: &dyn Voice,
     peer: Option<IpAddr>,
 ) -> Response<AnswerBody> {
     let labels = crate::metrics::StrangerLabels { reason: fault.class.name() };
     gate.metrics.strangers.get_or_create(&labels).inc();
     gate.strangers.refused(fault.class.name(), peer);
     tracing::debug!(fault = fault.class.name(), "refused a stranger");
-    reject::stranger(fault, surface)
+    reject::stranger(fault, voice)
 }

@@ -3,17 +3,18 @@
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use tollgate_core::fault::{Fault, FaultClass};
 use tollgate_core::record::Outcome;
-use tollgate_llm::formats::{Shown, Surface};
+use tollgate_llm::formats::Shown;
 
 use crate::answer::AnswerBody;
 use crate::ticket::Ticket;
+use crate::voice::Voice;
 
 /// A response that shows `fault` to the client of an identified call, and closes the call.
-pub(crate) async fn call(mut ticket: Ticket, fault: &Fault, surface: &dyn Surface) -> Response<AnswerBody> {
-    let body = ticket.show(fault, |shown| surface.write_error(shown));
-    let mut response = response(fault, body);
+pub(crate) async fn call(mut ticket: Ticket, fault: &Fault, voice: &dyn Voice) -> Response<AnswerBody> {
+    let body = ticket.show(fault, |shown| voice.write_error(shown));
+    let mut response = response(fault, voice.status(fault), body);
     identify(&ticket, response.headers_mut());
-    ticket.status(fault.status());
+    ticket.status(response.status().as_u16());
     if let AnswerBody::Whole(Some(body)) = response.body() {
         ticket.sending(body);
     }
@@ -28,15 +29,14 @@ pub(crate) async fn call(mut ticket: Ticket, fault: &Fault, surface: &dyn Surfac
 }
 
 /// A response for whoever was not identified, or asked for what is no call.
-pub(crate) fn stranger(fault: &Fault, surface: &dyn Surface) -> Response<AnswerBody> {
-    let body = surface.write_error(&Shown::stranger(fault));
-    response(fault, body)
+pub(crate) fn stranger(fault: &Fault, voice: &dyn Voice) -> Response<AnswerBody> {
+    let body = voice.write_error(&Shown::stranger(fault));
+    response(fault, voice.status(fault), body)
 }
 
-fn response(fault: &Fault, body: Vec<u8>) -> Response<AnswerBody> {
+fn response(fault: &Fault, status: u16, body: Vec<u8>) -> Response<AnswerBody> {
     let mut response = Response::new(AnswerBody::whole(body));
-    *response.status_mut() =
-        StatusCode::from_u16(fault.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Some(wait) = fault.retry_after {
@@ -67,8 +67,8 @@ pub(crate) fn identify(ticket: &Ticket, headers: &mut HeaderMap) {
     if let Some(model) = ticket.model() {
         put("x-tollgate-model", model);
     }
-    if let Some(candidate) = ticket.candidate() {
-        put("x-tollgate-deployment", &candidate.deployment.id);
+    if let Some(target) = ticket.target() {
+        put("x-tollgate-deployment", target.id());
     }
     headers.insert(HeaderName::from_static("x-tollgate-attempts"), HeaderValue::from(ticket.attempts()));
     ticket.tell_limits(headers);

@@ -193,7 +193,7 @@ enum Progress {
 impl Relay {
     /// `stream`, for the client that holds `ticket`.
     pub fn new(stream: Stream, mut ticket: Ticket, surface: &'static dyn Surface, answer: AnswerFor) -> Self {
-        let timeouts = ticket.candidate().map(|candidate| candidate.deployment.timeouts);
+        let timeouts = ticket.target().map(|target| *target.timeouts());
         let idle = timeouts.map_or(Duration::MAX, |t| t.idle);
         let total = timeouts.map_or(Duration::MAX, |t| t.total);
         let deadline = ticket.arrived + total;
@@ -283,8 +283,8 @@ impl Relay {
         let usage = self.stream.usage(self.ticket.prompt_only());
         match self.stream.ended.take() {
             Some(End::Failed(fault)) => {
-                let fault = match self.ticket.candidate() {
-                    Some(candidate) => explained(fault, candidate),
+                let fault = match self.ticket.target() {
+                    Some(target) => explained(fault, target),
                     None => fault,
                 };
                 self.ticket.attempt_failed(&fault, Some(usage));

@@ -6,12 +6,13 @@ use tollgate_core::price::Cost;
 use tollgate_core::record::Outcome;
 use tollgate_core::usage::{Usage, UsageSource};
 use tollgate_llm::chat::ToolCall;
-use tollgate_llm::formats::{AnswerFor, Surface};
+use tollgate_llm::formats::AnswerFor;
 
 use crate::answer::AnswerBody;
 use crate::reject;
 use crate::relay::{Relay, Stream};
 use crate::ticket::Ticket;
+use crate::voice::InFormat;
 
 /// What an upstream answered, in the client's format.
 #[derive(Debug)]
@@ -41,11 +42,7 @@ pub enum Answer {
 }
 
 /// Hands the answer to the client.
-pub(super) async fn relay(
-    answer: Answer,
-    mut ticket: Ticket,
-    surface: &'static dyn Surface,
-) -> Response<AnswerBody> {
+pub(super) async fn relay(answer: Answer, mut ticket: Ticket, surface: InFormat) -> Response<AnswerBody> {
     ticket.status(200);
     match answer {
         Answer::Whole { headers, body, usage, source, chosen } => {
@@ -61,15 +58,15 @@ pub(super) async fn relay(
             // An answer that cannot be recorded is not handed over.
             match ticket.settle(Outcome::Ok, None).await {
                 Ok(()) => response,
-                Err(fault) => reject::stranger(&fault, surface),
+                Err(fault) => reject::stranger(&fault, &surface),
             }
         }
         Answer::Stream { headers, stream, answer } => {
             let mut response =
-                respond(headers, &ticket, surface.stream_content_type(&answer), AnswerBody::Whole(None));
+                respond(headers, &ticket, surface.0.stream_content_type(&answer), AnswerBody::Whole(None));
             response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
             *response.body_mut() =
-                AnswerBody::Relayed(Box::new(Relay::new(*stream, ticket, surface, answer)));
+                AnswerBody::Relayed(Box::new(Relay::new(*stream, ticket, surface.0, answer)));
             response
         }
     }

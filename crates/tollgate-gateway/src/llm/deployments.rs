@@ -13,6 +13,7 @@ use crate::gate::{Gate, Runtime};
 use crate::identify;
 use crate::inbound::Inbound;
 use crate::pipeline::refuse_stranger;
+use crate::voice::InFormat;
 
 /// `GET /model/info`: the deployments of every model that whoever asks may call. No credentials, and of addresses only what
 /// a deployment's name says, which every answer tells.
@@ -20,7 +21,7 @@ pub fn info(gate: &Gate, inbound: &Inbound) -> Response<AnswerBody> {
     let snapshot = &gate.runtime().snapshot;
     let whose = match identify::identify(gate, snapshot, inbound) {
         Ok(identified) => identified,
-        Err(fault) => return refuse_stranger(gate, &fault, &OpenAiChat, inbound.peer),
+        Err(fault) => return refuse_stranger(gate, &fault, &InFormat(&OpenAiChat), inbound.peer),
     };
     let models = snapshot.models.iter().filter(|model| whose.may_call(&model.name));
     let each =

@@ -15,16 +15,17 @@ use http::Response;
 use tollgate_core::fault::{Fault, FaultClass};
 use tollgate_core::usage::Usage;
 use tollgate_llm::bound::Bound;
-use tollgate_llm::formats::{Address, Surface};
+use tollgate_llm::formats::{Address, Shown, Surface};
 use tollgate_llm::providers::Operation;
 
 use crate::answer::AnswerBody;
 use crate::attempt::Failed;
 use crate::inbound::Inbound;
 use crate::leg::Leg;
-use crate::pipeline::Protocol;
-use crate::route::{Route, Tries};
+use crate::pipeline::{Protocol, Routed};
+use crate::route::{Candidate, ModelTries, Route, Target};
 use crate::ticket::Ticket;
+use crate::voice::{InFormat, Voice};
 
 pub use answer::Answer;
 pub use call::Call;
@@ -63,12 +64,23 @@ impl std::fmt::Debug for Llm {
     }
 }
 
+impl Voice for Llm {
+    fn name(&self) -> &'static str {
+        self.surface.name()
+    }
+
+    fn write_error(&self, shown: &Shown<'_>) -> Vec<u8> {
+        self.surface.write_error(shown)
+    }
+}
+
 impl Protocol for Llm {
     type Call = Call;
     type Answer = Answer;
+    type Tries = ModelTries;
 
-    fn surface(&self) -> &'static dyn Surface {
-        self.surface
+    fn voice(&self) -> &dyn Voice {
+        self
     }
 
     async fn parse(&self, inbound: Inbound, ticket: &mut Ticket) -> Result<Call, Fault> {
@@ -83,7 +95,7 @@ impl Protocol for Llm {
         call.text()
     }
 
-    fn route(&self, call: &Call, ticket: &mut Ticket) -> Result<Tries, Fault> {
+    async fn route(&self, call: &Call, ticket: &mut Ticket) -> Result<Routed<ModelTries, Answer>, Fault> {
         if let Some(strict) = ticket.strict() {
             let unbounded = |why: String| unbounded(&strict.words(), &why);
             let bound = Bound::of(self.surface, call.text()).map_err(unbounded)?;
@@ -99,21 +111,20 @@ impl Protocol for Llm {
         const USUAL_ANSWER: u64 = 500;
         let output_tokens = call.peek.max_output_tokens.map_or(USUAL_ANSWER, |max| max.min(USUAL_ANSWER));
         let usage = Usage { output_tokens, ..ticket.prompt_only() };
-        let tries = Tries::new(ticket.gate(), &ticket.runtime, route, usage);
+        let tries = ModelTries::new(ticket.gate(), &ticket.runtime, route, usage);
         ticket.known_model(&found.model.name);
         let runtime = std::sync::Arc::clone(&ticket.runtime);
         let catalog = std::sync::Arc::clone(&ticket.gate().parts.catalog);
-        ticket.holds(usage, runtime.candidates(&found, &*catalog).iter());
-        Ok(tries)
+        ticket.holds(usage, runtime.candidates(&found, &*catalog).into_iter().map(Target::from));
+        Ok(Routed::Upstream(tries))
     }
 
-    async fn send(&self, call: &Call, leg: &mut Leg) -> Result<Answer, Failed> {
-        let candidate = leg.candidate.clone();
-        send::send(self, call, &candidate, leg).await
+    async fn send(&self, call: &Call, candidate: &Candidate, leg: &mut Leg) -> Result<Answer, Failed> {
+        send::send(self, call, candidate, leg).await
     }
 
     async fn relay(&self, answer: Answer, ticket: Ticket) -> Response<AnswerBody> {
-        answer::relay(answer, ticket, self.surface).await
+        answer::relay(answer, ticket, InFormat(self.surface)).await
     }
 }
 

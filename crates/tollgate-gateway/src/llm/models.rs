@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use tollgate_core::config::nearest;
 use tollgate_core::config::snapshot::{Model, Snapshot};
 use tollgate_core::fault::{Fault, FaultClass};
-use tollgate_llm::formats::Surface;
 use tollgate_llm::formats::anthropic_messages::AnthropicMessages;
 use tollgate_llm::formats::gemini::Gemini;
 use tollgate_llm::formats::openai_chat::OpenAiChat;
@@ -17,6 +16,7 @@ use crate::gate::Gate;
 use crate::identify::Identified;
 use crate::inbound::Inbound;
 use crate::pipeline::refuse_stranger;
+use crate::voice::InFormat;
 use crate::{identify, reject};
 
 /// Whose list it is: the three APIs have it at the same path.
@@ -45,11 +45,11 @@ impl Dialect {
         }
     }
 
-    fn surface(self) -> &'static dyn Surface {
+    fn surface(self) -> InFormat {
         match self {
-            Self::OpenAi => &OpenAiChat,
-            Self::Anthropic => &AnthropicMessages,
-            Self::Google => &Gemini,
+            Self::OpenAi => InFormat(&OpenAiChat),
+            Self::Anthropic => InFormat(&AnthropicMessages),
+            Self::Google => InFormat(&Gemini),
         }
     }
 
@@ -92,7 +92,7 @@ impl Dialect {
 }
 
 /// What whoever asks for something that is no call speaks, as far as that can be told.
-pub fn surface(inbound: &Inbound) -> &'static dyn Surface {
+pub fn surface(inbound: &Inbound) -> InFormat {
     Dialect::of(inbound).surface()
 }
 
@@ -102,13 +102,13 @@ pub fn answer(gate: &Arc<Gate>, inbound: &Inbound, id: Option<&str>) -> Response
     let snapshot = &gate.runtime().snapshot;
     let whose = match identify::identify(gate, snapshot, inbound) {
         Ok(identified) => identified,
-        Err(fault) => return refuse_stranger(gate, &fault, dialect.surface(), inbound.peer),
+        Err(fault) => return refuse_stranger(gate, &fault, &dialect.surface(), inbound.peer),
     };
     let body = match id {
         None => dialect.list(snapshot, &whose),
         // What somebody may not call is not there for them.
         Some(id) => match snapshot.models.find(id).filter(|_| whose.may_call(id)) {
-            None => return reject::stranger(&not_found(snapshot, id), dialect.surface()),
+            None => return reject::stranger(&not_found(snapshot, id), &dialect.surface()),
             Some(found) => dialect.model(id, &found.model),
         },
     };

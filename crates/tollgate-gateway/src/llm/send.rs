@@ -20,7 +20,7 @@ use super::prepare::{Prepared, prepare, request};
 use super::stage::Stage;
 use super::{Answer, Call, Llm};
 use crate::attempt::Failed;
-use crate::explain::{explained, timed_out};
+use crate::explain::{self, timed_out};
 use crate::gathered::Gathered;
 use crate::leg::Leg;
 use crate::relay::Stream;
@@ -103,6 +103,11 @@ pub(super) async fn send(
     } else {
         exchange.whole(llm, call, response, ticket).await
     }
+}
+
+/// `fault` in words that are fit for clients and records.
+fn explained(fault: Fault, candidate: &Candidate) -> Fault {
+    explain::explained(fault, &candidate.clone().into())
 }
 
 /// The provider has no such operation.

@@ -1,17 +1,56 @@
-//! Phase 5: which deployments to try, in which order.
+//! Phase 5: what to try, in which order.
 
 mod health;
 mod order;
+mod target;
 mod tries;
 
 pub use health::{Busy, Health};
 pub use order::{By, explain, in_order};
-pub use tries::{Next, Tries};
+pub use target::Target;
+pub use tries::ModelTries;
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::time::Instant;
 use tollgate_core::config::snapshot::{Deployment, Found, Snapshot};
 use tollgate_core::fault::{Fault, FaultClass};
+use tollgate_core::record::RouteEntry;
+
+/// What to do after a failure.
+#[derive(Debug)]
+pub enum Next<C> {
+    /// Try this, after a pause.
+    Try(Duration, C),
+    /// Give up: the failure is the answer.
+    Stop,
+}
+
+/// What is still to be tried for a call: the decisions of phase 7, without its input and output.
+pub trait Tries: Send {
+    /// What is tried.
+    type Candidate: Clone + Into<Target> + Send + Sync;
+
+    /// What to try first, or why nothing can be.
+    fn first(&mut self, now: Instant) -> Result<Self::Candidate, Fault>;
+
+    /// What to do after `fault`.
+    fn next(&mut self, fault: &Fault, now: Instant) -> Next<Self::Candidate>;
+
+    /// One that nobody has tried yet, to be asked beside the one that is under way.
+    fn beside(&mut self, _now: Instant) -> Option<Self::Candidate> {
+        None
+    }
+
+    /// Takes into account that one of two attempts that were under way, the one at `id`, has failed, and the other goes on.
+    fn failed_beside(&mut self, _id: Arc<str>, _fault: &Fault) {}
+
+    /// Why the first is tried before others; `None` where there was no choice.
+    fn decision(&mut self) -> Option<RouteEntry> {
+        None
+    }
+}
 
 /// A deployment that may be tried.
 #[derive(Clone, Debug)]

@@ -13,11 +13,11 @@ use tollgate_core::fault::{Fault, FaultClass};
 use tollgate_core::record::{Considered, RouteEntry};
 use tollgate_core::usage::Usage;
 
-use super::{By, Candidate, Route, explain, in_order, unavailable};
+use super::{By, Candidate, Next, Route, Tries, explain, in_order, unavailable};
 use crate::gate::{Gate, Runtime};
 
-/// The candidates of a call that are still to be tried.
-pub struct Tries {
+/// The deployments that are still to be tried for a call to a model.
+pub struct ModelTries {
     gate: Arc<Gate>,
     runtime: Arc<Runtime>,
     route: Route,
@@ -47,22 +47,74 @@ pub struct Tries {
     decision: Option<RouteEntry>,
 }
 
-/// What to do after a failure.
-#[derive(Debug)]
-pub enum Next {
-    /// Try this, after a pause.
-    Try(Duration, Candidate),
-    /// Give up: the failure is the answer.
-    Stop,
-}
-
-impl std::fmt::Debug for Tries {
+impl std::fmt::Debug for ModelTries {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tries").field("total", &self.total).finish_non_exhaustive()
+        f.debug_struct("ModelTries").field("total", &self.total).finish_non_exhaustive()
     }
 }
 
-impl Tries {
+impl Tries for ModelTries {
+    type Candidate = Candidate;
+
+    fn first(&mut self, now: Instant) -> Result<Candidate, Fault> {
+        let asked = self.route.first.clone();
+        self.enter(&asked, now);
+        if let Some(instead) = self.instead_of_resting(&asked, now) {
+            return Ok(instead);
+        }
+        let fault = if self.group.is_empty() {
+            unavailable(&asked.model.name, &asked.model.deployments)
+        } else {
+            match self.pick(now) {
+                Ok((candidate, _)) => return Ok(candidate),
+                Err(wait) => full(&asked.model.name, wait),
+            }
+        };
+        self.next_model(&fault, now).ok_or(fault)
+    }
+
+    fn next(&mut self, fault: &Fault, now: Instant) -> Next<Candidate> {
+        if self.total >= self.runtime.snapshot.limits.attempts || is_final(fault.class) {
+            return Next::Stop;
+        }
+        if let Some(next) = self.same_model(fault, now) {
+            return next;
+        }
+        match self.next_model(fault, now) {
+            Some(candidate) => Next::Try(Duration::ZERO, candidate),
+            None => Next::Stop,
+        }
+    }
+
+    fn beside(&mut self, now: Instant) -> Option<Candidate> {
+        let fresh = |candidate: &Candidate| {
+            let id = &candidate.deployment.id;
+            !self.tried.contains(id)
+                && !self.ruled_out.contains(id)
+                && candidate.health.resting(now).is_none()
+        };
+        if self.total >= self.runtime.snapshot.limits.attempts || !self.group.iter().any(fresh) {
+            return None;
+        }
+        let under_way = self.last.clone();
+        let picked = self.pick(now).ok().filter(|(candidate, pause)| {
+            pause.is_zero() && Some(&candidate.deployment.id) != under_way.as_ref()
+        });
+        picked.map(|(candidate, _)| candidate)
+    }
+
+    fn failed_beside(&mut self, deployment: Arc<str>, fault: &Fault) {
+        if !fault.retryable() {
+            self.ruled_out.push(deployment);
+        }
+    }
+
+    fn decision(&mut self) -> Option<RouteEntry> {
+        self.decision.take()
+    }
+}
+
+impl ModelTries {
     /// Everything that `route` allows, for a call that is likely to use `usage`.
     pub fn new(gate: &Arc<Gate>, runtime: &Arc<Runtime>, route: Route, usage: Usage) -> Self {
         Self {
@@ -82,24 +134,6 @@ impl Tries {
             usage,
             decision: None,
         }
-    }
-
-    /// The first candidate: of the model that was asked for, or of the first fallback that can serve.
-    pub fn first(&mut self, now: Instant) -> Result<Candidate, Fault> {
-        let asked = self.route.first.clone();
-        self.enter(&asked, now);
-        if let Some(instead) = self.instead_of_resting(&asked, now) {
-            return Ok(instead);
-        }
-        let fault = if self.group.is_empty() {
-            unavailable(&asked.model.name, &asked.model.deployments)
-        } else {
-            match self.pick(now) {
-                Ok((candidate, _)) => return Ok(candidate),
-                Err(wait) => full(&asked.model.name, wait),
-            }
-        };
-        self.next_model(&fault, now).ok_or(fault)
     }
 
     /// A fallback that does not rest, when all of the model that was asked for does. The model itself is tried
@@ -125,45 +159,6 @@ impl Tries {
         None
     }
 
-    /// What to do after `fault`.
-    pub fn next(&mut self, fault: &Fault, now: Instant) -> Next {
-        if self.total >= self.runtime.snapshot.limits.attempts || is_final(fault.class) {
-            return Next::Stop;
-        }
-        if let Some(next) = self.same_model(fault, now) {
-            return next;
-        }
-        match self.next_model(fault, now) {
-            Some(candidate) => Next::Try(Duration::ZERO, candidate),
-            None => Next::Stop,
-        }
-    }
-
-    /// A deployment of the same model that nobody has tried yet, to be asked beside the one that is under way.
-    pub fn beside(&mut self, now: Instant) -> Option<Candidate> {
-        let fresh = |candidate: &Candidate| {
-            let id = &candidate.deployment.id;
-            !self.tried.contains(id)
-                && !self.ruled_out.contains(id)
-                && candidate.health.resting(now).is_none()
-        };
-        if self.total >= self.runtime.snapshot.limits.attempts || !self.group.iter().any(fresh) {
-            return None;
-        }
-        let under_way = self.last.clone();
-        let picked = self.pick(now).ok().filter(|(candidate, pause)| {
-            pause.is_zero() && Some(&candidate.deployment.id) != under_way.as_ref()
-        });
-        picked.map(|(candidate, _)| candidate)
-    }
-
-    /// Takes into account that one of two attempts that were under way has failed, and the other goes on.
-    pub fn failed_beside(&mut self, deployment: Arc<str>, fault: &Fault) {
-        if !fault.retryable() {
-            self.ruled_out.push(deployment);
-        }
-    }
-
     fn enter(&mut self, found: &Found, now: Instant) {
         let candidates = self.runtime.candidates(found, &*self.gate.parts.catalog);
         let rules = self.runtime.snapshot.routing.rules_of(&found.model.name);
@@ -179,13 +174,8 @@ impl Tries {
         self.tried.clear();
     }
 
-    /// Why the first model that was tried is tried in this order; `None` where there was no choice.
-    pub fn decision(&mut self) -> Option<RouteEntry> {
-        self.decision.take()
-    }
-
     /// Another attempt at the model that just failed.
-    fn same_model(&mut self, fault: &Fault, now: Instant) -> Option<Next> {
+    fn same_model(&mut self, fault: &Fault, now: Instant) -> Option<Next<Candidate>> {
         if matches!(fault.class, FaultClass::ContextWindow | FaultClass::ContentPolicy) {
             return None;
         }

@@ -15,6 +15,7 @@ use crate::gate::Gate;
 use crate::inbound::Inbound;
 use crate::pipeline::refuse_stranger;
 use crate::upstream::Boxed;
+use crate::voice::InFormat;
 use crate::{identify, reject};
 
 /// The body of an answer of the management API.
@@ -48,7 +49,7 @@ pub(super) async fn answer(gate: &Gate, managed: &dyn Managed, inbound: Inbound)
     let identified = match identify::identify(gate, &runtime.snapshot, &inbound) {
         Ok(identified) => identified,
         Err(fault) => {
-            let refused = refuse_stranger(gate, &fault, &OpenAiChat, peer);
+            let refused = refuse_stranger(gate, &fault, &InFormat(&OpenAiChat), peer);
             return in_its_words(managed, &path, &fault, refused);
         }
     };
@@ -60,7 +61,7 @@ pub(super) async fn answer(gate: &Gate, managed: &dyn Managed, inbound: Inbound)
     let body: Result<Bytes, Fault> = body.read(&runtime.snapshot).await;
     match body {
         Ok(body) => answered(gate, managed, Request::from_parts(head, body)).await,
-        Err(fault) => in_its_words(managed, &path, &fault, reject::stranger(&fault, &OpenAiChat)),
+        Err(fault) => in_its_words(managed, &path, &fault, reject::stranger(&fault, &InFormat(&OpenAiChat))),
     }
 }
 

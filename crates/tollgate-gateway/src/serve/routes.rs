@@ -20,6 +20,7 @@ use crate::gate::Gate;
 use crate::inbound::Inbound;
 use crate::llm::{InAddress, Llm, deployments, models};
 use crate::pipeline;
+use crate::voice::Voice;
 
 /// Paths of calls, without the version that some SDKs put before them.
 const CALLS: &[(&str, &dyn Surface, Operation)] = &[
@@ -48,7 +49,7 @@ pub async fn handle(gate: &Arc<Gate>, inbound: Inbound) -> Response<AnswerBody> 
     }
     if let Some(llm) = call_at(bare, inbound.head.uri.query()) {
         if inbound.head.method != Method::POST {
-            return wrong_method(gate, &inbound, "POST", llm.surface);
+            return wrong_method(gate, &inbound, "POST", &llm);
         }
         return call(gate, &llm, inbound).await;
     }
@@ -62,7 +63,7 @@ pub async fn handle(gate: &Arc<Gate>, inbound: Inbound) -> Response<AnswerBody> 
         _ if reading => {
             status::answer(gate, &inbound, &path).unwrap_or_else(|| no_such_path(gate, &inbound, &path))
         }
-        ("/models", _) => wrong_method(gate, &inbound, "GET", models::surface(&inbound)),
+        ("/models", _) => wrong_method(gate, &inbound, "GET", &models::surface(&inbound)),
         _ => no_such_path(gate, &inbound, &path),
     }
 }
@@ -93,7 +94,7 @@ async fn call(gate: &Arc<Gate>, llm: &Llm, inbound: Inbound) -> Response<AnswerB
                 FaultClass::Internal,
                 "the gate failed while it handled the call; its record says so",
             );
-            crate::reject::stranger(&fault, llm.surface)
+            crate::reject::stranger(&fault, llm)
         }
     }
 }
@@ -102,16 +103,16 @@ fn wrong_method(
     gate: &Gate,
     inbound: &Inbound,
     allowed: &'static str,
-    surface: &dyn Surface,
+    voice: &dyn Voice,
 ) -> Response<AnswerBody> {
     let fault = Fault::new(FaultClass::MethodNotAllowed, format!("this path takes {allowed}"));
-    let mut response = pipeline::refuse_stranger(gate, &fault, surface, inbound.peer);
+    let mut response = pipeline::refuse_stranger(gate, &fault, voice, inbound.peer);
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
     response
 }
 
 fn no_such_path(gate: &Gate, inbound: &Inbound, path: &str) -> Response<AnswerBody> {
-    let surface = models::surface(inbound);
+    let voice = models::surface(inbound);
     // Not what may be a query that was encoded: it may hold a key.
     let path = path.split("%3F").next().unwrap_or_default().split("%3f").next().unwrap_or_default();
     let shown: String = path.chars().take(100).collect();
@@ -122,7 +123,7 @@ fn no_such_path(gate: &Gate, inbound: &Inbound, path: &str) -> Response<AnswerBo
         inbound.head.method,
         known.join(", ")
     );
-    pipeline::refuse_stranger(gate, &Fault::new(FaultClass::RouteNotFound, message), surface, inbound.peer)
+    pipeline::refuse_stranger(gate, &Fault::new(FaultClass::RouteNotFound, message), &voice, inbound.peer)
 }
 
 /// `text` with its percent-encoded bytes (RFC 3986 §2.1) decoded: SDKs encode the slash in a model's name.

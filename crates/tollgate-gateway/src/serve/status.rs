@@ -15,6 +15,7 @@ use crate::identify;
 use crate::inbound::Inbound;
 use crate::llm::deployments;
 use crate::pipeline::refuse_stranger;
+use crate::voice::InFormat;
 
 /// OpenMetrics 1.0, which Prometheus reads.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -44,12 +45,12 @@ pub(super) fn answer(gate: &Arc<Gate>, inbound: &Inbound, path: &str) -> Option<
                 gate.metrics.recordable.set(i64::from(gate.is_recordable()));
                 text(StatusCode::OK, OPEN_METRICS, gate.metrics.render())
             }
-            Err(fault) => refuse_stranger(gate, &fault, &OpenAiChat, inbound.peer),
+            Err(fault) => refuse_stranger(gate, &fault, &InFormat(&OpenAiChat), inbound.peer),
         },
         // Nor is which upstreams there are, and how they do.
         "/health" => match operator(gate, inbound) {
             Ok(()) => deployments::health(&gate.runtime(), Instant::now()),
-            Err(fault) => refuse_stranger(gate, &fault, &OpenAiChat, inbound.peer),
+            Err(fault) => refuse_stranger(gate, &fault, &InFormat(&OpenAiChat), inbound.peer),
         },
         _ => return None,
     })

@@ -12,7 +12,7 @@ use tollgate_core::trace::TraceParent;
 
 use super::{Attempting, Ticket, micros};
 use crate::leg::{Leg, Notes, OfCall};
-use crate::route::{Busy, Candidate};
+use crate::route::{Busy, Target};
 
 /// Why an attempt is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,14 +28,14 @@ pub enum Why {
 impl Ticket {
     /// Begins an attempt: writes the entry without which nothing may be sent, and waits until it is as safe as the
     /// configuration wants it.
-    pub async fn begin(&mut self, candidate: &Candidate, why: Why) -> Result<Leg, Fault> {
-        let output_ceiling = self.make_room(candidate).await?;
-        self.record_attempt(candidate, why).await.map_err(|error| unrecordable(&error))?;
+    pub async fn begin(&mut self, target: &Target, why: Why) -> Result<Leg, Fault> {
+        let output_ceiling = self.make_room(target).await?;
+        self.record_attempt(target, why).await.map_err(|error| unrecordable(&error))?;
         self.opened = true;
         let notes = Arc::<Mutex<Notes>>::default();
         self.attempts.push(Attempting {
             entry: AttemptEntry {
-                deployment: Arc::clone(&candidate.deployment.id),
+                deployment: Arc::clone(target.id()),
                 status: None,
                 fault: None,
                 upstream_request_id: None,
@@ -44,8 +44,8 @@ impl Ticket {
                 usage: None,
                 cost: None,
             },
-            candidate: candidate.clone(),
-            busy: Some(Busy::new(&candidate.health)),
+            target: target.clone(),
+            busy: Some(Busy::new(target.health())),
             notes: Arc::clone(&notes),
             charged: false,
         });
@@ -67,11 +67,11 @@ impl Ticket {
             film: self.witness.film.clone(),
             output_ceiling,
         };
-        Ok(Leg::new(&self.gate, &self.runtime, call, number, candidate.clone(), notes))
+        Ok(Leg::new(&self.gate, &self.runtime, call, number, notes))
     }
 
-    async fn record_attempt(&mut self, candidate: &Candidate, why: Why) -> Result<(), JournalError> {
-        let offered = self.offer_attempt(candidate, why)?;
+    async fn record_attempt(&mut self, target: &Target, why: Why) -> Result<(), JournalError> {
+        let offered = self.offer_attempt(target, why)?;
         self.others_turn().await;
         let journal = &self.gate.parts.journal;
         let written = journal.collect(&offered)?;
@@ -81,9 +81,9 @@ impl Ticket {
         }
     }
 
-    fn offer_attempt(&self, candidate: &Candidate, why: Why) -> Result<Offered, JournalError> {
+    fn offer_attempt(&self, target: &Target, why: Why) -> Result<Offered, JournalError> {
         let (at, call_id) = (self.gate.parts.clock.now(), self.call_id);
-        let deployment = &candidate.deployment.id;
+        let deployment = target.id();
         let journal = &*self.gate.parts.journal;
         if self.opened {
             let number = u32::try_from(self.attempts.len() + 1).unwrap_or(u32::MAX);

@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 use tollgate_core::access::Caller;
 use tollgate_core::call::CallId;
-use tollgate_core::config::snapshot::{Deployment, ModelRules};
+use tollgate_core::config::snapshot::ModelRules;
 use tollgate_core::fault::{Fault, FaultClass, SideEffect};
 use tollgate_core::ledger::{Hold, Meter};
 use tollgate_core::price::Cost;
@@ -39,12 +39,12 @@ use crate::identify::Identified;
 use crate::inbound::Inbound;
 use crate::leg::Notes;
 use crate::metrics::AttemptLabels;
-use crate::route::{Busy, Candidate};
+use crate::route::{Busy, Target};
 
 /// An attempt that was begun.
 struct Attempting {
     entry: AttemptEntry,
-    candidate: Candidate,
+    target: Target,
     /// Held while it is in flight.
     busy: Option<Busy>,
     notes: Arc<Mutex<Notes>>,
@@ -178,12 +178,9 @@ impl Ticket {
         self.witness.film.as_ref()
     }
 
-    /// Notes what the call may use, and what that costs at the dearest of `candidates`.
-    pub fn holds<'a>(&mut self, usage: Usage, candidates: impl Iterator<Item = &'a Candidate>) {
-        let cost = |candidate: &Candidate| {
-            candidate.deployment.facts.price.as_ref().map_or(Cost::Unknown, |price| price.cost(&usage))
-        };
-        let dearest = candidates.map(cost).reduce(|a, b| match (a, b) {
+    /// Notes what the call may use, and what that costs at the dearest of `targets`.
+    pub fn holds(&mut self, usage: Usage, targets: impl Iterator<Item = Target>) {
+        let dearest = targets.map(|target| target.cost(&usage)).reduce(|a, b| match (a, b) {
             (Cost::Known(a), Cost::Known(b)) => Cost::Known(a.max(b)),
             _ => Cost::Unknown,
         });
@@ -273,17 +270,17 @@ impl Ticket {
         if let Some(usage) = billed {
             self.charge(usage);
         }
-        if let Some(candidate) = self.candidate() {
-            self.count_attempt(&candidate.deployment, Some(fault.class));
-            self.rest_if_failing(candidate, fault);
+        if let Some(target) = self.target() {
+            self.count_attempt(target, Some(fault.class));
+            self.rest_if_failing(target, fault);
         }
     }
 
     /// Counts a failure against the deployment, and says so when it rests from now on.
-    fn rest_if_failing(&self, candidate: &Candidate, fault: &Fault) {
+    fn rest_if_failing(&self, target: &Target, fault: &Fault) {
         let now = Instant::now();
-        if candidate.health.failed(fault, self.rules(), now) {
-            self.rests(candidate, fault.class.name(), now);
+        if target.health().failed(fault, self.rules(), now) {
+            self.rests(target, fault.class.name(), now);
         }
     }
 
@@ -292,9 +289,9 @@ impl Ticket {
         self.runtime.snapshot.routing.rules_of(self.metric_model.as_deref().unwrap_or_default())
     }
 
-    fn rests(&self, candidate: &Candidate, fault: &str, now: Instant) {
-        let rest = candidate.health.resting(now).map_or(Duration::ZERO, |until| until.duration_since(now));
-        let (deployment, rest_ms) = (&*candidate.deployment.id, micros(rest) / 1_000);
+    fn rests(&self, target: &Target, fault: &str, now: Instant) {
+        let rest = target.health().resting(now).map_or(Duration::ZERO, |until| until.duration_since(now));
+        let (deployment, rest_ms) = (&**target.id(), micros(rest) / 1_000);
         tracing::warn!(deployment, fault, rest_ms, "the deployment rests");
         let model = self.metric_model.as_deref();
         let detail = serde_json::json!({ "deployment": deployment, "model": model, "fault": fault, "rest_ms": rest_ms });
@@ -304,20 +301,20 @@ impl Ticket {
     /// Notes that the last attempt was answered whole.
     pub fn attempt_succeeded(&self) {
         let Some(attempt) = self.attempts.get(self.current) else { return };
-        let (candidate, waited) = (&attempt.candidate, Duration::from_micros(attempt.entry.waited_us));
-        self.count_attempt(&candidate.deployment, None);
+        let (target, waited) = (&attempt.target, Duration::from_micros(attempt.entry.waited_us));
+        self.count_attempt(target, None);
         let now = Instant::now();
-        if candidate.health.answered(waited, self.rules(), now) {
-            self.rests(candidate, "slow", now);
+        if target.health().answered(waited, self.rules(), now) {
+            self.rests(target, "slow", now);
         }
     }
 
-    fn count_attempt(&self, deployment: &Deployment, fault: Option<FaultClass>) {
+    fn count_attempt(&self, target: &Target, fault: Option<FaultClass>) {
         let fault = fault.map_or("", FaultClass::name);
         self.gate
             .metrics
             .attempts
-            .get_or_create(&AttemptLabels { deployment: Arc::clone(&deployment.id), fault })
+            .get_or_create(&AttemptLabels { deployment: Arc::clone(target.id()), fault })
             .inc();
     }
 
@@ -325,8 +322,8 @@ impl Ticket {
     pub fn charge(&mut self, usage: Usage) {
         let Some(attempt) = self.attempts.get_mut(self.current).filter(|_| self.billed) else { return };
         attempt.charged = true;
-        attempt.candidate.health.used(usage.input_tokens.saturating_add(usage.output_tokens));
-        let cost = self.charges.add(&attempt.candidate.deployment, usage);
+        attempt.target.health().used(usage.input_tokens.saturating_add(usage.output_tokens));
+        let cost = self.charges.add(&attempt.target, usage);
         (attempt.entry.usage, attempt.entry.cost) = (Some(usage), Some(cost));
     }
 
@@ -356,9 +353,9 @@ impl Ticket {
         self.caller.as_ref()
     }
 
-    /// The deployment of the attempt that counts.
-    pub fn candidate(&self) -> Option<&Candidate> {
-        self.attempts.get(self.current).map(|attempt| &attempt.candidate)
+    /// What the attempt that counts was made at.
+    pub fn target(&self) -> Option<&Target> {
+        self.attempts.get(self.current).map(|attempt| &attempt.target)
     }
 
     /// The public model name, as the client gave it.

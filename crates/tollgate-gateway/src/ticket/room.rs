@@ -13,7 +13,7 @@ use super::Ticket;
 use crate::charges::add_cost;
 use crate::gate::Gate;
 use crate::llm::unbounded;
-use crate::route::Candidate;
+use crate::route::Target;
 
 /// What a strict budget holds for one attempt, and what it buys.
 struct Strict {
@@ -41,10 +41,10 @@ impl Strict {
 }
 
 impl Ticket {
-    /// Makes room for an attempt at `candidate`, or refuses it. What earlier attempts have cost and what others that
+    /// Makes room for an attempt at `target`, or refuses it. What earlier attempts have cost and what others that
     /// are under way may cost stays held beside it. Returns the longest answer that there is room for, where that is to
     /// be said upstream.
-    pub(super) async fn make_room(&mut self, candidate: &Candidate) -> Result<Option<u64>, Fault> {
+    pub(super) async fn make_room(&mut self, target: &Target) -> Result<Option<u64>, Fault> {
         if self.caller.is_none() {
             return Ok(None);
         }
@@ -53,7 +53,7 @@ impl Ticket {
             self.open_anew(&gate);
             Need { usage: self.reservation.usage, cost: self.reservation.cost, most: None }
         } else {
-            self.needs_with(candidate)
+            self.needs_with(target)
         };
         let Some(bound) = self.bound.filter(|_| self.hold.is_strict()) else {
             // Under a strict budget what is not billed costs nothing at most.
@@ -61,20 +61,17 @@ impl Ticket {
             self.hold(&gate, &need).await.map_err(|refusal| self.refused(refusal))?;
             return Ok(None);
         };
-        let strict = self.strictly(bound, candidate)?;
+        let strict = self.strictly(bound, target)?;
         need.most = strict.cost(strict.longest);
         self.hold_strictly(&gate, need, &strict).await
     }
 
-    /// What a strict budget must know of an attempt at `candidate`.
-    fn strictly(&self, bound: Bound, candidate: &Candidate) -> Result<Strict, Fault> {
+    /// What a strict budget must know of an attempt at `target`.
+    fn strictly(&self, bound: Bound, target: &Target) -> Result<Strict, Fault> {
         let budget = self.strict().map(|meter| meter.words()).unwrap_or_default();
-        let facts = &candidate.deployment.facts;
-        let price = facts
-            .price
-            .as_ref()
-            .ok_or_else(|| unbounded(&budget, &format!("{} has no price", candidate.deployment.id)))?;
-        let ceilings = [bound.max_output_tokens, facts.max_output_tokens];
+        let price =
+            target.price().ok_or_else(|| unbounded(&budget, &format!("{} has no price", target.id())))?;
+        let ceilings = [bound.max_output_tokens, target.max_output_tokens()];
         let longest = match (bound.answers, ceilings.into_iter().flatten().min()) {
             (0, _) => 0,
             (_, Some(longest)) => longest,
@@ -179,12 +176,12 @@ impl Ticket {
         Fault { configured_status, ..fault }
     }
 
-    /// What the call has used and may use, with a further attempt at `candidate`.
-    fn needs_with(&self, candidate: &Candidate) -> Need {
+    /// What the call has used and may use, with a further attempt at `target`.
+    fn needs_with(&self, target: &Target) -> Need {
         let under_way =
             self.attempts.iter().filter(|attempt| !attempt.charged && attempt.entry.fault.is_none());
-        let candidates = under_way.map(|attempt| &attempt.candidate).chain([candidate]);
-        let each = candidates.map(|candidate| (self.reservation.usage, self.cost_at(candidate)));
+        let targets = under_way.map(|attempt| &attempt.target).chain([target]);
+        let each = targets.map(|target| (self.reservation.usage, self.cost_at(target)));
         let (usage, cost) = each
             .chain(self.charges.total())
             .reduce(|(usage, cost), (more, further)| (usage.and(&more), add_cost(cost, further)))
@@ -192,13 +189,9 @@ impl Ticket {
         Need { usage, cost, most: None }
     }
 
-    /// What the reservation costs at `candidate`.
-    fn cost_at(&self, candidate: &Candidate) -> Cost {
-        match &candidate.deployment.facts.price {
-            _ if !self.billed => Cost::Known(0),
-            Some(price) => price.cost(&self.reservation.usage),
-            None => Cost::Unknown,
-        }
+    /// What the reservation costs at `target`.
+    fn cost_at(&self, target: &Target) -> Cost {
+        if self.billed { target.cost(&self.reservation.usage) } else { Cost::Known(0) }
     }
 
     /// Counts what was used instead of what was held.

@@ -113,7 +113,7 @@ impl Ticket {
     fn closed_entry<'a>(&'a self, ending: &'a Ending<'_>) -> Closed<'a> {
         let outcome = ending.outcome;
         let total = self.total();
-        let deployment = self.candidate().map(|c| &*c.deployment.id).filter(|_| outcome != Outcome::Refused);
+        let deployment = self.target().map(|target| &**target.id()).filter(|_| outcome != Outcome::Refused);
         Closed {
             at: ending.at,
             call_id: self.call_id,
@@ -176,8 +176,8 @@ impl Ticket {
             blame: fault.map_or("", |f| f.class.blame().name()),
         };
         metrics.calls.get_or_create(&labels).inc();
-        let Some(candidate) = self.candidate() else { return };
-        let labels = DeploymentLabels { deployment: std::sync::Arc::clone(&candidate.deployment.id) };
+        let Some(target) = self.target() else { return };
+        let labels = DeploymentLabels { deployment: std::sync::Arc::clone(target.id()) };
         metrics.duration.get_or_create(&labels).observe(duration.as_secs_f64());
         if let Some(first) = self.first_byte {
             metrics.first_byte.get_or_create(&labels).observe(first.as_secs_f64());
