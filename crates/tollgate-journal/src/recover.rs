@@ -309,8 +309,18 @@ fn closed_for(opened: &Value, now: jiff::Timestamp) -> Value {
         "the gate died before the call had ended: it may have been sent, and what was reserved is charged",
     );
     let mut closed = json!({ "entry": "closed", "at": now });
-    let members =
-        ["call_id", "trace", "principal", "peer", "surface", "model", "deployment", "end_user", "tags"];
+    let members = [
+        "call_id",
+        "trace",
+        "principal",
+        "peer",
+        "surface",
+        "model",
+        "deployment",
+        "tool",
+        "end_user",
+        "tags",
+    ];
     for member in members {
         if let Some(value) = opened.get(member) {
             closed[member] = value.clone();

@@ -17,7 +17,7 @@ pub use self::capture::{Capture, CaptureMode, Direction, Frame, Kept};
 pub use self::checkpoint::{Checkpoint, HeldMore, Total};
 pub use self::counted::{Counted, Counts, SPENT_ELSEWHERE};
 pub use self::labels::{end_user, tags};
-pub use self::tools::{ChosenTool, ToolsOffered};
+pub use self::tools::{AskedFor, ChosenTool, ToolUse, ToolsOffered};
 use crate::call::CallId;
 use crate::config::file::Strategy;
 use crate::digest::Digest;
@@ -70,6 +70,23 @@ pub enum Cause {
         /// The model's id for the choice.
         tool_call_id: String,
     },
+    /// It executes the tool call that the model chose in that call.
+    Choice {
+        /// The call whose answer chose the tool.
+        call_id: CallId,
+        /// The model's id for the choice.
+        tool_call_id: String,
+    },
+    /// It goes on with that call, whose answer was a question.
+    Retry {
+        /// The call that was answered with the question.
+        call_id: CallId,
+    },
+    /// It takes back what that call did.
+    Undo {
+        /// The call that is taken back.
+        call_id: CallId,
+    },
     /// An operator sent it again.
     Replay {
         /// The original, as the operator named it.
@@ -101,11 +118,12 @@ pub struct Opened<'a> {
     /// From which address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer: Option<IpAddr>,
-    /// The client's protocol, such as `openai_chat`.
+    /// The client's protocol, such as `openai_chat` or `mcp`.
     pub surface: &'a str,
-    /// The public model name.
-    pub model: &'a str,
-    /// The deployment of the first attempt.
+    /// The public model name; absent where no model is called.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<&'a str>,
+    /// The deployment, or the tool server, of the first attempt.
     pub deployment: &'a str,
     /// Whether the client asked for a stream.
     pub stream: bool,
@@ -120,6 +138,9 @@ pub struct Opened<'a> {
     pub request_bytes: u64,
     /// Keyed digest of the request body.
     pub request_digest: Digest,
+    /// What is asked of which tool.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool: Option<&'a ToolUse>,
     /// The tools that the model is offered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tools: Option<&'a ToolsOffered>,
@@ -214,9 +235,12 @@ pub struct Closed<'a> {
     /// The public model name; absent when the request could not be read that far.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<&'a str>,
-    /// The deployment that answered; absent when none did.
+    /// The deployment, or the tool server, that answered; absent when none did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deployment: Option<&'a str>,
+    /// What was asked of which tool.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool: Option<&'a ToolUse>,
     /// How it ended.
     pub outcome: Outcome,
     /// The HTTP status that the client got.
@@ -292,7 +316,7 @@ pub struct FaultEntry<'a> {
 /// One attempt in a `closed` entry.
 #[derive(Clone, Debug, Serialize)]
 pub struct AttemptEntry {
-    /// The deployment.
+    /// The deployment, or the tool server.
     pub deployment: Arc<str>,
     /// The upstream's HTTP status; absent when it never answered.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,8 +1,11 @@
 //! What a record keeps of tools, in every mode: names, ids and digests, never arguments.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use crate::digest::Digest;
+use crate::effect::Effect;
 
 /// The tools that a model was offered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -25,4 +28,52 @@ pub struct ChosenTool {
     /// Keyed digest of the arguments, in canonical JSON (RFC 8785 in its order of members): the same arguments have the
     /// same digest, however they were spaced.
     pub arguments_digest: Digest,
+}
+
+/// What a call to a tool server is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ToolUse {
+    /// The method, as the client named it: `tools/call`.
+    pub method: String,
+    /// The server, as the configuration names it; absent where the gate answers itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<Arc<str>>,
+    /// The tool or prompt, as the server names it, or the address of the resource.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The tool, as the client named it, where that is another name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shown_as: Option<String>,
+    /// What it can change.
+    pub effect: Effect,
+    /// Keyed digest of the arguments, in canonical JSON: that of a model's choice of the same call is the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arguments_digest: Option<Digest>,
+    /// The contract by which it is offered: the digest of its definition.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contract: Option<String>,
+    /// The client's session, where it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// Whether a model asked for it, as far as the gate has seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asked: Option<AskedFor>,
+    /// Tools that were offered beside it and that a model could take for it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub twins: Vec<String>,
+    /// The approval that let it pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approval: Option<String>,
+}
+
+/// Whether a model asked for a tool call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AskedFor {
+    /// A recorded answer chose it, and this is the first time that it is made.
+    Once,
+    /// A recorded answer chose it, and it was made before.
+    Again,
+    /// No recorded answer of late asked for it.
+    No,
 }

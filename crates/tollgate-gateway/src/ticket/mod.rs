@@ -23,7 +23,7 @@ use tollgate_core::fault::{Fault, FaultClass, SideEffect};
 use tollgate_core::ledger::{Hold, Meter};
 use tollgate_core::price::Cost;
 use tollgate_core::principal::Principal;
-use tollgate_core::record::{AttemptEntry, Direction, Outcome, Reservation, RouteEntry, end_user};
+use tollgate_core::record::{AttemptEntry, Direction, Outcome, Reservation, RouteEntry, ToolUse, end_user};
 use tollgate_core::usage::{Usage, estimate_tokens};
 use tollgate_llm::bound::Bound;
 use tollgate_llm::chat::ToolCall;
@@ -155,6 +155,17 @@ impl Ticket {
         if let Some(film) = &self.witness.film {
             film.shoot(Direction::FromClient, None, body);
         }
+    }
+
+    /// Notes what is asked of a tool server, and in which words.
+    pub fn asks(&mut self, tool: ToolUse, request: &Bytes) {
+        self.request_bytes = request.len() as u64;
+        self.witness.request_digest = Some(self.gate.parts.journal.digest_key().digest(request));
+        self.witness.film(&self.runtime.snapshot, "", self.arrived);
+        if let Some(film) = &self.witness.film {
+            film.shoot(Direction::FromClient, None, request);
+        }
+        self.witness.asks(tool, &self.principal, &self.gate.causes);
     }
 
     /// Notes for which of their own users the client says that it calls.
@@ -346,6 +357,16 @@ impl Ticket {
     /// The status that the client gets.
     pub fn status(&mut self, status: u16) {
         self.status = status;
+    }
+
+    /// What is asked of which tool.
+    pub fn tool(&self) -> Option<&ToolUse> {
+        self.witness.tool.as_ref()
+    }
+
+    /// On whose behalf the call is made.
+    pub fn principal(&self) -> &Principal {
+        &self.principal
     }
 
     /// Whose budgets and limits hold; `None` for whoever runs the gate.

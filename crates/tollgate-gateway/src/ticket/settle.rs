@@ -56,7 +56,7 @@ impl Ticket {
         self.gate.call_ended();
         for chosen in &self.witness.chosen {
             let trace = self.witness.trace.trace_id;
-            self.gate.causes.remember(&self.principal, &chosen.id, self.call_id, trace);
+            self.gate.causes.remember(&self.principal, chosen, self.call_id, trace);
         }
         self.give_back();
         let counted = Counts::of(&self.hold);
@@ -123,6 +123,7 @@ impl Ticket {
             surface: self.surface,
             model: self.model.as_deref(),
             deployment,
+            tool: self.witness.tool.as_ref(),
             outcome,
             status: self.status,
             fault: ending.fault.map(|fault| self.fault_entry(fault)),

@@ -8,7 +8,7 @@ use tollgate_core::call::CallId;
 use tollgate_core::config::snapshot::Snapshot;
 use tollgate_core::digest::{Digest, DigestKey, Digesting};
 use tollgate_core::principal::Principal;
-use tollgate_core::record::{Cause, ChosenTool, ToolsOffered, Trace, tags};
+use tollgate_core::record::{AskedFor, Cause, ChosenTool, ToolUse, ToolsOffered, Trace, tags};
 use tollgate_core::trace::TraceParent;
 use tollgate_llm::chat::{ToolCall, bare_id};
 use tollgate_llm::tool_facts::{ToolFacts, canonical_arguments, clipped};
@@ -42,6 +42,7 @@ pub(super) struct Witness {
     pub(super) end_user: Option<String>,
     pub(super) tags: Vec<String>,
     pub(super) request_digest: Option<Digest>,
+    pub(super) tool: Option<ToolUse>,
     pub(super) tools: Option<ToolsOffered>,
     pub(super) results: Vec<String>,
     pub(super) chosen: Vec<ChosenTool>,
@@ -72,6 +73,7 @@ impl Witness {
             end_user: None,
             tags: tags(TAGS.iter().filter_map(|name| inbound.header(name))),
             request_digest: None,
+            tool: None,
             tools: None,
             results: Vec::new(),
             chosen: Vec::new(),
@@ -103,6 +105,23 @@ impl Witness {
         if !self.told {
             self.trace.trace_id = trace_id;
         }
+    }
+
+    /// Takes what is asked of a tool server, and ties the call to the one whose answer chose it.
+    pub(super) fn asks(&mut self, mut tool: ToolUse, principal: &Principal, causes: &Causes) {
+        let name = tool.shown_as.as_ref().or(tool.name.as_ref());
+        if let (Some(name), Some(arguments)) = (name, tool.arguments_digest) {
+            let choice = causes.choice(principal, name, arguments);
+            tool.asked = Some(choice.as_ref().map_or(AskedFor::No, |choice| choice.asked));
+            if let Some(choice) = choice.filter(|_| self.trace.cause.is_none()) {
+                self.trace.cause =
+                    Some(Cause::Choice { call_id: choice.call_id, tool_call_id: choice.tool_call_id });
+                if !self.told {
+                    self.trace.trace_id = choice.trace_id;
+                }
+            }
+        }
+        self.tool = Some(tool);
     }
 
     /// Notes the tool calls that the model chose.
