@@ -81,6 +81,22 @@ fault_classes! {
     Forbidden, "forbidden", 403, Client, false, None;
     /// No such model.
     ModelNotFound, "model_not_found", 404, Client, false, None;
+    /// No such tool, prompt or resource, or none that the caller may know of.
+    ToolNotFound, "tool_not_found", 404, Client, false, None;
+    /// Nobody answers the method.
+    MethodNotFound, "method_not_found", 404, Client, false, None;
+    /// The arguments are not what the tool's schema says.
+    InvalidArguments, "invalid_arguments", 400, Client, false, None;
+    /// The tool's definition has changed, or is suspicious, and waits for somebody to approve it.
+    ToolHeld, "tool_held", 403, Gate, false, None;
+    /// The call wanted somebody's approval, and did not get it in time or at all.
+    NotApproved, "not_approved", 403, Client, false, None;
+    /// The client's session is not known, or over: it begins another.
+    SessionOver, "session_over", 404, Client, true, None;
+    /// The session that the gate had with the tool server is lost, and what it held with it.
+    SessionLost, "session_lost", 502, Upstream, true, Possible;
+    /// The tool says that it failed.
+    ToolFailed, "tool_failed", 502, Tool, false, Possible;
     /// No such path.
     RouteNotFound, "route_not_found", 404, Client, false, None;
     /// The path has no such method.

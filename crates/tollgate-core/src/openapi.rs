@@ -4,7 +4,7 @@ use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::access::{ModelPattern, Network};
+use crate::access::{ModelPattern, Network, ToolPattern};
 use crate::ledger::{Usd, Window};
 
 fn text(description: &str, example: &str) -> Object {
@@ -28,5 +28,6 @@ texts! {
     Usd: "US dollars, exact to a nano-dollar. A number is read too.", "12.5";
     Window: "`minute`, `hour`, `day`, `month`, `total`, or so many hours or days.", "30d";
     ModelPattern: "The name of a model, or a pattern with one `*`.", "gpt-*";
+    ToolPattern: "Tools of tool servers: `server/tool`, where each side may hold one `*`.", "files/read_*";
     Network: "An address, or a network of them.", "10.0.0.0/8";
 }

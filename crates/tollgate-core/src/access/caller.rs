@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Account, HolderRef, Key, Network, Role};
+use super::{Account, HolderRef, Key, Network, Role, ToolPattern};
 use crate::fault::{Fault, FaultClass};
 use crate::ledger::Meter;
 use crate::principal::{ActorKind, Principal};
@@ -58,6 +58,11 @@ impl Caller {
     /// Whoever does not allow calls to `model`, if anybody.
     pub fn who_forbids(&self, model: &str) -> Option<HolderRef> {
         self.accounts().find(|account| !account.may_call(model)).map(|account| account.holder.name())
+    }
+
+    /// Whoever does not allow what a pattern for tools must `fit`, if anybody.
+    pub fn who_forbids_tool(&self, fits: impl Fn(&ToolPattern) -> bool) -> Option<HolderRef> {
+        self.accounts().find(|account| !account.may_use(&fits)).map(|account| account.holder.name())
     }
 
     /// The same in records.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Key, ModelPattern, TeamSpec, UserSpec};
+use super::{Key, ModelPattern, TeamSpec, ToolPattern, UserSpec};
 use crate::document::{Document, DocumentRef, Kind};
 use crate::ledger::{Budget, Limit, Meter, RuleError};
 
@@ -161,6 +161,11 @@ impl Holder {
         of_any!(self, holder => holder.spec.models.as_deref())
     }
 
+    /// The tools that it may call; `None` where it may call all.
+    pub fn tools(&self) -> Option<&[ToolPattern]> {
+        of_any!(self, holder => holder.spec.tools.as_deref())
+    }
+
     /// What may be spent.
     pub fn budgets(&self) -> &[Budget] {
         of_any!(self, holder => &holder.spec.budgets)
@@ -177,6 +182,7 @@ impl Holder {
             holder.spec.budgets.shrink_to_fit();
             holder.spec.limits.shrink_to_fit();
             holder.spec.models.iter_mut().for_each(Vec::shrink_to_fit);
+            holder.spec.tools.iter_mut().for_each(Vec::shrink_to_fit);
         });
     }
 
@@ -209,5 +215,10 @@ impl Account {
     /// Whether it may call `model`.
     pub fn may_call(&self, model: &str) -> bool {
         self.holder.models().is_none_or(|models| models.iter().any(|pattern| pattern.fits(model)))
+    }
+
+    /// Whether it may use what one of its patterns for tools `fits`.
+    pub fn may_use(&self, fits: impl FnMut(&ToolPattern) -> bool) -> bool {
+        self.holder.tools().is_none_or(|tools| tools.iter().any(fits))
     }
 }

@@ -6,6 +6,7 @@ mod key;
 mod model_pattern;
 mod nobody;
 mod spec;
+mod tool_pattern;
 
 pub use self::caller::{Caller, NotLetIn};
 pub use self::holder::{Account, Holder, HolderKind, HolderRef, Team, User};
@@ -13,3 +14,4 @@ pub use self::key::{Key, KeyHash, KeySecret, Rotation};
 pub use self::model_pattern::ModelPattern;
 pub use self::nobody::Nobody;
 pub use self::spec::{KeySpec, Member, Network, Role, SpecError, TeamRole, TeamSpec, UserSpec};
+pub use self::tool_pattern::ToolPattern;

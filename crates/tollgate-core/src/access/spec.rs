@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::ModelPattern;
+use super::{ModelPattern, ToolPattern};
 use crate::ledger::{Budget, Limit, RuleError};
 
 /// What the holder of a key may do besides calling.
@@ -83,6 +83,9 @@ macro_rules! specs {
                 /// The models that it may call: all of them where absent, none where empty.
                 #[serde(skip_serializing_if = "Option::is_none")]
                 pub models: Option<Vec<ModelPattern>>,
+                /// The tools that it may call (`files/read_*`): all of them where absent, none where empty.
+                #[serde(skip_serializing_if = "Option::is_none")]
+                pub tools: Option<Vec<ToolPattern>>,
                 /// What may be spent.
                 #[serde(skip_serializing_if = "Vec::is_empty")]
                 pub budgets: Vec<Budget>,
@@ -98,7 +101,7 @@ macro_rules! specs {
             impl $name {
                 /// The members that may be set, for whoever reads one from outside and denies every other.
                 pub const MEMBERS: &'static [&'static str] =
-                    &["alias", "blocked", "models", "budgets", "limits", "metadata", $(stringify!($member),)*];
+                    &["alias", "blocked", "models", "tools", "budgets", "limits", "metadata", $(stringify!($member),)*];
 
                 /// What is wrong with it, if anything.
                 pub fn check(&self) -> Result<(), SpecError> {

@@ -9,6 +9,7 @@ use serde_saphyr::Spanned;
 use super::SecretRef;
 use super::alerts::AlertWritten;
 use super::budgets::BudgetsWritten;
+use super::bundles::BundleWritten;
 use super::recording::{CaptureWritten, JournalWritten, TelemetryWritten};
 
 /// The whole file.
@@ -35,6 +36,8 @@ pub struct File {
     pub budgets: BudgetsWritten,
     /// Public model names, each with the deployments that serve it. A name may hold one `*`.
     pub models: BTreeMap<String, Vec<Deployment>>,
+    /// Choices of tool servers and tools, each at an address of its own.
+    pub tool_bundles: BTreeMap<String, BundleWritten>,
     /// Retries, fallbacks and cooldown.
     pub routing: Routing,
     /// How long to wait for what.

@@ -6,6 +6,7 @@
 pub mod added;
 pub mod alerts;
 pub mod budgets;
+pub mod bundles;
 mod cloud;
 mod deployment;
 mod error;

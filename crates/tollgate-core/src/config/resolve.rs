@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_saphyr::Spanned;
 
+use super::bundles::ToolNames;
 use super::file::{self, File};
 use super::snapshot::{
     Deployment, Egress, GateTimeouts, Limits, Model, ModelRules, Models, Origin, Routing, Snapshot, Timeouts,
@@ -96,6 +97,8 @@ impl Resolver<'_> {
             budgets: self.budgets(&file.budgets, file.counters_url.as_ref(), database_url.as_ref())?,
             database_url,
             models,
+            tool_bundles: super::bundles::bundles(&file.tool_bundles, &[])?,
+            tool_names: ToolNames::default(),
             routing,
             timeouts: GateTimeouts {
                 request: millis(file.timeouts.request_ms, 60_000),

@@ -10,6 +10,7 @@ use http::{HeaderName, HeaderValue};
 
 use super::alerts::AlertTarget;
 use super::budgets::Budgets;
+use super::bundles::{Bundle, ToolNames};
 use super::file::{self, Fallbacks, Strategy, TlsFiles};
 use super::recording::{CaptureSettings, JournalSettings, Otlp};
 use super::resolve::timeouts;
@@ -35,6 +36,10 @@ pub struct Snapshot {
     pub budgets: Budgets,
     /// Public models by name, and patterns by their text.
     pub models: Models,
+    /// Choices of tool servers and tools, by name.
+    pub tool_bundles: BTreeMap<Arc<str>, Arc<Bundle>>,
+    /// How clients see tools' names.
+    pub tool_names: ToolNames,
     /// Retries, fallbacks and cooldown.
     pub routing: Routing,
     /// Time-outs that are not a deployment's.
