@@ -105,6 +105,8 @@ pub(crate) async fn serve(port: u16, upstream: &str, mode: &str) -> Result<()> {
         None => Arc::new(tollgate_core::access::Nobody),
     };
     let parts = Parts {
+        contracts: Arc::new(tollgate_mcp::contract::port::Unpinned),
+        child_guard: None,
         access,
         clock: Arc::clone(&clock),
         journal,

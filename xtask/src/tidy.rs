@@ -13,7 +13,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("tollgate-core", &[]),
     ("tollgate-llm", &["tollgate-core"]),
     ("tollgate-mcp", &["tollgate-core"]),
-    ("tollgate-gateway", &["tollgate-core", "tollgate-llm"]),
+    ("tollgate-gateway", &["tollgate-core", "tollgate-llm", "tollgate-mcp"]),
     ("tollgate-sdk", &["tollgate-core", "tollgate-llm"]),
     ("tollgate-journal", &["tollgate-core"]),
     ("tollgate-store", &["tollgate-core", "tollgate-journal"]),

@@ -93,8 +93,8 @@ fault_classes! {
     NotApproved, "not_approved", 403, Client, false, None;
     /// The client's session is not known, or over: it begins another.
     SessionOver, "session_over", 404, Client, true, None;
-    /// The session that the gate had with the tool server is lost, and what it held with it.
-    SessionLost, "session_lost", 502, Upstream, true, Possible;
+    /// The tool server does not know the session any more that the gate had with it: what it held is lost.
+    SessionLost, "session_lost", 502, Upstream, true, None;
     /// The tool says that it failed.
     ToolFailed, "tool_failed", 502, Tool, false, Possible;
     /// No such path.

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use futures_util::Stream;
 use http_body::{Body, Frame, SizeHint};
 
 use crate::relay::Relay;
@@ -15,15 +16,21 @@ pub enum AnswerBody {
     Whole(Option<Bytes>),
     /// Relayed from an upstream.
     Relayed(Box<Relay>),
+    /// Events, as they happen.
+    Events(Events),
     /// From the management API.
     Managed(ManagedBody),
 }
+
+/// Events, as they happen.
+pub type Events = Pin<Box<dyn Stream<Item = Result<Bytes, Incomplete>> + Send>>;
 
 impl std::fmt::Debug for AnswerBody {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Whole(_) => "Whole",
             Self::Relayed(_) => "Relayed",
+            Self::Events(_) => "Events",
             Self::Managed(_) => "Managed",
         })
     }
@@ -56,6 +63,9 @@ impl Body for AnswerBody {
             Self::Relayed(relay) => {
                 relay.poll_piece(cx).map(|piece| piece.map(|piece| piece.map(Frame::data)))
             }
+            Self::Events(events) => {
+                events.as_mut().poll_next(cx).map(|piece| piece.map(|piece| piece.map(Frame::data)))
+            }
             Self::Managed(body) => {
                 body.as_mut().poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(|_| Incomplete)))
             }
@@ -66,6 +76,7 @@ impl Body for AnswerBody {
         match self {
             Self::Whole(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
             Self::Relayed(relay) => relay.is_finished(),
+            Self::Events(_) => false,
             Self::Managed(body) => body.is_end_stream(),
         }
     }
@@ -73,7 +84,7 @@ impl Body for AnswerBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
-            Self::Relayed(_) => SizeHint::default(),
+            Self::Relayed(_) | Self::Events(_) => SizeHint::default(),
             Self::Managed(body) => body.size_hint(),
         }
     }

@@ -1,17 +1,21 @@
 //! The gate: what all calls share.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tollgate_core::config::snapshot::{Deployment, Found, Snapshot};
 use tollgate_core::ports::{Access, Catalog, Clock, Journal, Publish};
 use tollgate_core::record::{Entry, Event};
+use tollgate_mcp::contract::port::ToolContracts;
 
 use crate::causes::Causes;
 use crate::dice::Dice;
+use crate::mcp::link::{Links, Means};
+use crate::mcp::{Tokens, Tools};
 use crate::metrics::Metrics;
 use crate::route::{Candidate, Health};
 use crate::serve::Managed;
@@ -36,6 +40,10 @@ pub struct Parts {
     pub dice: Arc<Dice>,
     /// The gate's name in the loop header, unique among gates.
     pub instance: Arc<str>,
+    /// What tools' definitions are held to.
+    pub contracts: Arc<dyn ToolContracts>,
+    /// The binary that guards programs which are tool servers; `None` starts them without a guard.
+    pub child_guard: Option<PathBuf>,
     /// Who answers requests below `/api/`; `None` where nobody does.
     pub managed: Option<Arc<dyn Managed>>,
 }
@@ -48,6 +56,8 @@ pub struct Gate {
     pub metrics: Metrics,
     /// Tokens for upstreams.
     pub credentials: Credentials,
+    /// What calls to tool servers share.
+    pub tools: Tools,
     runtime: ArcSwap<Runtime>,
     draining: watch::Sender<bool>,
     cut: AtomicBool,
@@ -67,13 +77,20 @@ pub struct Runtime {
     pub snapshot: Arc<Snapshot>,
     /// By public model and deployment: the same upstream may serve two models with two credentials.
     health: HealthMap,
+    /// The same of tool servers.
+    servers: BTreeMap<Arc<str>, Arc<Health>>,
 }
 
 impl Gate {
     /// A gate that begins with `snapshot`.
     pub fn new(parts: Parts, snapshot: Snapshot) -> Arc<Self> {
-        let runtime = Runtime::new(snapshot, &HealthMap::new());
-        Arc::new(Self {
+        let runtime = Runtime::new(snapshot, None);
+        Arc::new_cyclic(|gate| Self {
+            tools: Tools::new(Links::new(Means {
+                upstream: Arc::clone(&parts.upstream),
+                tokens: Tokens::new(Weak::clone(gate)),
+                shim: parts.child_guard.clone(),
+            })),
             parts,
             metrics: Metrics::new(),
             credentials: Credentials::default(),
@@ -162,27 +179,37 @@ impl Publish for Gate {
     /// What is known of a deployment that stays is kept.
     fn publish(&self, snapshot: Snapshot) {
         let before = self.runtime();
-        self.runtime.store(Arc::new(Runtime::new(snapshot, &before.health)));
+        self.runtime.store(Arc::new(Runtime::new(snapshot, Some(&before))));
     }
 }
 
 impl Runtime {
-    fn new(snapshot: Snapshot, before: &HealthMap) -> Self {
+    fn new(snapshot: Snapshot, before: Option<&Self>) -> Self {
         let mut health = HealthMap::new();
         for model in snapshot.models.iter() {
-            let known = before.get(&model.name);
+            let known = before.and_then(|before| before.health.get(&model.name));
             let of = |deployment: &Arc<Deployment>| {
                 let kept = known.and_then(|known| known.get(&deployment.id)).cloned();
                 (Arc::clone(&deployment.id), kept.unwrap_or_default())
             };
             health.insert(Arc::clone(&model.name), model.deployments.iter().map(of).collect());
         }
-        Self { snapshot: Arc::new(snapshot), health }
+        let server = |name: &Arc<str>| {
+            let known = before.and_then(|before| before.servers.get(name)).cloned();
+            (Arc::clone(name), known.unwrap_or_default())
+        };
+        let servers = snapshot.tool_servers.keys().map(server).collect();
+        Self { snapshot: Arc::new(snapshot), health, servers }
     }
 
     /// What is remembered of a deployment of a model.
     pub(crate) fn health_of(&self, model: &str, deployment: &str) -> Option<&Arc<Health>> {
         self.health.get(model)?.get(deployment)
+    }
+
+    /// What is remembered of a tool server.
+    pub(crate) fn health_of_server(&self, name: &str) -> Arc<Health> {
+        self.servers.get(name).cloned().unwrap_or_default()
     }
 
     /// What may be tried for `found`: every deployment that is in service.

@@ -12,7 +12,7 @@ use crate::inbound::Inbound;
 const KEY_HEADERS: [&str; 3] = ["x-api-key", "api-key", "x-goog-api-key"];
 
 /// Whoever was identified.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Identified {
     /// On whose behalf the request is made.
     pub principal: Principal,

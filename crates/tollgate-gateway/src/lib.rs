@@ -14,6 +14,7 @@ mod identify;
 pub mod inbound;
 mod leg;
 pub mod llm;
+pub mod mcp;
 pub mod metrics;
 pub mod pipeline;
 mod policies;

@@ -3,11 +3,13 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use futures_util::future::Either;
 use http::Response;
 use tollgate_core::fault::Fault;
 
 use crate::answer::AnswerBody;
-use crate::gate::Gate;
+use crate::gate::{Gate, Runtime};
+use crate::identify::Identified;
 use crate::inbound::Inbound;
 use crate::leg::Leg;
 use crate::route::Tries;
@@ -18,7 +20,7 @@ use crate::{attempt, guardrails, identify, policies, reject};
 /// What a protocol adapter fills in.
 pub trait Protocol: Sized + Sync {
     /// What phase 2 reads from a request.
-    type Call: Sync;
+    type Call: Send + Sync;
     /// What an upstream answers, ready to be relayed.
     type Answer: Send;
 
@@ -40,6 +42,11 @@ pub trait Protocol: Sized + Sync {
 
     /// The text of the request, for guardrails.
     fn text<'a>(&self, call: &'a Self::Call) -> &'a str;
+
+    /// Phase 4, where only the protocol can tell: whether what is asked is what it must be.
+    fn guard(&self, _call: &Self::Call) -> Result<(), Fault> {
+        Ok(())
+    }
 
     /// Phase 5: what to try, in which order; or the answer, where the gate has it itself.
     fn route(
@@ -77,13 +84,30 @@ pub enum Routed<T, A> {
 pub type CandidateOf<P> = <<P as Protocol>::Tries as Tries>::Candidate;
 
 /// Takes one request through the nine phases.
-pub async fn run<P: Protocol>(gate: &Arc<Gate>, protocol: &P, inbound: Inbound) -> Response<AnswerBody> {
+pub fn run<'a, P: Protocol>(
+    gate: &'a Arc<Gate>,
+    protocol: &'a P,
+    inbound: Inbound,
+) -> impl Future<Output = Response<AnswerBody>> + Send + 'a {
     let runtime = gate.runtime();
     // 1 identify
-    let identified = match identify::identify(gate, &runtime.snapshot, &inbound) {
-        Ok(identified) => identified,
-        Err(fault) => return refuse_stranger(gate, &fault, protocol.voice(), inbound.peer),
-    };
+    match identify::identify(gate, &runtime.snapshot, &inbound) {
+        Ok(identified) => Either::Left(run_for(gate, runtime, identified, protocol, inbound)),
+        Err(fault) => {
+            let refused = refuse_stranger(gate, &fault, protocol.voice(), inbound.peer);
+            Either::Right(std::future::ready(refused))
+        }
+    }
+}
+
+/// Takes one request of somebody who has been identified through the rest of the phases.
+pub(crate) async fn run_for<P: Protocol>(
+    gate: &Arc<Gate>,
+    runtime: Arc<Runtime>,
+    identified: Identified,
+    protocol: &P,
+    inbound: Inbound,
+) -> Response<AnswerBody> {
     let mut ticket = Ticket::new(gate, runtime, protocol.voice().name(), identified, &inbound);
     match phases(gate, protocol, inbound, &mut ticket).await {
         // 8 relay, 9 settle
@@ -104,6 +128,7 @@ async fn phases<P: Protocol>(
     policies::authorize(gate, protocol.head(&call), ticket)?;
     // 4 guard
     guardrails::check_input(protocol.text(&call), &ticket.runtime.snapshot)?;
+    protocol.guard(&call)?;
     // 5 route
     let mut tries = match protocol.route(&call, ticket).await? {
         Routed::Upstream(tries) => tries,

@@ -20,6 +20,7 @@ use tollgate_gateway::inbound::{ClientBody, Inbound};
 use tollgate_gateway::serve;
 use tollgate_gateway::upstream::WithSimulator;
 use tollgate_llm::{catalog, providers};
+use tollgate_mcp::contract::port::Unpinned;
 
 use crate::{FakeEnvironment, MemoryJournal, Scripted};
 
@@ -133,6 +134,8 @@ impl TestGate {
             upstream: Arc::new(WithSimulator::new(clock, Shared(Arc::clone(&upstream)))),
             dice: Arc::new(Dice::seeded(7)),
             instance: Arc::from("test-gate"),
+            contracts: Arc::new(Unpinned),
+            child_guard: None,
             managed: None,
         };
         Self { gate: Gate::new(parts, snapshot), upstream, journal }

@@ -15,6 +15,7 @@ mod wire;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tollgate_gateway::mcp::link::stdio::shim::{self, Guard};
 
 /// Smaller and faster than the system's under many small allocations from several threads.
 #[global_allocator]
@@ -22,6 +23,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
+    // Without the threads and the memory of a gate: there is one for each program.
+    if let Some(guard) = cli.guard() {
+        return guarded(&guard);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let done = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
         let done = runtime.block_on(cli.run());
@@ -35,6 +40,16 @@ fn main() -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             cli::complain(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn guarded(guard: &Guard) -> ExitCode {
+    match shim::run(guard) {
+        Ok(status) => ExitCode::from(u8::try_from(status).unwrap_or(1)),
+        Err(error) => {
+            cli::complain(&format!("the program cannot be guarded: {error}"));
             ExitCode::FAILURE
         }
     }

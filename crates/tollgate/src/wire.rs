@@ -27,6 +27,7 @@ use tollgate_gateway::upstream::{Boxed, HttpClient, WithSimulator};
 use tollgate_journal::{DiskJournal, Keys, Options};
 use tollgate_ledger::{Ledger, Registrar};
 use tollgate_llm::{catalog, providers};
+use tollgate_mcp::contract::port::Unpinned;
 use tollgate_models::Additions;
 use tower::ServiceExt;
 
@@ -167,6 +168,8 @@ pub(crate) async fn prepare(read: Read, data_dir: Option<PathBuf>) -> Result<Rea
         clock,
         dice: Arc::new(Dice::new()),
         instance: Arc::from(journal.instance()),
+        contracts: Arc::new(Unpinned),
+        child_guard: std::env::current_exe().ok(),
         managed: Some(Arc::new(Management(tollgate_admin::router(sources)))),
     };
     let gate = Gate::new(parts, additions.snapshot());
@@ -242,6 +245,7 @@ impl Ready {
             self.journal.folder().to_owned(),
         ));
         serve::serve(self.gate, self.listener, self.tls, stop, hurry).await;
+        gate.tools.close().await;
         rolling.abort();
         gate.record_strangers();
         gate.event("stop", None, serde_json::json!({ "open_calls": gate.open_calls() }));

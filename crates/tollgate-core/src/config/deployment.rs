@@ -187,7 +187,7 @@ impl Resolver<'_> {
     }
 
     /// `text` with each `${NAME}` replaced by the variable.
-    fn interpolate(&self, text: &str) -> Result<String, String> {
+    pub(super) fn interpolate(&self, text: &str) -> Result<String, String> {
         if let Some(name) = text.strip_prefix("os.environ/") {
             return self.world.environment.variable(name).ok_or_else(|| format!("{name} is not set"));
         }

@@ -11,6 +11,7 @@ use super::alerts::AlertWritten;
 use super::budgets::BudgetsWritten;
 use super::bundles::BundleWritten;
 use super::recording::{CaptureWritten, JournalWritten, TelemetryWritten};
+use super::tools::ToolServerWritten;
 
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
@@ -36,6 +37,8 @@ pub struct File {
     pub budgets: BudgetsWritten,
     /// Public model names, each with the deployments that serve it. A name may hold one `*`.
     pub models: BTreeMap<String, Vec<Deployment>>,
+    /// Tool servers, by the names that addresses and records have for them.
+    pub tool_servers: BTreeMap<String, ToolServerWritten>,
     /// Choices of tool servers and tools, each at an address of its own.
     pub tool_bundles: BTreeMap<String, BundleWritten>,
     /// Retries, fallbacks and cooldown.

@@ -19,6 +19,7 @@ pub mod resolve;
 mod secret_ref;
 mod secrets;
 pub mod snapshot;
+pub mod tools;
 pub mod write;
 
 pub use error::ConfigError;

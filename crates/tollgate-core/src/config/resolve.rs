@@ -71,11 +71,11 @@ impl Resolver<'_> {
         }
         let secrets = self.secrets_keys(file)?;
         // With a key for their credentials they can be added at run time.
-        if file.models.is_empty() && secrets.key.is_none() {
-            return Err(ConfigError::new("no models are configured").hint(if self.lenient {
+        if file.models.is_empty() && file.tool_servers.is_empty() && secrets.key.is_none() {
+            return Err(ConfigError::new("no models and no tool servers are configured").hint(if self.lenient {
                 "`model_list` is empty; models in a database or in `include` are not read"
             } else {
-                "add at least one under `models`, or set `secrets_key` and add them at run time"
+                "add at least one under `models` or `tool_servers`, or set `secrets_key` and add them at run time"
             }));
         }
         let timeouts = timeouts(&file.timeouts, &file::Timeouts::default());
@@ -86,6 +86,8 @@ impl Resolver<'_> {
             .collect::<Result<Vec<_>, _>>()?;
         let models = Models::new(models);
         let routing = routing(&file.routing, &models)?;
+        let tool_servers = self.tool_servers(&file.tool_servers, &file.timeouts)?;
+        let known: Vec<Arc<str>> = tool_servers.keys().cloned().collect();
         let journal = self.journal(&file.journal)?;
         let database_url = self.database_url(file.database_url.as_ref())?;
         let capture = super::recording::capture(&file.capture, &models)?;
@@ -97,7 +99,8 @@ impl Resolver<'_> {
             budgets: self.budgets(&file.budgets, file.counters_url.as_ref(), database_url.as_ref())?,
             database_url,
             models,
-            tool_bundles: super::bundles::bundles(&file.tool_bundles, &[])?,
+            tool_bundles: super::bundles::bundles(&file.tool_bundles, &known)?,
+            tool_servers,
             tool_names: ToolNames::default(),
             routing,
             timeouts: GateTimeouts {

@@ -15,6 +15,7 @@ use super::file::{self, Fallbacks, Strategy, TlsFiles};
 use super::recording::{CaptureSettings, JournalSettings, Otlp};
 use super::resolve::timeouts;
 use super::secrets::SecretsKeys;
+use super::tools::ToolServer;
 use crate::egress::{Host, Reach};
 use crate::ports::ModelFacts;
 use crate::secret::Secret;
@@ -36,6 +37,8 @@ pub struct Snapshot {
     pub budgets: Budgets,
     /// Public models by name, and patterns by their text.
     pub models: Models,
+    /// Tool servers by name.
+    pub tool_servers: BTreeMap<Arc<str>, Arc<ToolServer>>,
     /// Choices of tool servers and tools, by name.
     pub tool_bundles: BTreeMap<Arc<str>, Arc<Bundle>>,
     /// How clients see tools' names.

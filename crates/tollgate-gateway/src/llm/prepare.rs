@@ -12,7 +12,7 @@ use super::crossing::Crossing;
 use super::{Call, Llm, body_fault, images};
 use crate::explain::timed_out;
 use crate::leg::Leg;
-use crate::policies::VIA;
+use crate::policies::{VIA, via};
 use crate::route::Candidate;
 use crate::upstream::UpstreamRequest;
 
@@ -202,7 +202,7 @@ pub(super) fn request(
         header::USER_AGENT,
         HeaderValue::from_static(concat!("tollgate/", env!("CARGO_PKG_VERSION"))),
     );
-    headers.insert(HeaderName::from_static(VIA), via(call, &ticket.gate().parts.instance));
+    headers.insert(HeaderName::from_static(VIA), via(&call.head, &ticket.gate().parts.instance));
     if let Ok(trace) = HeaderValue::from_str(&ticket.trace.to_string()) {
         headers.insert(HeaderName::from_static("traceparent"), trace);
     }
@@ -215,17 +215,11 @@ pub(super) fn request(
         provider: deployment.provider,
         format: format.name(),
         stream: call.peek.stream && llm.operation != Operation::CountTokens,
+        method: http::Method::POST,
         uri,
         headers,
         body,
         connect_timeout: deployment.timeouts.connect,
         reach: deployment.reach,
     })
-}
-
-/// The gates that the call has passed, and this one.
-fn via(call: &Call, instance: &str) -> HeaderValue {
-    let mut names: Vec<&str> = crate::policies::passed(&call.head).collect();
-    names.push(instance);
-    HeaderValue::from_str(&names.join(", ")).unwrap_or(HeaderValue::from_static("tollgate"))
 }

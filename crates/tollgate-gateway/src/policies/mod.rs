@@ -1,10 +1,11 @@
 //! Phase 3: may this principal call this target? One file each, one line each in [`ALL`].
 
 mod allowed_models;
+mod allowed_tools;
 mod draining;
 mod no_loop;
 
-pub(crate) use no_loop::{VIA, passed};
+pub(crate) use no_loop::{VIA, via};
 
 use tollgate_core::fault::Fault;
 
@@ -24,7 +25,7 @@ pub(crate) struct Question<'a> {
 type Policy = fn(&Question<'_>) -> Result<(), Fault>;
 
 /// Every policy, in the order asked; the first refusal counts.
-const ALL: &[Policy] = &[draining::check, no_loop::check, allowed_models::check];
+const ALL: &[Policy] = &[draining::check, no_loop::check, allowed_models::check, allowed_tools::check];
 
 /// Asks every policy.
 pub(crate) fn authorize(gate: &Gate, head: &http::request::Parts, ticket: &Ticket) -> Result<(), Fault> {

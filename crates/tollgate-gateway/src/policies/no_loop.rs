@@ -1,6 +1,7 @@
 //! A gate must not be its own upstream: a base URL that points back here would multiply every call until
 //! something breaks. Each gate adds its name to `x-tollgate-via` on the way out and refuses what carries it.
 
+use http::HeaderValue;
 use tollgate_core::fault::{Fault, FaultClass};
 
 use super::Question;
@@ -23,8 +24,15 @@ pub(super) fn check(question: &Question<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
+/// What [`VIA`] says on the way out: the gates that the request with this head has passed, and this one.
+pub(crate) fn via(head: &http::request::Parts, instance: &str) -> HeaderValue {
+    let mut names: Vec<&str> = passed(head).collect();
+    names.push(instance);
+    HeaderValue::from_str(&names.join(", ")).unwrap_or(HeaderValue::from_static("tollgate"))
+}
+
 /// The names of the gates that a request has passed.
-pub(crate) fn passed(head: &http::request::Parts) -> impl Iterator<Item = &str> {
+fn passed(head: &http::request::Parts) -> impl Iterator<Item = &str> {
     let values = head.headers.get_all(VIA).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).map(str::trim).filter(|name| !name.is_empty())
 }

@@ -8,12 +8,15 @@ use tollgate_core::secret::Secret;
 use tollgate_core::usage::Usage;
 
 use super::{Candidate, Health};
+use crate::mcp::ServerCandidate;
 
 /// What an attempt is made at.
 #[derive(Clone, Debug)]
 pub enum Target {
     /// A deployment of a model.
     Deployment(Candidate),
+    /// A tool server.
+    Server(ServerCandidate),
 }
 
 impl From<Candidate> for Target {
@@ -27,6 +30,7 @@ impl Target {
     pub fn id(&self) -> &Arc<str> {
         match self {
             Self::Deployment(candidate) => &candidate.deployment.id,
+            Self::Server(candidate) => &candidate.server.name,
         }
     }
 
@@ -34,6 +38,7 @@ impl Target {
     pub fn health(&self) -> &Arc<Health> {
         match self {
             Self::Deployment(candidate) => &candidate.health,
+            Self::Server(candidate) => &candidate.health,
         }
     }
 
@@ -41,17 +46,18 @@ impl Target {
     pub fn timeouts(&self) -> &Timeouts {
         match self {
             Self::Deployment(candidate) => &candidate.deployment.timeouts,
+            Self::Server(candidate) => candidate.timeouts(),
         }
     }
 
     /// What it takes for what it does; `None` where that is not known.
     pub fn price(&self) -> Option<&Price> {
-        self.deployment().facts.price.as_ref()
+        self.deployment()?.facts.price.as_ref()
     }
 
     /// The longest answer that it gives, in tokens.
     pub fn max_output_tokens(&self) -> Option<u64> {
-        self.deployment().facts.max_output_tokens
+        self.deployment()?.facts.max_output_tokens
     }
 
     /// What `usage` costs there.
@@ -61,16 +67,17 @@ impl Target {
 
     /// What it is sent as credentials: no message may show any of them.
     pub fn secrets(&self) -> Vec<Secret> {
-        let deployment = self.deployment();
+        let Self::Deployment(Candidate { deployment, .. }) = self else { return self.health().fetched() };
         let headers = deployment.headers.iter().filter_map(|(_, value)| value.to_str().ok()).map(Secret::new);
         let cloud = deployment.cloud.iter().flat_map(tollgate_core::config::snapshot::Cloud::secrets);
         let configured = deployment.api_key.iter().cloned().chain(headers).chain(cloud);
         configured.chain(self.health().fetched()).collect()
     }
 
-    fn deployment(&self) -> &Deployment {
+    fn deployment(&self) -> Option<&Deployment> {
         match self {
-            Self::Deployment(candidate) => &candidate.deployment,
+            Self::Deployment(candidate) => Some(&candidate.deployment),
+            Self::Server(_) => None,
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::answer::AnswerBody;
 use crate::gate::Gate;
 use crate::inbound::Inbound;
 use crate::llm::{InAddress, Llm, deployments, models};
+use crate::mcp::{self, McpVoice};
 use crate::pipeline;
 use crate::voice::Voice;
 
@@ -47,11 +48,16 @@ pub async fn handle(gate: &Arc<Gate>, inbound: Inbound) -> Response<AnswerBody> 
     if let Some(managed) = gate.parts.managed.as_ref().filter(|managed| managed.takes(&path)) {
         return managed::answer(gate, &**managed, inbound).await;
     }
+    if let Some(address) = tools_at(&path) {
+        let address = decoded(address);
+        // Boxed: most requests are for models.
+        return guarded(Box::pin(mcp::handle(gate, inbound, &address)), &McpVoice::default()).await;
+    }
     if let Some(llm) = call_at(bare, inbound.head.uri.query()) {
         if inbound.head.method != Method::POST {
             return wrong_method(gate, &inbound, "POST", &llm);
         }
-        return call(gate, &llm, inbound).await;
+        return guarded(pipeline::run(gate, &llm, inbound), &llm).await;
     }
     let model = bare.strip_prefix("/models").map(|rest| rest.strip_prefix('/').unwrap_or(rest));
     match (bare, model) {
@@ -85,18 +91,26 @@ fn call_at(bare: &str, query: Option<&str>) -> Option<Llm> {
     Some(Llm { surface, operation, address })
 }
 
+/// What stands behind `/mcp/`, where the path is one at which clients find tools.
+fn tools_at(path: &str) -> Option<&str> {
+    let rest = path.strip_prefix("/mcp")?;
+    if rest.is_empty() { Some("") } else { rest.strip_prefix('/') }
+}
+
 /// Runs a call. A panic is a defect of the gate: the ticket records it, and the client is told.
-async fn call(gate: &Arc<Gate>, llm: &Llm, inbound: Inbound) -> Response<AnswerBody> {
-    match AssertUnwindSafe(pipeline::run(gate, llm, inbound)).catch_unwind().await {
-        Ok(response) => response,
-        Err(_) => {
+fn guarded<'a>(
+    call: impl Future<Output = Response<AnswerBody>> + Send + 'a,
+    voice: &'a dyn Voice,
+) -> impl Future<Output = Response<AnswerBody>> + Send + 'a {
+    AssertUnwindSafe(call).catch_unwind().map(move |answered| {
+        answered.unwrap_or_else(|_| {
             let fault = Fault::new(
                 FaultClass::Internal,
                 "the gate failed while it handled the call; its record says so",
             );
-            crate::reject::stranger(&fault, llm)
-        }
-    }
+            crate::reject::stranger(&fault, voice)
+        })
+    })
 }
 
 fn wrong_method(

@@ -23,7 +23,9 @@ use tollgate_core::fault::{Fault, FaultClass, SideEffect};
 use tollgate_core::ledger::{Hold, Meter};
 use tollgate_core::price::Cost;
 use tollgate_core::principal::Principal;
-use tollgate_core::record::{AttemptEntry, Direction, Outcome, Reservation, RouteEntry, ToolUse, end_user};
+use tollgate_core::record::{
+    AttemptEntry, Cause, Direction, Outcome, Reservation, RouteEntry, ToolUse, end_user,
+};
 use tollgate_core::usage::{Usage, estimate_tokens};
 use tollgate_llm::bound::Bound;
 use tollgate_llm::chat::ToolCall;
@@ -155,6 +157,11 @@ impl Ticket {
         if let Some(film) = &self.witness.film {
             film.shoot(Direction::FromClient, None, body);
         }
+    }
+
+    /// Notes which call this one goes on with, or takes back.
+    pub fn caused_by(&mut self, cause: Cause) {
+        self.witness.caused_by(cause);
     }
 
     /// Notes what is asked of a tool server, and in which words.

@@ -107,6 +107,11 @@ impl Witness {
         }
     }
 
+    /// Takes why the call is made, where nothing else is known.
+    pub(super) fn caused_by(&mut self, cause: Cause) {
+        self.trace.cause.get_or_insert(cause);
+    }
+
     /// Takes what is asked of a tool server, and ties the call to the one whose answer chose it.
     pub(super) fn asks(&mut self, mut tool: ToolUse, principal: &Principal, causes: &Causes) {
         let name = tool.shown_as.as_ref().or(tool.name.as_ref());

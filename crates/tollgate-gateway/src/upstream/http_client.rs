@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request};
+use http::Request;
 use http_body_util::Full;
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -106,7 +106,7 @@ impl Upstream for HttpClient {
             upstream.reach.check_literal(host).map_err(SendError::Connect)?;
             let client = self.client(upstream.connect_timeout, upstream.reach)?;
             let mut request = Request::new(Full::new(upstream.body));
-            *request.method_mut() = Method::POST;
+            *request.method_mut() = upstream.method;
             *request.uri_mut() = upstream.uri;
             *request.headers_mut() = upstream.headers;
             let response = client.request(request).await.map_err(|error| {
@@ -137,6 +137,7 @@ mod tests {
             provider: "openai",
             format: "openai_chat",
             stream: false,
+            method: http::Method::POST,
             uri: uri.parse::<Uri>().unwrap(),
             headers: HeaderMap::new(),
             body: Bytes::new(),

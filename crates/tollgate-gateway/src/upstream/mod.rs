@@ -18,12 +18,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, Uri};
+use http::{HeaderMap, Method, StatusCode, Uri};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use tollgate_core::egress::Reach;
 
-/// A request to an upstream. The method is always POST.
+/// A request to an upstream.
 #[derive(Clone, Debug)]
 pub struct UpstreamRequest {
     /// The deployment's id, for messages.
@@ -34,6 +34,8 @@ pub struct UpstreamRequest {
     pub format: &'static str,
     /// Whether the answer is to be streamed.
     pub stream: bool,
+    /// How: `POST` but for what tool servers say unasked, and the end of their sessions.
+    pub method: Method,
     /// Where to.
     pub uri: Uri,
     /// With which headers, the credential among them.

@@ -8,6 +8,7 @@ pub mod canonical;
 pub mod decide;
 pub mod diff;
 pub mod lock;
+pub mod port;
 pub mod readable;
 
 use jiff::Timestamp;

@@ -6,6 +6,7 @@ mod ask;
 mod budget;
 mod calls;
 mod check;
+mod child_guard;
 mod convert;
 mod credential;
 mod demo;
@@ -33,6 +34,7 @@ use std::io::Write;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use tollgate_gateway::mcp::link::stdio::shim::Guard;
 
 /// One gate that every AI call passes.
 #[derive(Debug, Parser)]
@@ -88,9 +90,20 @@ enum Command {
     Import(import::Arguments),
     /// Ask a gate on this machine whether it is ready; status 0 when it is
     Health(health::Arguments),
+    /// Guard a program that is a tool server; the gate starts it
+    #[command(hide = true)]
+    ChildGuard(child_guard::Arguments),
 }
 
 impl Cli {
+    /// What is to be guarded, where that is what was asked for.
+    pub(crate) fn guard(&self) -> Option<Guard> {
+        match &self.command {
+            Some(Command::ChildGuard(arguments)) => Some(arguments.guard()),
+            _ => None,
+        }
+    }
+
     /// Does what was asked for.
     pub(crate) async fn run(self) -> Result<()> {
         match self.command {
@@ -116,6 +129,7 @@ impl Cli {
             Some(Command::Journal(arguments)) => arguments.run().await,
             Some(Command::Import(arguments)) => arguments.run().await,
             Some(Command::Health(arguments)) => arguments.run().await,
+            Some(Command::ChildGuard(_)) => Ok(()),
         }
     }
 }

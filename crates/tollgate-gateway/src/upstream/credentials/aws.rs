@@ -257,6 +257,7 @@ mod tests {
             provider: "bedrock",
             format: "bedrock_converse",
             stream: false,
+            method: http::Method::POST,
             uri: "https://bedrock-runtime.us-east-1.amazonaws.com/model/a.b-v1%3A0/converse".parse().unwrap(),
             headers: http::HeaderMap::new(),
             body: "{}".into(),

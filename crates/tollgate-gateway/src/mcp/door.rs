@@ -1,0 +1,245 @@
+//! `/mcp` and what is below it: streamable HTTP (2025-03-26 and later), with sessions and without.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderValue, Method, Response, StatusCode, header};
+use tollgate_core::fault::{Fault, FaultClass};
+use tollgate_mcp::revision::Revision;
+
+use super::endpoint::Endpoint;
+use super::said::{Asked, Posted, Reader, Refused, Said, check_type, limits, takes_events};
+use super::session::whose;
+use super::voice::McpVoice;
+use super::{Mcp, listen, told};
+use crate::answer::AnswerBody;
+use crate::gate::{Gate, Runtime};
+use crate::identify::{self, Identified};
+use crate::inbound::{ClientBody, Inbound};
+use crate::{pipeline, reject};
+
+/// What an address takes.
+const METHODS: &str = "GET, POST, DELETE";
+
+/// Answers a request to `/mcp/address`.
+pub(crate) async fn handle(gate: &Arc<Gate>, inbound: Inbound, address: &str) -> Response<AnswerBody> {
+    let runtime = gate.runtime();
+    let voice = McpVoice::unread(Revision::NEWEST_STATEFUL);
+    let refuse = |fault: &Fault| pipeline::refuse_stranger(gate, fault, &voice, inbound.peer);
+    let identified = match identify::identify(gate, &runtime.snapshot, &inbound) {
+        Ok(identified) => identified,
+        Err(fault) => return refuse(&fault),
+    };
+    if let Err(fault) = from_a_page_of_ours(&inbound) {
+        return refuse(&fault);
+    }
+    let endpoint = match Endpoint::at(address, &runtime.snapshot, identified.caller.as_ref()) {
+        Ok(endpoint) => endpoint,
+        Err(fault) => return refuse(&fault),
+    };
+    let visit = Visit { gate, runtime, identified, endpoint };
+    match inbound.head.method {
+        Method::POST => visit.post(inbound).await,
+        Method::GET => visit.listen(&inbound),
+        Method::DELETE => visit.end(&inbound),
+        _ => {
+            let fault = Fault::new(FaultClass::MethodNotAllowed, format!("this path takes {METHODS}"));
+            let mut response = refuse(&fault);
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(METHODS));
+            response
+        }
+    }
+}
+
+/// Whoever was identified at an address.
+struct Visit<'a> {
+    gate: &'a Arc<Gate>,
+    runtime: Arc<Runtime>,
+    identified: Identified,
+    endpoint: Endpoint,
+}
+
+impl Visit<'_> {
+    fn reader(&self) -> Reader<'_> {
+        Reader {
+            seals: &self.gate.tools.seals,
+            principal: &self.identified.principal,
+            address: &self.endpoint.address,
+            now: self.gate.parts.clock.now(),
+            limits: limits(&self.runtime.snapshot),
+        }
+    }
+
+    async fn post(self, inbound: Inbound) -> Response<AnswerBody> {
+        let Inbound { head, body, arrived, peer } = inbound;
+        let rest = |head, body| Inbound { head, body: ClientBody::Memory(body), arrived, peer };
+        let body = match check_type(&head.headers) {
+            Ok(()) => body.read(&self.runtime.snapshot).await,
+            Err(fault) => Err(fault),
+        };
+        let body = match body {
+            Ok(body) => body,
+            Err(fault) => {
+                let revision = Revision::NEWEST_STATEFUL;
+                let code = tollgate_mcp::message::codes::INVALID_REQUEST;
+                let refused = Box::new(Refused { fault, code, id: None, data: None, revision });
+                return self.refused(refused, rest(head, Bytes::new())).await;
+            }
+        };
+        let posted = self.reader().post(&head.headers, &body);
+        match posted {
+            Err(refused) => self.refused(refused, rest(head, body)).await,
+            Ok(Posted { client, said: Said::Asked(asked) }) => {
+                self.asked(client, asked, rest(head, body)).await
+            }
+            Ok(Posted { client, said: Said::Told(text) }) => {
+                let revision = client.revision;
+                match told::take(self.gate, &client, &text).await {
+                    Ok(()) => empty(StatusCode::ACCEPTED),
+                    Err(fault) => reject::stranger(&fault, &McpVoice::unread(revision)),
+                }
+            }
+            Ok(Posted { said: Said::Batch(messages), .. }) => {
+                self.batch(messages, &head, arrived, peer).await
+            }
+        }
+    }
+
+    async fn asked(
+        self,
+        client: super::client::Client,
+        asked: Asked,
+        inbound: Inbound,
+    ) -> Response<AnswerBody> {
+        let voice = McpVoice {
+            id: Some(asked.id.clone()),
+            code: None,
+            data: None,
+            ..McpVoice::of(&client, &asked.method)
+        };
+        let mcp = Mcp {
+            takes_events: takes_events(&inbound.head.headers),
+            whose: whose(&self.identified.principal),
+            endpoint: self.endpoint,
+            client,
+            asked: Ok(asked),
+            voice,
+        };
+        Box::pin(pipeline::run_for(self.gate, self.runtime, self.identified, &mcp, inbound)).await
+    }
+
+    /// What cannot be read is on the record like everything else of whoever was identified.
+    async fn refused(self, refused: Box<Refused>, inbound: Inbound) -> Response<AnswerBody> {
+        let voice = McpVoice {
+            id: refused.id.clone(),
+            code: Some(refused.code),
+            data: refused.data.clone(),
+            ..McpVoice::unread(refused.revision)
+        };
+        let mcp = Mcp {
+            takes_events: false,
+            whose: whose(&self.identified.principal),
+            endpoint: self.endpoint,
+            client: super::client::Client::unknown(refused.revision),
+            asked: Err(refused),
+            voice,
+        };
+        Box::pin(pipeline::run_for(self.gate, self.runtime, self.identified, &mcp, inbound)).await
+    }
+
+    /// Each message of a batch goes through all phases by itself (2025-03-26, batching). Answers come together.
+    async fn batch(
+        self,
+        messages: Vec<Bytes>,
+        head: &Parts,
+        arrived: tokio::time::Instant,
+        peer: Option<std::net::IpAddr>,
+    ) -> Response<AnswerBody> {
+        let mut answers = Vec::new();
+        for message in messages {
+            let mut head = head.clone();
+            // One answer after another, each whole.
+            head.headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+            let inbound = Inbound { head, body: ClientBody::Memory(message), arrived, peer };
+            let visit = Visit {
+                gate: self.gate,
+                runtime: Arc::clone(&self.runtime),
+                identified: self.identified.clone(),
+                endpoint: self.endpoint.clone(),
+            };
+            let answer = Box::pin(visit.post(inbound)).await;
+            if let AnswerBody::Whole(Some(body)) = answer.into_body() {
+                answers.push(body);
+            }
+        }
+        if answers.is_empty() {
+            return empty(StatusCode::ACCEPTED);
+        }
+        let body = [b"[".as_slice(), &answers.join(&b","[..]), b"]"].concat();
+        let mut response = Response::new(AnswerBody::whole(body));
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response
+    }
+
+    /// A stream of what servers say outside of requests.
+    fn listen(self, inbound: &Inbound) -> Response<AnswerBody> {
+        let session = self.reader().session(&inbound.head.headers);
+        let client = match session {
+            Ok(client) => client,
+            Err(refused) => return reject::stranger(&refused.fault, &McpVoice::unread(refused.revision)),
+        };
+        if !takes_events(&inbound.head.headers) {
+            let fault =
+                Fault::new(FaultClass::MediaType, "the stream is one of events: accept text/event-stream");
+            return reject::stranger(&fault, &McpVoice::unread(Revision::NEWEST_STATEFUL));
+        }
+        match client {
+            Some(client) => listen::stream(self.gate, &self.endpoint, self.identified, client),
+            None => {
+                let fault = Fault::new(
+                    FaultClass::Invalid,
+                    "there is nothing to listen to without a session: begin one with `initialize`",
+                );
+                reject::stranger(&fault, &McpVoice::unread(Revision::NEWEST_STATEFUL))
+            }
+        }
+    }
+
+    /// The client's session is over, and so is what servers keep for it.
+    fn end(self, inbound: &Inbound) -> Response<AnswerBody> {
+        match self.reader().session(&inbound.head.headers) {
+            Ok(Some(client)) => {
+                if let Some(session) = &client.session {
+                    self.gate.tools.links.close_audience(&format!("session/{}", session.name));
+                }
+                empty(StatusCode::NO_CONTENT)
+            }
+            Ok(None) => {
+                let fault = Fault::new(FaultClass::Invalid, "there is no session to end");
+                reject::stranger(&fault, &McpVoice::unread(Revision::NEWEST_STATEFUL))
+            }
+            Err(refused) => reject::stranger(&refused.fault, &McpVoice::unread(refused.revision)),
+        }
+    }
+}
+
+/// A page that a browser shows may ask if it comes from this gate. A page elsewhere that has rebound its name to the gate's
+/// address, or that hopes for a key in the browser, gives itself away by its origin (2025-03-26, transports, security).
+fn from_a_page_of_ours(inbound: &Inbound) -> Result<(), Fault> {
+    let Some(origin) = inbound.head.headers.get(header::ORIGIN) else { return Ok(()) };
+    let authority = inbound.head.uri.authority().map(http::uri::Authority::as_str);
+    let host = authority.or_else(|| inbound.header("host")).unwrap_or_default();
+    let origin = origin.to_str().unwrap_or_default();
+    let bare = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+    if !host.is_empty() && bare == Some(host) {
+        return Ok(());
+    }
+    Err(Fault::new(FaultClass::Forbidden, "requests of web pages elsewhere are not served (`Origin`)"))
+}
+
+fn empty(status: StatusCode) -> Response<AnswerBody> {
+    let mut response = Response::new(AnswerBody::Whole(None));
+    *response.status_mut() = status;
+    response
+}

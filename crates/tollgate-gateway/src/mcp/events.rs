@@ -1,0 +1,27 @@
+//! A stream of server-sent events to a client, each one message (WHATWG HTML §9.2).
+
+use bytes::Bytes;
+
+/// The event that is `message`, which is one line of JSON or several.
+pub(super) fn event(message: &str) -> Bytes {
+    let mut out = String::with_capacity(message.len() + 32);
+    out.push_str("event: message\n");
+    for line in message.split(['\n', '\r']).filter(|line| !line.is_empty()) {
+        out.push_str("data: ");
+        out.push_str(line);
+        out.push('\n');
+    }
+    out.push('\n');
+    out.into()
+}
+
+/// A comment, which says that the connection is alive.
+pub(super) const ALIVE: &[u8] = b": alive\n\n";
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_message_of_several_lines_is_one_event() {
+        assert_eq!(&super::event("{\n\"a\":1}")[..], b"event: message\ndata: {\ndata: \"a\":1}\n\n");
+    }
+}

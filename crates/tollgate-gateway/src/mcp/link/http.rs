@@ -1,0 +1,536 @@
+//! Streamable HTTP (2025-03-26 and later): each message is a request of its own, and is answered with a message or with a
+//! stream of them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use parking_lot::RwLock;
+use tokio::time::Instant;
+use tollgate_core::config::tools::{Auth, ToolServer, Url};
+use tollgate_core::egress::Reach;
+use tollgate_llm::sse::SseReader;
+use tollgate_mcp::headers::mirrored;
+use tollgate_mcp::message::{Kind, Message, codes};
+use tollgate_mcp::revision::Revision;
+
+use super::pool::Means;
+use super::wire::{self, of_progress, outgoing, progress};
+use super::{Heard, LinkError};
+use crate::gathered::Gathered;
+use crate::upstream::{SendError, UpstreamBody, UpstreamRequest, UpstreamResponse};
+
+/// What answers may come as.
+const ACCEPT: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
+
+/// How often a stream that ended too early is taken up again, at most.
+const MOST_RESUMPTIONS: u32 = 100;
+
+/// Before a stream is taken up again, where the server does not say how long to wait; and the longest that is waited.
+const PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// So much is read of an answer that is no message.
+const MOST_OF_ERROR: usize = 64 << 10;
+
+/// A server that is reached so.
+#[derive(Debug)]
+pub(super) struct Http {
+    means: Arc<Means>,
+    server: Arc<ToolServer>,
+    url: Url,
+    /// What is spoken, once that is agreed.
+    agreed: RwLock<Agreed>,
+    next: AtomicU64,
+    gone: AtomicBool,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Agreed {
+    revision: Option<Revision>,
+    session: Option<HeaderValue>,
+}
+
+impl Http {
+    pub(super) fn new(means: &Arc<Means>, server: &Arc<ToolServer>, url: &Url) -> Arc<Self> {
+        Arc::new(Self {
+            means: Arc::clone(means),
+            server: Arc::clone(server),
+            url: url.clone(),
+            agreed: RwLock::default(),
+            next: AtomicU64::new(1),
+            gone: AtomicBool::new(false),
+        })
+    }
+
+    /// The server speaks `revision` from now on.
+    pub(super) fn speaks(&self, revision: Revision) {
+        self.agreed.write().revision = Some(revision);
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        !self.gone.load(Ordering::Relaxed)
+    }
+
+    /// What is spoken before anything is agreed is the newest that begins with `initialize`.
+    pub(super) fn revision(&self) -> Revision {
+        self.agreed.read().revision.unwrap_or(Revision::NEWEST_STATEFUL)
+    }
+
+    /// The next number for a request.
+    pub(super) fn number(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(super) async fn ask(
+        self: &Arc<Self>,
+        method: &str,
+        params: Option<&str>,
+        headers: &HeaderMap,
+        deadline: Instant,
+    ) -> Result<Asked, LinkError> {
+        if !self.is_open() {
+            return Err(LinkError::SessionGone);
+        }
+        let id = self.number();
+        let (text, token) = outgoing(id, method, params);
+        let response = self.post(text, headers, deadline).await?;
+        if method == "initialize" {
+            self.keep_session(&response);
+        }
+        Asked::new(self, id, token, response, deadline).await
+    }
+
+    /// Sends a message that wants no answer.
+    pub(super) async fn tell(&self, message: String) -> Result<(), LinkError> {
+        let deadline = Instant::now() + self.server.timeouts.first_byte;
+        let response = self.post(message, &HeaderMap::new(), deadline).await?;
+        if response.status.is_success() { Ok(()) } else { Err(self.refused(response).await) }
+    }
+
+    /// Ends the session, where there is one. Servers that do not end sessions say so, and nobody minds.
+    pub(super) async fn close(&self) {
+        self.gone.store(true, Ordering::Relaxed);
+        if self.agreed.read().session.is_none() {
+            return;
+        }
+        if let Ok(request) = self.request(Method::DELETE, Bytes::new(), &HeaderMap::new()) {
+            let _ = tokio::time::timeout(Duration::from_secs(5), self.means.upstream.send(request)).await;
+        }
+    }
+
+    /// Posts `message`. A token that the server refuses is fetched anew once.
+    pub(super) async fn post(
+        &self,
+        message: String,
+        headers: &HeaderMap,
+        deadline: Instant,
+    ) -> Result<UpstreamResponse, LinkError> {
+        let mut headers = headers.clone();
+        let revision = self.revision();
+        if let Ok(read) = crate::mcp::ask::message(message.as_bytes(), revision) {
+            mirror(&read, revision, &mut headers);
+        }
+        let body = Bytes::from(message);
+        let response = self.sent(Method::POST, body.clone(), &headers, deadline, false).await?;
+        let renewable = matches!(self.url.auth, Auth::ClientCredentials(_));
+        if response.status == StatusCode::UNAUTHORIZED && renewable {
+            return self.sent(Method::POST, body, &headers, deadline, true).await;
+        }
+        Ok(response)
+    }
+
+    /// Asks for the stream of what the server says unasked, or for the rest of one that broke off after `last`.
+    pub(super) async fn get(
+        &self,
+        last: Option<&str>,
+        deadline: Instant,
+    ) -> Result<UpstreamResponse, LinkError> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT, HeaderValue::from_static("text/event-stream"));
+        if let Some(last) = last.and_then(|last| HeaderValue::from_str(last).ok()) {
+            headers.insert(HeaderName::from_static("last-event-id"), last);
+        }
+        self.sent(Method::GET, Bytes::new(), &headers, deadline, false).await
+    }
+
+    async fn sent(
+        &self,
+        method: Method,
+        body: Bytes,
+        headers: &HeaderMap,
+        deadline: Instant,
+        renew: bool,
+    ) -> Result<UpstreamResponse, LinkError> {
+        let request = self.request(method, body, headers)?;
+        self.carried(request, deadline, renew).await
+    }
+
+    /// Sends `request`, with a token where the server wants one.
+    async fn carried(
+        &self,
+        mut request: UpstreamRequest,
+        deadline: Instant,
+        renew: bool,
+    ) -> Result<UpstreamResponse, LinkError> {
+        if let Auth::ClientCredentials(client) = &self.url.auth {
+            let token = self.means.tokens.token(client, renew).await.map_err(LinkError::NotSent)?;
+            bearer(token.expose(), &mut request.headers)?;
+        }
+        let limit = self.server.timeouts.first_byte;
+        let deadline = deadline.min(Instant::now() + limit);
+        match tokio::time::timeout_at(deadline, self.means.upstream.send(request)).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(SendError::Connect(why))) => Err(LinkError::NotSent(why)),
+            Ok(Err(SendError::Broken(why))) => Err(LinkError::Broken(format!("the connection broke: {why}"))),
+            Err(_) => Err(LinkError::TooLate {
+                what: "the server did not begin to answer",
+                limit,
+                setting: "first_byte_ms",
+            }),
+        }
+    }
+
+    fn request(&self, method: Method, body: Bytes, more: &HeaderMap) -> Result<UpstreamRequest, LinkError> {
+        let mut headers = HeaderMap::with_capacity(12);
+        headers.insert(header::ACCEPT, ACCEPT);
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        headers.insert(
+            header::USER_AGENT,
+            HeaderValue::from_static(concat!("tollgate/", env!("CARGO_PKG_VERSION"))),
+        );
+        if method == Method::POST {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        let Agreed { revision, session } = self.agreed.read().clone();
+        if let Some((name, revision)) =
+            revision.and_then(|revision| Some((revision.transport().version?, revision)))
+        {
+            insert(&mut headers, name, revision.name());
+        }
+        if let Some(session) = session {
+            headers.insert(HeaderName::from_static(crate::mcp::said::SESSION), session);
+        }
+        for (name, value) in more {
+            headers.insert(name.clone(), value.clone());
+        }
+        for (name, value) in &self.url.headers {
+            headers.insert(name.clone(), value.clone());
+        }
+        if let Auth::Bearer(token) = &self.url.auth {
+            bearer(token.expose(), &mut headers)?;
+        }
+        Ok(UpstreamRequest {
+            deployment: Arc::clone(&self.server.name),
+            provider: "mcp",
+            format: "mcp",
+            stream: true,
+            method,
+            uri: self.url.uri.clone(),
+            headers,
+            body,
+            connect_timeout: self.server.timeouts.connect,
+            // The operator writes where tool servers are.
+            reach: Reach::Anywhere,
+        })
+    }
+
+    /// Keeps the session that begins with `response`.
+    fn keep_session(&self, response: &UpstreamResponse) {
+        let session = response.headers.get(crate::mcp::said::SESSION);
+        let short = session.filter(|id| id.len() <= 4_096).cloned().map(|mut id| {
+            id.set_sensitive(true);
+            id
+        });
+        self.agreed.write().session = short;
+    }
+
+    /// Posts `message` to `uri`, where the server has said that it wants messages; its answer comes another way.
+    pub(super) async fn post_to(&self, uri: &Uri, message: Bytes) -> Result<(), LinkError> {
+        let deadline = Instant::now() + self.server.timeouts.first_byte;
+        let mut request = self.request(Method::POST, message, &HeaderMap::new())?;
+        request.uri = uri.clone();
+        let response = self.carried(request, deadline, false).await?;
+        if response.status.is_success() { Ok(()) } else { Err(self.refused(response).await) }
+    }
+
+    /// Why `response` is no answer.
+    pub(super) async fn refused(&self, response: UpstreamResponse) -> LinkError {
+        let UpstreamResponse { status, headers, body } = response;
+        let said = collected(body, MOST_OF_ERROR).await.unwrap_or_default();
+        self.refusal(status, &headers, &said)
+    }
+
+    fn refusal(&self, status: StatusCode, headers: &HeaderMap, said: &[u8]) -> LinkError {
+        let session = self.agreed.read().session.is_some();
+        if status == StatusCode::NOT_FOUND && session {
+            self.gone.store(true, Ordering::Relaxed);
+            return LinkError::SessionGone;
+        }
+        let retry_after =
+            headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+        let said = tollgate_mcp::hidden::excerpt(&String::from_utf8_lossy(said), 200);
+        LinkError::Status { status: status.as_u16(), retry_after: retry_after.map(Duration::from_secs), said }
+    }
+}
+
+fn insert(headers: &mut HeaderMap, name: &str, value: &str) {
+    if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_str(value)) {
+        headers.insert(name, value);
+    }
+}
+
+fn bearer(token: &str, headers: &mut HeaderMap) -> Result<(), LinkError> {
+    let mut value = HeaderValue::from_str(&format!("Bearer {token}"))
+        .map_err(|_| LinkError::NotSent("the token holds characters that no header can carry".to_owned()))?;
+    value.set_sensitive(true);
+    headers.insert(header::AUTHORIZATION, value);
+    Ok(())
+}
+
+/// Headers that repeat what the message says, where the revision wants them.
+fn mirror(message: &Message<'_>, revision: Revision, headers: &mut HeaderMap) {
+    for (name, value) in mirrored(message, revision) {
+        insert(headers, name, &value);
+    }
+}
+
+async fn collected(mut body: UpstreamBody, limit: usize) -> Result<Bytes, LinkError> {
+    let mut gathered = Gathered::new(limit);
+    while let Some(piece) = body.piece().await {
+        let piece = piece.map_err(|why| LinkError::Broken(format!("the answer broke off: {why}")))?;
+        gathered.push(piece).map_err(|_| too_large(limit))?;
+    }
+    Ok(gathered.finish())
+}
+
+fn too_large(limit: usize) -> LinkError {
+    LinkError::Garbage(format!("a message is larger than {limit} bytes (limits.message_bytes)"))
+}
+
+/// A request, and what is heard of it.
+#[derive(Debug)]
+pub(super) struct Asked {
+    http: Arc<Http>,
+    id: u64,
+    token: Option<String>,
+    source: Source,
+}
+
+#[derive(Debug)]
+enum Source {
+    /// The whole answer.
+    Whole(Option<Bytes>),
+    /// A stream of messages.
+    Stream(Box<Stream>),
+}
+
+impl Asked {
+    async fn new(
+        http: &Arc<Http>,
+        id: u64,
+        token: Option<String>,
+        response: UpstreamResponse,
+        deadline: Instant,
+    ) -> Result<Self, LinkError> {
+        let source = http.source(response, deadline).await?;
+        Ok(Self { http: Arc::clone(http), id, token, source })
+    }
+
+    pub(super) async fn next(&mut self) -> Result<Heard, LinkError> {
+        loop {
+            let text = match &mut self.source {
+                Source::Whole(text) => {
+                    let over = || LinkError::Garbage("it ended without an answer".to_owned());
+                    text.take().ok_or_else(over)?
+                }
+                Source::Stream(stream) => stream.message(&self.http).await?,
+            };
+            if let Some(heard) = self.heard(text)? {
+                return Ok(heard);
+            }
+        }
+    }
+
+    /// What `text` is to whoever asked.
+    fn heard(&self, text: Bytes) -> Result<Option<Heard>, LinkError> {
+        let message = wire::heard(&text, self.http.revision())?;
+        let ours = message.id().and_then(|id| id.as_u64()) == Some(self.id);
+        Ok(match message.kind() {
+            Kind::Response { .. } if ours => Some(Heard::Answer(text.clone())),
+            // A server that could not read the request does not know its id.
+            Kind::Error { id, .. } if ours || id.is_none() => Some(Heard::Answer(text.clone())),
+            Kind::Response { .. } | Kind::Error { .. } => {
+                return Err(LinkError::Garbage(
+                    "it answers another request than the one that was sent".to_owned(),
+                ));
+            }
+            Kind::Request { .. } => Some(Heard::Request(text.clone())),
+            Kind::Notification { .. } => match (of_progress(&message), &self.token) {
+                (Some(id), Some(token)) if id == self.id => {
+                    let told = std::str::from_utf8(&text).ok().and_then(|text| progress(text, token));
+                    told.map(|told| Heard::Notification(told.into()))
+                }
+                (Some(_), _) => None,
+                (None, _) => Some(Heard::Notification(text.clone())),
+            },
+        })
+    }
+}
+
+impl Http {
+    async fn source(&self, response: UpstreamResponse, deadline: Instant) -> Result<Source, LinkError> {
+        let essence = essence(&response.headers);
+        if response.status.is_success() && essence == "text/event-stream" {
+            return Ok(Source::Stream(Box::new(Stream::new(response.body, self, deadline))));
+        }
+        if essence != "application/json" {
+            if response.status.is_success() {
+                let shown: String = essence.chars().take(60).collect();
+                return Err(LinkError::Garbage(format!("it sent {shown:?} where a message was expected")));
+            }
+            return Err(self.refused(response).await);
+        }
+        let UpstreamResponse { status, headers, body } = response;
+        let limit = self.server.limits.message_bytes;
+        let collecting = collected(body, limit);
+        let total = self.server.timeouts.total;
+        let text = match tokio::time::timeout_at(deadline, collecting).await {
+            Ok(text) => text?,
+            Err(_) => {
+                return Err(LinkError::TooLate {
+                    what: "the call did not end",
+                    limit: total,
+                    setting: "total_ms",
+                });
+            }
+        };
+        if status.is_success() {
+            return Ok(Source::Whole(Some(text)));
+        }
+        // An error may be said in a message, whatever the status; but not that a session is gone.
+        let told = crate::mcp::ask::message(&text, self.revision()).ok();
+        let says = told.is_some_and(|message| matches!(message.kind(), Kind::Error { error, .. } if error.code != codes::PARSE_ERROR || status == StatusCode::BAD_REQUEST));
+        let gone = status == StatusCode::NOT_FOUND && self.agreed.read().session.is_some();
+        if says && !gone && !matches!(status.as_u16(), 401 | 403 | 429) {
+            return Ok(Source::Whole(Some(text)));
+        }
+        Err(self.refusal(status, &headers, &text))
+    }
+}
+
+pub(super) fn is_events(headers: &HeaderMap) -> bool {
+    essence(headers) == "text/event-stream"
+}
+
+fn essence(headers: &HeaderMap) -> String {
+    let sent = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    sent.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// A stream of messages, which may be taken up again where it broke off.
+#[derive(Debug)]
+pub(super) struct Stream {
+    body: UpstreamBody,
+    reader: SseReader,
+    /// The last event's id.
+    last: Option<String>,
+    /// How long to wait before it is taken up again.
+    pause: Duration,
+    resumed: u32,
+    deadline: Instant,
+}
+
+impl Stream {
+    pub(super) fn new(body: UpstreamBody, http: &Http, deadline: Instant) -> Self {
+        let reader = SseReader::new(http.server.limits.message_bytes);
+        Self { body, reader, last: None, pause: PAUSE, resumed: 0, deadline }
+    }
+
+    /// The next message.
+    pub(super) async fn message(&mut self, http: &Http) -> Result<Bytes, LinkError> {
+        loop {
+            let limit = http.server.limits.message_bytes;
+            while let Some(event) = self.reader.next_event().map_err(|_| too_large(limit))? {
+                self.note(&event.raw);
+                if !event.data.is_empty() {
+                    return Ok(event.data);
+                }
+            }
+            let idle = http.server.timeouts.idle;
+            let piece =
+                tokio::time::timeout(idle, self.body.piece()).await.map_err(|_| LinkError::TooLate {
+                    what: "the server's stream did not go on",
+                    limit: idle,
+                    setting: "idle_ms",
+                })?;
+            match piece {
+                Some(Ok(bytes)) => self.reader.push(&bytes),
+                ended => {
+                    if let Some(event) = self.reader.finish() {
+                        self.note(&event.raw);
+                        return Ok(event.data);
+                    }
+                    let why = match ended {
+                        Some(Err(why)) => format!("the answer broke off: {why}"),
+                        _ => "the stream ended without an answer".to_owned(),
+                    };
+                    self.resume(http, why).await?;
+                }
+            }
+        }
+    }
+
+    /// Notes what an event says of the stream itself.
+    fn note(&mut self, raw: &[u8]) {
+        for line in raw.split(|byte| matches!(byte, b'\n' | b'\r')) {
+            let Some((name, value)) = std::str::from_utf8(line).ok().and_then(|line| line.split_once(':'))
+            else {
+                continue;
+            };
+            let value = value.strip_prefix(' ').unwrap_or(value);
+            match name {
+                // The header that it goes into holds no more.
+                "id" if value.len() <= 1_024 => {
+                    self.last = Some(value.to_owned()).filter(|last| !last.is_empty())
+                }
+                "retry" => {
+                    if let Ok(ms) = value.parse() {
+                        self.pause = Duration::from_millis(ms).min(LONGEST_PAUSE);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Takes the stream up where it broke off, where the server has said how (2025-11-25, resumability).
+    async fn resume(&mut self, http: &Http, why: String) -> Result<(), LinkError> {
+        let last = self.last.clone().filter(|_| http.revision().transport().resumes);
+        let Some(last) = last.filter(|_| self.resumed < MOST_RESUMPTIONS) else {
+            return Err(LinkError::Broken(why));
+        };
+        self.resumed += 1;
+        if Instant::now() + self.pause >= self.deadline {
+            return Err(LinkError::Broken(why));
+        }
+        tokio::time::sleep(self.pause).await;
+        let response = http.get(Some(&last), self.deadline).await.map_err(|error| match error {
+            LinkError::NotSent(more) => {
+                LinkError::Broken(format!("{why}; it could not be taken up again: {more}"))
+            }
+            error => error,
+        })?;
+        if !response.status.is_success() || essence(&response.headers) != "text/event-stream" {
+            let status = response.status.as_u16();
+            return Err(LinkError::Broken(format!(
+                "{why}; it could not be taken up again (status {status})"
+            )));
+        }
+        self.body = response.body;
+        self.reader = SseReader::new(http.server.limits.message_bytes);
+        Ok(())
+    }
+}

@@ -1,0 +1,258 @@
+//! Links to tool servers: one session with one server each, in the server's own revision. What is said over a link is for
+//! whoever uses it; this only carries it.
+
+mod handshake;
+mod http;
+mod pipe;
+mod pool;
+mod pumps;
+mod sse;
+pub mod stdio;
+pub(super) mod wire;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::http::HeaderMap;
+use bytes::Bytes;
+use tokio::sync::broadcast;
+use tokio::time::Instant;
+use tollgate_core::config::tools::ToolServer;
+use tollgate_mcp::bridge::ClientHello;
+use tollgate_mcp::message::notification;
+use tollgate_mcp::revision::Revision;
+
+use self::http::Http;
+use self::pipe::Pipe;
+pub use self::pool::{Links, Means};
+
+/// Who the server is told that it speaks with.
+#[derive(Clone, Debug)]
+pub struct ClientSays<'a> {
+    /// What the client says of itself.
+    pub hello: ClientHello<'a>,
+    /// In which revision.
+    pub revision: Revision,
+}
+
+/// What a server says of itself.
+#[derive(Clone, Debug)]
+pub struct ServerSaid {
+    /// What it speaks.
+    pub revision: Revision,
+    /// What it can do: a JSON object.
+    pub capabilities: String,
+    /// Its name and version: a JSON object.
+    pub info: Option<String>,
+    /// What it wants models to know.
+    pub instructions: Option<String>,
+}
+
+/// What is heard of a server: messages, as they came.
+#[derive(Clone, Debug)]
+pub enum Heard {
+    /// It tells something.
+    Notification(Bytes),
+    /// It asks something.
+    Request(Bytes),
+    /// It answers.
+    Answer(Bytes),
+}
+
+/// Why a link, or a request over it, came to nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LinkError {
+    /// Nothing was sent.
+    #[error("no connection: {0}")]
+    NotSent(String),
+    /// It may have been sent.
+    #[error("{0}")]
+    Broken(String),
+    /// The server took too long: for what, after how long, and the setting.
+    #[error("{what} within {} ms (timeouts.{setting})", limit.as_millis())]
+    TooLate {
+        /// What did not happen.
+        what: &'static str,
+        /// After how long.
+        limit: Duration,
+        /// The setting.
+        setting: &'static str,
+    },
+    /// What came is not MCP.
+    #[error("{0}")]
+    Garbage(String),
+    /// The server answered with a status that is no success, and no message.
+    #[error("the server answered with status {status}{}", excerpt(said))]
+    Status {
+        /// The status.
+        status: u16,
+        /// When to try again, as the server says.
+        retry_after: Option<Duration>,
+        /// The beginning of what it said.
+        said: String,
+    },
+    /// The server does not know the session any more.
+    #[error("the server does not know the session any more")]
+    SessionGone,
+    /// There are as many sessions with it as there may be.
+    #[error("there are {0} sessions with the server, which is the most that there may be (limits.sessions)")]
+    Full(usize),
+}
+
+fn excerpt(said: &str) -> String {
+    if said.is_empty() { String::new() } else { format!(": {said}") }
+}
+
+/// A session with a tool server.
+#[derive(Debug)]
+pub struct Link {
+    server: Arc<ToolServer>,
+    said: ServerSaid,
+    transport: Transport,
+    events: broadcast::Sender<Heard>,
+    /// What reads the server outside of requests; it ends with the link.
+    pumps: pumps::Pumps,
+}
+
+#[derive(Debug)]
+enum Transport {
+    Http(Arc<Http>),
+    Pipe(Arc<Pipe>),
+}
+
+/// What a server says outside of requests, from now on.
+#[derive(Debug)]
+pub struct Events(broadcast::Receiver<Heard>);
+
+impl Events {
+    /// What is heard next; `None` once the link is over. What nobody took in time is left out.
+    pub async fn next(&mut self) -> Option<Heard> {
+        loop {
+            match self.0.recv().await {
+                Ok(heard) => return Some(heard),
+                Err(broadcast::error::RecvError::Lagged(missed)) => {
+                    tracing::debug!(missed, "what a tool server told was not heard in time");
+                }
+                Err(broadcast::error::RecvError::Closed) => return None,
+            }
+        }
+    }
+}
+
+impl Link {
+    /// Whom it leads to.
+    pub fn server(&self) -> &Arc<ToolServer> {
+        &self.server
+    }
+
+    /// What the server says of itself.
+    pub fn said(&self) -> &ServerSaid {
+        &self.said
+    }
+
+    /// What the server speaks.
+    pub fn revision(&self) -> Revision {
+        self.said.revision
+    }
+
+    /// Whether it can be used, as far as is known.
+    pub fn is_open(&self) -> bool {
+        match &self.transport {
+            Transport::Http(http) => http.is_open(),
+            Transport::Pipe(pipe) => pipe.is_open(),
+        }
+    }
+
+    /// Asks `method` with `params`, which are in the server's revision. A progress token in them is exchanged for one of
+    /// the link's own, and comes back as it was. `headers` go with it where the transport has any.
+    pub async fn ask(
+        self: &Arc<Self>,
+        method: &str,
+        params: Option<&str>,
+        headers: &HeaderMap,
+        deadline: Instant,
+    ) -> Result<Exchange, LinkError> {
+        let inner = match &self.transport {
+            Transport::Http(http) => Inner::Http(http.ask(method, params, headers, deadline).await?),
+            Transport::Pipe(pipe) => Inner::Pipe(pipe.ask(method, params, deadline).await?),
+        };
+        Ok(Exchange { link: Arc::clone(self), inner })
+    }
+
+    /// Tells `method`.
+    pub async fn tell(&self, method: &str, params: Option<&str>) -> Result<(), LinkError> {
+        self.send(notification(method, params)).await
+    }
+
+    /// Answers what the server has asked: `response` is a whole message, with the server's id.
+    pub async fn answer(&self, response: &str) -> Result<(), LinkError> {
+        self.send(response.to_owned()).await
+    }
+
+    async fn send(&self, message: String) -> Result<(), LinkError> {
+        match &self.transport {
+            Transport::Http(http) => http.tell(message).await,
+            Transport::Pipe(pipe) => pipe.send(message.into()).await,
+        }
+    }
+
+    /// What the server says outside of requests, from now on.
+    pub fn events(&self) -> Events {
+        let events = Events(self.events.subscribe());
+        if let Transport::Http(http) = &self.transport {
+            self.pumps.listen(http, &self.said, &self.events);
+        }
+        events
+    }
+
+    /// Ends the session.
+    pub async fn close(&self) {
+        match &self.transport {
+            Transport::Http(http) => http.close().await,
+            Transport::Pipe(pipe) => {
+                pipe.close("the link was closed");
+                pipe.until_gone().await;
+            }
+        }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        if let Transport::Pipe(pipe) = &self.transport {
+            pipe.close("nobody uses the link any more");
+        }
+    }
+}
+
+/// A request that was sent, and what is heard of it. Dropped before it is answered, it is called off.
+#[derive(Debug)]
+pub struct Exchange {
+    link: Arc<Link>,
+    inner: Inner,
+}
+
+#[derive(Debug)]
+enum Inner {
+    Http(http::Asked),
+    Pipe(pipe::Asked),
+}
+
+impl Exchange {
+    /// What is heard next. After an answer it is over.
+    pub async fn next(&mut self) -> Result<Heard, LinkError> {
+        loop {
+            let heard = match &mut self.inner {
+                Inner::Http(asked) => asked.next().await?,
+                Inner::Pipe(asked) => asked.next().await?,
+            };
+            match heard {
+                Heard::Request(text) => match wire::pong(&text, self.link.revision()) {
+                    Some(pong) => self.link.answer(&pong).await?,
+                    None => return Ok(Heard::Request(text)),
+                },
+                other => return Ok(other),
+            }
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! The MCP adapter: the holes of the nine phases, filled for requests to tool servers. A request for a server is a call,
+//! and so is one that the gate answers itself. What belongs to a call that is under way (an answer to a question, a word
+//! that it is called off) travels with that call.
+
+mod aim;
+pub(crate) mod allowed;
+mod answers;
+mod ask;
+mod audience;
+mod catalogue;
+mod client;
+mod conversation;
+mod door;
+mod endpoint;
+mod events;
+mod keeper;
+pub mod link;
+mod listed;
+mod listen;
+mod offer;
+mod parked;
+mod questions;
+mod relay;
+mod result;
+mod running;
+mod said;
+mod send;
+mod session;
+mod tokens;
+mod told;
+mod tools;
+mod tries;
+mod trouble;
+mod voice;
+
+use std::sync::Arc;
+
+use bytestring::ByteString;
+use http::Response;
+use tollgate_core::effect::Effect;
+use tollgate_core::fault::{Fault, FaultClass};
+use tollgate_core::record::{Cause, ToolUse};
+use tollgate_core::usage::Usage;
+use tollgate_mcp::json::Object;
+
+use self::aim::{Aim, Aimed, Aiming};
+use self::client::Client;
+pub(crate) use self::door::handle;
+use self::endpoint::Endpoint;
+use self::relay::Answer;
+use self::said::{Asked, Refused};
+pub use self::session::{SealKeys, Seals};
+pub(crate) use self::tokens::Tokens;
+pub use self::tools::Tools;
+pub use self::tries::ServerCandidate;
+use self::tries::ServerTries;
+pub(crate) use self::voice::McpVoice;
+use crate::answer::AnswerBody;
+use crate::attempt::Failed;
+use crate::inbound::Inbound;
+use crate::leg::Leg;
+use crate::pipeline::{Protocol, Routed};
+use crate::route::Target;
+use crate::ticket::Ticket;
+use crate::voice::Voice;
+
+/// One request of a client.
+pub(crate) struct Mcp {
+    endpoint: Endpoint,
+    client: Client,
+    asked: Result<Asked, Box<Refused>>,
+    voice: McpVoice,
+    /// For whom the client speaks.
+    whose: String,
+    /// Whether the client takes its answer as a stream of events.
+    takes_events: bool,
+}
+
+/// A request that was read.
+pub(crate) struct Call {
+    head: http::request::Parts,
+    text: ByteString,
+    aim: Aim,
+}
+
+impl Mcp {
+    /// What is asked. Only what was read gets here.
+    fn asked(&self) -> Result<&Asked, Fault> {
+        self.asked.as_ref().map_err(|refused| refused.fault.clone())
+    }
+}
+
+impl Protocol for Mcp {
+    type Call = Call;
+    type Answer = Answer;
+    type Tries = ServerTries;
+
+    fn voice(&self) -> &dyn Voice {
+        &self.voice
+    }
+
+    async fn parse(&self, inbound: Inbound, ticket: &mut Ticket) -> Result<Call, Fault> {
+        ticket.free();
+        let asked = self.asked()?;
+        let mut used = ToolUse {
+            method: tollgate_mcp::hidden::excerpt(&asked.method, 128),
+            server: None,
+            name: None,
+            shown_as: None,
+            effect: Effect::Read,
+            arguments_digest: None,
+            contract: None,
+            session: self.client.session.as_ref().map(|session| session.name.clone()),
+            asked: None,
+            twins: Vec::new(),
+            approval: None,
+        };
+        let gate = Arc::clone(ticket.gate());
+        let aiming = Aiming { gate: &gate, endpoint: &self.endpoint, caller: ticket.caller(), asked };
+        let aim = aiming.aim(&mut used).await;
+        if let Some((_, token)) = self.again(asked.params.as_deref())
+            && let Some(call_id) = gate.tools.parked.call_of(&token, &self.whose)
+        {
+            ticket.caused_by(Cause::Retry { call_id });
+        }
+        ticket.asks(used, &asked.text);
+        let text = ByteString::try_from(asked.text.clone()).unwrap_or_default();
+        Ok(Call { head: inbound.head, text, aim: aim? })
+    }
+
+    fn head<'a>(&self, call: &'a Call) -> &'a http::request::Parts {
+        &call.head
+    }
+
+    fn text<'a>(&self, call: &'a Call) -> &'a str {
+        &call.text
+    }
+
+    /// Arguments are what the tool's schema says, before the server sees them.
+    fn guard(&self, call: &Call) -> Result<(), Fault> {
+        let Aim::Server(Aimed { tool: Some(tool), params, .. }) = &call.aim else { return Ok(()) };
+        let params = params.as_deref().and_then(Object::read);
+        let arguments = params.as_ref().and_then(|params| params.get("arguments"));
+        let value = arguments.map(serde_json::from_str::<serde_json::Value>).transpose();
+        let value = value
+            .map_err(|_| Fault::new(FaultClass::Invalid, "the arguments are no JSON").param("arguments"))?;
+        tool.schemas.arguments(value.as_ref()).map_err(|problems| {
+            let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            let why = format!("the arguments are not what the tool takes: {}", problems.join("; "));
+            Fault::new(FaultClass::InvalidArguments, why).param("arguments")
+        })
+    }
+
+    async fn route(&self, call: &Call, ticket: &mut Ticket) -> Result<Routed<ServerTries, Answer>, Fault> {
+        match &call.aim {
+            Aim::Gate(offer) => self.here(offer, ticket).await.map(Routed::Here),
+            Aim::Server(aimed) => {
+                let runtime = Arc::clone(&ticket.runtime);
+                let server = Arc::clone(&aimed.listed.server);
+                let health = runtime.health_of_server(&server.name);
+                let candidate = ServerCandidate { server, health };
+                ticket.holds(Usage::default(), std::iter::once(Target::from(candidate.clone())));
+                Ok(Routed::Upstream(ServerTries::new(ticket.gate(), &runtime, candidate, aimed.repeatable)))
+            }
+        }
+    }
+
+    async fn send(&self, call: &Call, candidate: &ServerCandidate, leg: &mut Leg) -> Result<Answer, Failed> {
+        let Aim::Server(aimed) = &call.aim else {
+            return Err(Fault::new(FaultClass::Internal, "nobody to send it to").into());
+        };
+        self.send_to(aimed, candidate, &call.head, leg).await
+    }
+
+    async fn relay(&self, answer: Answer, ticket: Ticket) -> Response<AnswerBody> {
+        relay::relay(answer, ticket, &self.voice).await
+    }
+}

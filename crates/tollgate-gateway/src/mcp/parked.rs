@@ -1,0 +1,83 @@
+//! Requests of stateless clients that wait at a stateful server for something that the client must say first. The client's
+//! request has ended with the question; the server's goes on when the client makes it again with the answer.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::time::Instant;
+use tollgate_core::call::CallId;
+use uuid::Uuid;
+
+use super::conversation::Conversation;
+
+/// What the names of requests that wait begin with.
+pub(super) const MARK: &str = "tollgate-";
+
+/// How long a question may stay open.
+const PATIENCE: Duration = Duration::from_mins(10);
+
+/// Requests that wait at once; of more the oldest are called off.
+const MOST: usize = 10_000;
+
+/// A request that waits.
+pub(super) struct Waiting {
+    /// Who made it.
+    pub(super) owner: String,
+    /// What was asked for: whoever goes on must ask for the same.
+    pub(super) request: Vec<u8>,
+    /// The call that was answered with the question.
+    pub(super) call_id: CallId,
+    /// What the server has asked, as it sent it.
+    pub(super) question: Bytes,
+    pub(super) conversation: Conversation,
+    since: Instant,
+}
+
+impl std::fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Waiting").field("call_id", &self.call_id).finish_non_exhaustive()
+    }
+}
+
+/// Requests that wait, by what their clients recognise them by.
+#[derive(Debug, Default)]
+pub(crate) struct Parked(Mutex<HashMap<String, Waiting>>);
+
+impl Parked {
+    /// Lets a request wait, and says what to recognise it by.
+    pub(super) fn park(
+        &self,
+        (owner, request): (String, Vec<u8>),
+        call_id: CallId,
+        question: Bytes,
+        conversation: Conversation,
+    ) -> String {
+        let token = format!("{MARK}{}", Uuid::now_v7().simple());
+        let waiting = Waiting { owner, request, call_id, question, conversation, since: Instant::now() };
+        let mut all = self.0.lock();
+        all.retain(|_, waiting| waiting.since.elapsed() < PATIENCE);
+        if all.len() >= MOST
+            && let Some(oldest) =
+                all.iter().min_by_key(|(_, waiting)| waiting.since).map(|(token, _)| token.clone())
+        {
+            all.remove(&oldest);
+        }
+        all.insert(token.clone(), waiting);
+        token
+    }
+
+    /// The call that was answered with the question which `owner` recognises by `token`.
+    pub(super) fn call_of(&self, token: &str, owner: &str) -> Option<CallId> {
+        self.0.lock().get(token).filter(|waiting| waiting.owner == owner).map(|waiting| waiting.call_id)
+    }
+
+    /// Takes the request that `owner` recognises by `token`, where it asks for the same.
+    pub(super) fn take(&self, token: &str, owner: &str, request: &[u8]) -> Option<Waiting> {
+        let mut all = self.0.lock();
+        let waiting = all.get(token)?;
+        let same = waiting.owner == owner && waiting.request == request && waiting.since.elapsed() < PATIENCE;
+        if same { all.remove(token) } else { None }
+    }
+}

@@ -1,0 +1,225 @@
+//! Phases 5 and 7 for MCP: what the gate answers itself, and one attempt at a server.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use tokio::time::Instant;
+use tollgate_core::fault::{Fault, FaultClass};
+use tollgate_core::record::Direction;
+use tollgate_mcp::bridge::{Notes, Retry, Way, answered, ask};
+use tollgate_mcp::json::{Object, quoted};
+use tollgate_mcp::message::{Failure, codes, error, response};
+
+use super::aim::Aimed;
+use super::ask::message;
+use super::audience::audience;
+use super::conversation::{Conversation, Step, Wanted};
+use super::offer::Offer;
+use super::relay::Answer;
+use super::result::Ended;
+use super::tries::ServerCandidate;
+use super::{Mcp, answers, trouble};
+use crate::attempt::Failed;
+use crate::leg::Leg;
+use crate::policies::{VIA, via};
+use crate::ticket::Ticket;
+
+/// How long a client's session is good for.
+const SESSION_LASTS: Duration = Duration::from_hours(24 * 7);
+
+impl Mcp {
+    /// The answer of the gate itself.
+    pub(super) async fn here(&self, offer: &Offer, ticket: &mut Ticket) -> Result<Answer, Fault> {
+        let asked = self.asked()?;
+        let (client, caller) = (&self.client, ticket.caller());
+        let mut session = None;
+        let result = match asked.method.as_str() {
+            "initialize" => {
+                let mut client = answers::hello(asked)?;
+                let ends = ticket.gate().parts.clock.now() + SESSION_LASTS;
+                let seals = &ticket.gate().tools.seals;
+                session = seals.begin(&mut client, ticket.principal(), &self.endpoint.address, ends);
+                if session.is_none() {
+                    let why =
+                        format!("the client says more of itself than {} bytes", super::session::LARGEST);
+                    return Err(Fault::new(FaultClass::Invalid, why).param("capabilities"));
+                }
+                answers::initialize(offer, &self.endpoint, caller, &client)
+            }
+            "server/discover" => answers::discover(offer, &self.endpoint, caller, client),
+            "tools/list" => {
+                answers::page("tools", &offer.tools_for(caller, client.revision), asked, client, true)?
+            }
+            "prompts/list" => {
+                answers::page("prompts", &offer.prompts_for(caller, client.revision), asked, client, true)?
+            }
+            "resources/list" => {
+                let names = ("resources/list", "resources");
+                let entries = offer.entries_for(caller, names, |listed| &listed.resources, client.revision);
+                answers::page("resources", &entries, asked, client, true)?
+            }
+            "resources/templates/list" => {
+                let names = ("resources/templates/list", "resourceTemplates");
+                let entries = offer.entries_for(caller, names, |listed| &listed.templates, client.revision);
+                answers::page("resourceTemplates", &entries, asked, client, true)?
+            }
+            "logging/setLevel" => {
+                let level = answers::level(asked)?;
+                self.set_level(level.name(), offer, ticket).await;
+                answers::empty(client)
+            }
+            _ => answers::empty(client),
+        };
+        Ok(Answer::Here(response(&asked.id, &result), session))
+    }
+
+    /// Tells servers that the client is linked to from which level on it wants messages. Those that have none to tell, or
+    /// cannot be reached, are no reason to tell the client that something is wrong.
+    async fn set_level(&self, level: &str, offer: &Offer, ticket: &Ticket) {
+        let gate = ticket.gate();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let params = format!("{{\"level\":{}}}", quoted(level));
+        for listed in &offer.servers {
+            if !tollgate_mcp::capability::has(&listed.capabilities, "logging")
+                || listed.revision.is_stateless()
+            {
+                continue;
+            }
+            let audience =
+                audience(&listed.server, &self.client, &self.whose, gate.parts.journal.digest_key());
+            let Ok(link) = gate.tools.link(&listed.server, &audience, &self.client, deadline).await else {
+                continue;
+            };
+            if let Err(fault) = super::ask::ask(&link, "logging/setLevel", Some(&params), deadline).await {
+                tracing::debug!(server = &*listed.server.name, %fault, "the level of messages was not set");
+            }
+        }
+    }
+
+    /// One attempt at a server.
+    pub(super) async fn send_to(
+        &self,
+        aimed: &Aimed,
+        candidate: &ServerCandidate,
+        head: &http::request::Parts,
+        leg: &mut Leg,
+    ) -> Result<Answer, Failed> {
+        let asked = self.asked()?;
+        let gate = std::sync::Arc::clone(leg.gate());
+        let deadline = leg.arrived + candidate.timeouts().total;
+        let wanted = Wanted {
+            id: asked.id.clone(),
+            method: asked.method.clone(),
+            aimed: aimed.clone(),
+            client: self.client.clone(),
+            headers: headers(leg, head),
+            deadline,
+        };
+        let mut conversation = match self.goes_on(asked.params.as_deref(), leg).await? {
+            Some(conversation) => conversation,
+            None => {
+                let key = gate.parts.journal.digest_key();
+                let audience = audience(&candidate.server, &self.client, &self.whose, key);
+                let link = gate.tools.link(&candidate.server, &audience, &self.client, deadline).await;
+                let link = link.map_err(|error| trouble::fault(&candidate.server, &error))?;
+                leg.shoot(Direction::ToUpstream, aimed.params.as_deref().unwrap_or_default().as_bytes());
+                leg.sent();
+                Conversation::begin(&gate, link, wanted).await?
+            }
+        };
+        loop {
+            match conversation.next().await {
+                Step::Say(first) if self.takes_events => {
+                    return Ok(Answer::Stream(first, Box::new(conversation)));
+                }
+                // The client takes no stream: what is told on the way is not for it.
+                Step::Say(_) => {}
+                Step::Asks(question) => {
+                    return Ok(self.park(question, conversation, asked.params.as_deref(), leg)?);
+                }
+                Step::Ended(ended) => {
+                    let ended = ended?;
+                    leg.shoot(Direction::FromUpstream, ended.message.as_bytes());
+                    return Ok(Answer::Whole(ended));
+                }
+            }
+        }
+    }
+
+    /// Ends the request of a stateless client with the question that a stateful server asks, and lets the server's go on
+    /// when the client makes it again.
+    fn park(
+        &self,
+        question: Bytes,
+        conversation: Conversation,
+        params: Option<&str>,
+        leg: &Leg,
+    ) -> Result<Answer, Fault> {
+        let revision = conversation.link().revision();
+        let gate = std::sync::Arc::clone(leg.gate());
+        let key = (self.whose.clone(), self.essence(params));
+        let server = std::sync::Arc::clone(conversation.link().server());
+        let token = gate.tools.parked.park(key, leg.call_id, question.clone(), conversation);
+        let garbage = |why: String| trouble::unreadable(&server, "its question", &why);
+        let asked = message(&question, revision).map_err(garbage)?;
+        let id = self.asked()?.id.clone();
+        let message = ask(&id, &[("1", &asked)], Some(&quoted(&token)), &mut Notes::default())
+            .map_err(|why| garbage(why.to_string()))?;
+        Ok(Answer::Whole(Ended { message, fault: None }))
+    }
+
+    /// The request that the client makes again, where it does, with the server's question answered.
+    async fn goes_on(&self, params: Option<&str>, leg: &mut Leg) -> Result<Option<Conversation>, Failed> {
+        let Some((again, token)) = self.again(params) else { return Ok(None) };
+        let gate = std::sync::Arc::clone(leg.gate());
+        let Some(waiting) = gate.tools.parked.take(&token, &self.whose, &self.essence(params)) else {
+            let why = "the request does not wait here any more: make it anew, without `requestState`";
+            return Err(Fault::new(FaultClass::SessionOver, why).param("requestState").into());
+        };
+        let mut conversation = waiting.conversation;
+        let link = std::sync::Arc::clone(conversation.link());
+        let question = message(&waiting.question, link.revision())
+            .map_err(|why| trouble::unreadable(link.server(), "its question", &why))?;
+        let id = question.id().map(|id| id.raw().to_owned()).unwrap_or_default();
+        let way = Way::new(self.client.revision, link.revision());
+        let said = match again.answers.iter().find(|(key, _)| key == "1") {
+            Some((_, result)) => answered(&id, &question, result, way, &mut Notes::default()),
+            None => {
+                let message = "the client did not answer".into();
+                let failure = Failure { code: codes::INVALID_REQUEST, message, data: None };
+                error(Some(&id), &failure, link.revision())
+            }
+        };
+        leg.sent();
+        let deadline = leg.arrived + link.server().timeouts.total;
+        conversation.goes_on_as(self.asked()?.id.clone(), self.client.clone(), deadline);
+        conversation.reply(&said).await?;
+        Ok(Some(conversation))
+    }
+
+    /// What the client says of an earlier try that waits here, and what it is recognised by.
+    pub(super) fn again<'a>(&self, params: Option<&'a str>) -> Option<(Retry<'a>, String)> {
+        let again = Retry::of(params).filter(|_| self.client.revision.is_stateless())?;
+        let token = again.state.as_deref().filter(|state| state.starts_with(super::parked::MARK))?.to_owned();
+        Some((again, token))
+    }
+
+    /// What the request asks for, apart from who asks and what an earlier try was answered: a retry asks for the same.
+    pub(super) fn essence(&self, params: Option<&str>) -> Vec<u8> {
+        let method = self.asked.as_ref().map_or("", |asked| asked.method.as_str());
+        let Some(mut draft) = params.and_then(Object::read).map(Object::draft) else { return method.into() };
+        ["_meta", "inputResponses", "requestState"].iter().for_each(|name| draft.remove(name));
+        [method.as_bytes(), b"\n", draft.finish().as_bytes()].concat()
+    }
+}
+
+/// What a server is told besides: where in the trace it is, and which gates the request has passed.
+fn headers(leg: &Leg, head: &http::request::Parts) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(HeaderName::from_static(VIA), via(head, &leg.gate().parts.instance));
+    if let Ok(value) = HeaderValue::from_str(&leg.trace.to_string()) {
+        headers.insert(HeaderName::from_static("traceparent"), value);
+    }
+    headers
+}

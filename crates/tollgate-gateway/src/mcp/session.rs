@@ -1,0 +1,263 @@
+//! Clients' sessions. A session's id holds what the gate must know of the client, encrypted and authenticated, so that
+//! any instance that has the key understands it, also after a restart. It is no credential: whose it is is checked against
+//! who presents it, each time.
+
+use std::collections::VecDeque;
+
+use arc_swap::ArcSwap;
+use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tollgate_core::principal::Principal;
+use tollgate_mcp::revision::Revision;
+use uuid::Uuid;
+
+use super::client::Client;
+
+/// What the key is for: nothing that was encrypted for another purpose is a session.
+const PURPOSE: &[u8] = b"tollgate mcp session 1";
+
+/// The most that a client may say of itself, in bytes: the id goes into a header.
+pub(crate) const LARGEST: usize = 4_096;
+
+/// The longest id that is looked at.
+const LONGEST: usize = 16 << 10;
+
+/// The session of a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Session {
+    /// Its name: what of the session may stand in records.
+    pub(crate) name: String,
+}
+
+/// Keys that sessions are sealed with, and the epoch below which none is good any more.
+#[derive(Clone, Debug)]
+pub struct SealKeys {
+    /// The first seals; all of them open. A key has a number, so that nobody has to try.
+    keys: VecDeque<(u32, [u8; 32])>,
+    /// Sessions of an earlier epoch are over.
+    epoch: u64,
+}
+
+impl SealKeys {
+    /// `keys`, the newest first, each with its number; sessions that began before `epoch` are over.
+    pub fn new(keys: impl IntoIterator<Item = (u32, [u8; 32])>, epoch: u64) -> Self {
+        Self { keys: keys.into_iter().collect(), epoch }
+    }
+
+    /// A key that nobody else has.
+    pub fn random() -> Self {
+        let mut key = [0; 32];
+        // Where the system has no randomness, a key that nobody can guess cannot be had: then none seals.
+        match aws_lc_rs::rand::fill(&mut key) {
+            Ok(()) => Self::new([(0, key)], 0),
+            Err(_) => Self::new([], 0),
+        }
+    }
+}
+
+/// Seals sessions and opens them.
+#[derive(Debug)]
+pub struct Seals(ArcSwap<SealKeys>);
+
+impl Default for Seals {
+    fn default() -> Self {
+        Self(ArcSwap::from_pointee(SealKeys::random()))
+    }
+}
+
+/// What an id holds. Short names: it goes with every request.
+#[derive(Debug, Deserialize, Serialize)]
+struct Sealed {
+    /// The session's name.
+    n: String,
+    /// Whose it is.
+    p: String,
+    /// At which address of the gate.
+    a: String,
+    /// The revision.
+    r: String,
+    /// What the client can do.
+    c: String,
+    /// Who it says that it is.
+    i: Option<String>,
+    /// When it ends, in seconds since 1970.
+    e: i64,
+    /// The epoch in which it began.
+    x: u64,
+}
+
+/// Why an id is not good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NoSession {
+    /// It was not made by this gate, or with a key that it has no more.
+    #[error("the session is not known to this gate")]
+    Unknown,
+    /// It has ended.
+    #[error("the session has ended")]
+    Over,
+    /// It is somebody else's, or of another address.
+    #[error("the session is not one of this caller at this address")]
+    Foreign,
+}
+
+/// Whose session it is.
+pub(crate) fn whose(principal: &Principal) -> String {
+    format!("{}/{}", principal.sub.kind.name(), principal.sub.id)
+}
+
+impl Seals {
+    /// Seals with `keys` from now on.
+    pub fn set(&self, keys: SealKeys) {
+        self.0.store(keys.into());
+    }
+
+    /// A session for `client`, which speaks for `principal` at `address` until `ends`, and its id; `None` where that
+    /// would be too long.
+    pub(crate) fn begin(
+        &self,
+        client: &mut Client,
+        principal: &Principal,
+        address: &str,
+        ends: Timestamp,
+    ) -> Option<String> {
+        let keys = self.0.load();
+        let name = Uuid::now_v7().simple().to_string();
+        if client.capabilities.len() + client.info.as_ref().map_or(0, String::len) > LARGEST {
+            return None;
+        }
+        let sealed = Sealed {
+            n: name.clone(),
+            p: whose(principal),
+            a: address.to_owned(),
+            r: client.revision.name().to_owned(),
+            c: client.capabilities.clone(),
+            i: client.info.clone(),
+            e: ends.as_second(),
+            x: keys.epoch,
+        };
+        let (number, key) = keys.keys.front()?;
+        let id = seal(*number, key, &serde_json::to_vec(&sealed).ok()?)?;
+        client.session = Some(Session { name });
+        Some(id)
+    }
+
+    /// The client whose session `id` is, where that is one of `principal` at `address`.
+    pub(crate) fn open(
+        &self,
+        id: &str,
+        principal: &Principal,
+        address: &str,
+        now: Timestamp,
+    ) -> Result<Client, NoSession> {
+        let keys = self.0.load();
+        let sealed = open(&keys.keys, id).and_then(|plain| serde_json::from_slice::<Sealed>(&plain).ok());
+        let sealed = sealed.ok_or(NoSession::Unknown)?;
+        if sealed.p != whose(principal) || sealed.a != address {
+            return Err(NoSession::Foreign);
+        }
+        if sealed.e <= now.as_second() || sealed.x < keys.epoch {
+            return Err(NoSession::Over);
+        }
+        Ok(Client {
+            revision: Revision::parse(&sealed.r).ok_or(NoSession::Unknown)?,
+            info: sealed.i,
+            capabilities: sealed.c,
+            log_level: None,
+            session: Some(Session { name: sealed.n }),
+        })
+    }
+}
+
+fn seal(number: u32, key: &[u8; 32], content: &[u8]) -> Option<String> {
+    let key = RandomizedNonceKey::new(&AES_256_GCM, key).ok()?;
+    let mut content = content.to_vec();
+    let nonce = key.seal_in_place_append_tag(Aad::from(PURPOSE), &mut content).ok()?;
+    Some(URL_SAFE_NO_PAD.encode([&number.to_be_bytes()[..], nonce.as_ref(), &content].concat()))
+}
+
+fn open(keys: &VecDeque<(u32, [u8; 32])>, id: &str) -> Option<Vec<u8>> {
+    if id.len() > LONGEST {
+        return None;
+    }
+    let bytes = URL_SAFE_NO_PAD.decode(id).ok()?;
+    let (number, rest) = bytes.split_first_chunk::<4>()?;
+    let number = u32::from_be_bytes(*number);
+    let (nonce, content) = rest.split_at_checked(NONCE_LEN)?;
+    let (_, key) = keys.iter().find(|(known, _)| *known == number)?;
+    let key = RandomizedNonceKey::new(&AES_256_GCM, key).ok()?;
+    let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+    let mut content = content.to_vec();
+    key.open_in_place(nonce, Aad::from(PURPOSE), &mut content).ok().map(|plain| plain.to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tollgate_core::principal::ActorKind;
+
+    use super::*;
+
+    fn client() -> Client {
+        Client {
+            revision: Revision::V2025_06_18,
+            info: Some(r#"{"name":"c","version":"1"}"#.to_owned()),
+            capabilities: r#"{"sampling":{}}"#.to_owned(),
+            log_level: None,
+            session: None,
+        }
+    }
+
+    #[test]
+    fn a_session_works_wherever_its_key_is_and_for_whom_it_was_made() {
+        let (now, later) = (Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH + Duration::from_secs(60));
+        let (ann, bob) = (Principal::direct(ActorKind::Key, "ann"), Principal::direct(ActorKind::Key, "bob"));
+        let keys = SealKeys::new([(7, [1; 32]), (6, [2; 32])], 3);
+        let (here, there) = (Seals::default(), Seals::default());
+        here.set(keys.clone());
+        let mut client = client();
+        let id = here.begin(&mut client, &ann, "", later).unwrap();
+        assert_eq!(there.open(&id, &ann, "", now).unwrap_err(), NoSession::Unknown);
+        there.set(SealKeys::new([(8, [3; 32]), (7, [1; 32])], 3));
+        let opened = there.open(&id, &ann, "", now).unwrap();
+        assert_eq!((opened.revision, &opened.capabilities), (client.revision, &client.capabilities));
+        assert_eq!(opened.session, client.session);
+        assert_eq!(there.open(&id, &bob, "", now).unwrap_err(), NoSession::Foreign);
+        assert_eq!(there.open(&id, &ann, "files", now).unwrap_err(), NoSession::Foreign);
+        assert_eq!(there.open(&id, &ann, "", later).unwrap_err(), NoSession::Over);
+        there.set(SealKeys::new([(7, [1; 32])], 4));
+        assert_eq!(there.open(&id, &ann, "", now).unwrap_err(), NoSession::Over, "revoked");
+        there.set(SealKeys::new([(7, [9; 32])], 3));
+        assert_eq!(there.open(&id, &ann, "", now).unwrap_err(), NoSession::Unknown);
+    }
+
+    #[test]
+    fn what_was_altered_is_no_session() {
+        let ann = Principal::direct(ActorKind::Key, "ann");
+        let later = Timestamp::UNIX_EPOCH + Duration::from_secs(60);
+        let seals = Seals::default();
+        let id = seals.begin(&mut client(), &ann, "", later).unwrap();
+        for at in 0..id.len() {
+            let mut altered = id.clone().into_bytes();
+            altered[at] = if altered[at] == b'A' { b'B' } else { b'A' };
+            let altered = String::from_utf8(altered).unwrap();
+            // The last character holds bits that are no part of any byte.
+            let opened = seals.open(&altered, &ann, "", Timestamp::UNIX_EPOCH);
+            assert!(opened.is_err(), "{at}");
+        }
+        for id in ["", "a", "AAAA", "é", &"A".repeat(100_000)] {
+            assert_eq!(seals.open(id, &ann, "", Timestamp::UNIX_EPOCH).unwrap_err(), NoSession::Unknown);
+        }
+    }
+
+    #[test]
+    fn a_client_that_says_too_much_has_no_session() {
+        let ann = Principal::direct(ActorKind::Key, "ann");
+        let later = Timestamp::UNIX_EPOCH + Duration::from_secs(60);
+        let mut client = Client { capabilities: format!(r#"{{"x":"{}"}}"#, "y".repeat(LARGEST)), ..client() };
+        assert_eq!(Seals::default().begin(&mut client, &ann, "", later), None);
+    }
+}

@@ -1,0 +1,80 @@
+//! What all MCP calls share.
+
+use std::sync::Arc;
+
+use tokio::sync::broadcast;
+use tokio::time::Instant;
+use tollgate_core::config::tools::ToolServer;
+
+use super::catalogue::Catalogue;
+use super::client::Client;
+use super::link::{ClientSays, Link, LinkError, Links};
+use super::offer::Offers;
+use super::parked::Parked;
+use super::questions::Questions;
+use super::running::Running;
+use super::session::Seals;
+
+/// Changes that a client that listens may be behind.
+const MOST_CHANGES: usize = 64;
+
+/// What all MCP calls share.
+#[derive(Debug)]
+pub struct Tools {
+    /// Seals sessions.
+    pub seals: Seals,
+    pub(crate) links: Links,
+    pub(crate) catalogue: Catalogue,
+    pub(crate) offers: Offers,
+    pub(crate) questions: Questions,
+    pub(crate) running: Running,
+    pub(crate) parked: Parked,
+    /// Tells of servers whose lists have changed.
+    pub(crate) changes: broadcast::Sender<Changed>,
+}
+
+/// A server of which something has changed.
+#[derive(Clone, Debug)]
+pub(crate) struct Changed {
+    /// The server.
+    pub(crate) server: Arc<str>,
+    /// Whether its tools have.
+    pub(crate) tools: bool,
+    /// Whether its prompts have.
+    pub(crate) prompts: bool,
+    /// Whether its resources have.
+    pub(crate) resources: bool,
+}
+
+impl Tools {
+    /// Nothing is known of any server yet; links are opened by `links`.
+    pub fn new(links: Links) -> Self {
+        Self {
+            seals: Seals::default(),
+            links,
+            catalogue: Catalogue::default(),
+            offers: Offers::default(),
+            questions: Questions::default(),
+            running: Running::default(),
+            parked: Parked::default(),
+            changes: broadcast::Sender::new(MOST_CHANGES),
+        }
+    }
+
+    /// Ends every session with a server, and every program.
+    pub async fn close(&self) {
+        self.links.close_all().await;
+    }
+
+    /// The link of `audience` to `server`, which is opened in the name of `client` where there is none.
+    pub(super) async fn link(
+        &self,
+        server: &Arc<ToolServer>,
+        audience: &str,
+        client: &Client,
+        deadline: Instant,
+    ) -> Result<Arc<Link>, LinkError> {
+        let says = ClientSays { hello: client.hello(), revision: client.revision };
+        self.links.get(server, audience, says, deadline).await
+    }
+}
