@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 const LONGEST_FILE: usize = 500;
 
 /// Crates that a crate may depend on, of this workspace. The binary may depend on all.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("tollgate-core", &[]),
     ("tollgate-llm", &["tollgate-core"]),
     ("tollgate-mcp", &["tollgate-core"]),
@@ -19,7 +19,8 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("tollgate-store", &["tollgate-core", "tollgate-journal"]),
     ("tollgate-ledger", &["tollgate-core"]),
     ("tollgate-models", &["tollgate-core"]),
-    ("tollgate-admin", &["tollgate-core", "tollgate-ledger", "tollgate-models"]),
+    ("tollgate-contracts", &["tollgate-core", "tollgate-mcp"]),
+    ("tollgate-admin", &["tollgate-contracts", "tollgate-core", "tollgate-ledger", "tollgate-models"]),
     ("tollgate-export", &["tollgate-core", "tollgate-journal"]),
 ];
 

@@ -5,6 +5,7 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, Method, StatusCode, Uri, header};
 use serde_json::{Value, json};
+use tollgate_contracts::ContractError;
 use tollgate_core::fault::Fault;
 use tollgate_core::query::QueryError;
 use tollgate_ledger::RegistrarError;
@@ -96,6 +97,20 @@ impl From<AdditionError> for ApiError {
             _ => None,
         };
         Self { status, detail: error.to_string(), member }
+    }
+}
+
+impl From<ContractError> for ApiError {
+    fn from(error: ContractError) -> Self {
+        let status = match &error {
+            ContractError::Missing(_) => StatusCode::NOT_FOUND,
+            ContractError::Decided(_) | ContractError::Another(_) | ContractError::Locked => {
+                StatusCode::CONFLICT
+            }
+            ContractError::Stale(_) => StatusCode::PRECONDITION_FAILED,
+            ContractError::Away(_) => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self::new(status, error.to_string())
     }
 }
 

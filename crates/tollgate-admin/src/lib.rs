@@ -4,6 +4,7 @@
 mod additions;
 mod alerts;
 mod calls;
+mod contracts;
 mod error;
 mod holders;
 mod idempotency;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
+use tollgate_contracts::Contracts;
 use tollgate_core::deliver::Alerting;
 use tollgate_core::ports::Clock;
 use tollgate_core::query::{Live, Records};
@@ -41,6 +43,8 @@ pub struct Sources {
     pub alerts: Arc<dyn Alerting>,
     /// Models and credentials.
     pub additions: Arc<Additions>,
+    /// Contracts of tools.
+    pub contracts: Arc<Contracts>,
     /// Wall time.
     pub clock: Arc<dyn Clock>,
 }

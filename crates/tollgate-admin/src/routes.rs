@@ -11,7 +11,9 @@ use tollgate_core::addition::AdditionKind;
 
 use crate::error::ApiError;
 use crate::who::{Needs, Who};
-use crate::{Sources, additions, alerts, calls, holders, instances, litellm, openapi, spend, tail};
+use crate::{
+    Sources, additions, alerts, calls, contracts, holders, instances, litellm, openapi, spend, tail,
+};
 
 /// One route.
 pub(crate) struct Route {
@@ -88,6 +90,15 @@ pub(crate) fn all() -> Vec<Route> {
             ),
         ]);
     }
+    let contract = "/tools/contracts/{server}/{tool}";
+    routes.extend([
+        route(Method::GET, "/tools/contracts", Needs::ToAudit, get(contracts::list)),
+        route(Method::GET, "/tools/lock", Needs::ToAudit, get(contracts::locked)),
+        route(Method::GET, contract, Needs::ToAudit, get(contracts::one)),
+        route(Method::POST, &format!("{contract}/approve"), Needs::ToManage, post(contracts::approve)),
+        route(Method::POST, &format!("{contract}/reject"), Needs::ToManage, post(contracts::reject)),
+        route(Method::DELETE, contract, Needs::ToManage, delete(contracts::forget)),
+    ]);
     routes.extend([(openapi::DOCUMENT, get(openapi::document)), (openapi::PAGE, get(openapi::page))].map(
         |(path, answers)| Route {
             method: Method::GET,

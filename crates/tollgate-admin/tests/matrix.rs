@@ -4,6 +4,8 @@
 
 #[path = "support/additions.rs"]
 mod additions;
+#[path = "support/contracts.rs"]
+mod contracts;
 #[path = "support/litellm.rs"]
 mod litellm;
 #[path = "support/openapi.rs"]
@@ -115,6 +117,24 @@ const MATRIX: &[(&str, &str, &str, &str)] = &[
     ("POST", "/api/v1/credentials", "/api/v1/credentials", "IFFF"),
     ("PATCH", "/api/v1/credentials/{id}", "/api/v1/credentials/main", "YFFF"),
     ("DELETE", "/api/v1/credentials/{id}", "/api/v1/credentials/main", "YFFF"),
+    ("GET", "/api/v1/tools/contracts", "/api/v1/tools/contracts?state=pending", "YYFF"),
+    ("GET", "/api/v1/tools/lock", "/api/v1/tools/lock", "YYFF"),
+    ("GET", "/api/v1/tools/contracts/{server}/{tool}", "/api/v1/tools/contracts/files/a%2Fb", "YYFF"),
+    ("GET", "/api/v1/tools/contracts/{server}/{tool}", "/api/v1/tools/contracts/files/none", "NNFF"),
+    // Whoever decides says which definition was looked at.
+    (
+        "POST",
+        "/api/v1/tools/contracts/{server}/{tool}/approve",
+        "/api/v1/tools/contracts/files/a%2Fb/approve",
+        "IFFF",
+    ),
+    (
+        "POST",
+        "/api/v1/tools/contracts/{server}/{tool}/reject",
+        "/api/v1/tools/contracts/files/a%2Fb/reject",
+        "IFFF",
+    ),
+    ("DELETE", "/api/v1/tools/contracts/{server}/{tool}", "/api/v1/tools/contracts/files/a%2Fb", "YFFF"),
     ("GET", "/api/v1/teams", "/api/v1/teams", "YYYY"),
     ("POST", "/api/v1/teams", "/api/v1/teams", "YFFF"),
     ("GET", "/api/v1/teams/{id}", "/api/v1/teams/red", "YYYN"),
@@ -203,6 +223,7 @@ async fn world() -> World {
     additions.create_credential(&by, Some("main"), main).await.unwrap();
     let mine = json!({ "deployments": [{ "provider": "simulator" }] });
     additions.create_model(&by, "mine/*", mine).await.unwrap();
+    contracts::seen(&sources).await;
     let make = async |kind: HolderKind, id: &str, said: Value| {
         let made = registrar.create(&by, kind, Some(id), said).await.unwrap();
         made.secret

@@ -6,6 +6,7 @@ pub mod addition;
 pub mod call;
 pub mod changes;
 pub mod config;
+pub mod contract;
 pub mod deliver;
 pub mod digest;
 pub mod document;

@@ -14,6 +14,8 @@ pub enum ActorKind {
     Master,
     /// A key that the gate has given out.
     Key,
+    /// The gate itself.
+    Gate,
 }
 
 impl ActorKind {
@@ -23,6 +25,7 @@ impl ActorKind {
             Self::Local => "local",
             Self::Master => "master",
             Self::Key => "key",
+            Self::Gate => "gate",
         }
     }
 }

@@ -60,7 +60,7 @@ fn mistakes_are_named_with_line_snippet_and_the_nearest_name() {
             "tollgate.yaml:3:19: unknown provider `opnai`\n  3 |     - { provider: opnai }\n  did you mean `openai`?",
         ),
         ("models:\n  m:\n    - { provider: replicate }\n", "unknown provider `replicate`"),
-        ("models: {}\n", "no models are configured"),
+        ("models: {}\n", "no models and no tool servers are configured"),
         ("models: { m: [] }\n", "has no deployments"),
         ("models: { m: [{ provider: openai_compatible }] }\n", "needs a `base_url`"),
         (
@@ -97,7 +97,7 @@ fn mistakes_are_named_with_line_snippet_and_the_nearest_name() {
         ("---\nmodels: {}\n---\nx: 1\n", "one file holds one document"),
         ("general_settings: { master_key: sk-1 }\n", "models in a database"),
         ("models: [\n", "tollgate.yaml:"),
-        ("", "no models are configured"),
+        ("", "no models and no tool servers are configured"),
     ];
     for (text, expected) in cases {
         let error = read(text).unwrap_err();

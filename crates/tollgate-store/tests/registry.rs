@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tollgate_core::access::{Holder, HolderKind, HolderRef, KeyHash};
 use tollgate_core::addition::Addition;
+use tollgate_core::contract::ToolContract;
 use tollgate_core::document::Document as _;
 use tollgate_core::ports::{KeepError, Registry};
 use tollgate_store::{Registries, open_registry};
@@ -119,8 +120,24 @@ fn credential(id: &str) -> Addition {
     .unwrap()
 }
 
+fn contract(tool: &str, rejected: &str) -> ToolContract {
+    ToolContract { rejected: vec![rejected.to_owned()], ..ToolContract::new("files", tool, None) }
+}
+
+/// Contracts of tools, too, whatever tools are called.
+async fn contracts(Registries { holders, contracts, .. }: &Registries) {
+    for tool in ["a/b", "'; DROP TABLE contracts; --", "é\u{1F600}"] {
+        let made = contracts.keep(&contract(tool, "x"), None).await.unwrap();
+        assert_eq!(contracts.keep(&contract(tool, "y"), None).await, Err(KeepError::Conflict));
+        let changed = contracts.keep(&contract(tool, "y"), Some(made)).await.unwrap();
+        let told = contracts.changed_after(made).await.unwrap();
+        assert_eq!(told.last().unwrap().document, Some(contract(tool, "y")));
+        assert!(holders.changed_after(changed - 1).await.unwrap().is_empty());
+    }
+}
+
 /// Models and credentials have the same rules, a table of their own, and the same numbers of changes.
-async fn additions(Registries { holders, additions }: &Registries) {
+async fn additions(Registries { holders, additions, .. }: &Registries) {
     let before = additions.changed_after(0).await.unwrap().len();
     let made = additions.keep(&model("openai/*", "one"), None).await.unwrap();
     assert_eq!(additions.keep(&model("openai/*", "two"), None).await, Err(KeepError::Conflict));
@@ -153,6 +170,7 @@ async fn everything(open: impl AsyncFn() -> Registries) {
     strange_texts(registry).await;
     changes_are_seen_in_their_order(&async || open().await.holders).await;
     additions(&both).await;
+    contracts(&both).await;
     let before = (registry.changed_after(0).await.unwrap(), both.additions.changed_after(0).await.unwrap());
     drop((both, again));
     let after = open().await;

@@ -1,10 +1,11 @@
-//! Keeping up with the registry: what others change of keys, users, teams, models and credentials. When its database is
+//! Keeping up with the registry: what others change of keys, users, teams, models, credentials and contracts of tools. When its database is
 //! away, what is known goes on, and keys that are not known are told to try again.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
+use tollgate_contracts::Contracts;
 use tollgate_core::ports::Clock;
 use tollgate_core::query::QueryError;
 use tollgate_ledger::Ledger;
@@ -25,6 +26,7 @@ const AT_START: Duration = Duration::from_secs(5);
 pub(crate) struct Keeping {
     ledger: Arc<Ledger>,
     additions: Arc<Additions>,
+    contracts: Arc<Contracts>,
     registry: Slot,
 }
 
@@ -32,11 +34,11 @@ impl Keeping {
     /// Reads the registry, where its database is there.
     pub(crate) async fn begin(
         ledger: Arc<Ledger>,
-        additions: Arc<Additions>,
+        (additions, contracts): (Arc<Additions>, Arc<Contracts>),
         registry: Slot,
         clock: &dyn Clock,
     ) -> Self {
-        let keeping = Self { ledger, additions, registry };
+        let keeping = Self { ledger, additions, contracts, registry };
         match tokio::time::timeout(AT_START, keeping.look(clock)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "keys and models cannot be read; it is tried again"),
@@ -51,7 +53,8 @@ impl Keeping {
 
     async fn look(&self, clock: &dyn Clock) -> Result<(), QueryError> {
         self.ledger.follow(&self.registry, clock.now()).await?;
-        self.additions.follow(&self.registry).await
+        self.additions.follow(&self.registry).await?;
+        self.contracts.follow().await
     }
 
     /// Reads what others change, for as long as the task lives.

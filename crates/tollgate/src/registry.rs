@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwapOption;
 use tollgate_core::access::Holder;
 use tollgate_core::addition::Addition;
+use tollgate_core::contract::ToolContract;
 use tollgate_core::document::{Document, DocumentRef};
 use tollgate_core::ports::{Change, KeepError, Keeping, Registry, Stored};
 use tollgate_core::query::{Answering, QueryError};
@@ -29,6 +30,12 @@ pub(crate) trait Sort: Document {
 impl Sort for Holder {
     fn of(registries: &Registries) -> &Arc<dyn Registry<Self>> {
         &registries.holders
+    }
+}
+
+impl Sort for ToolContract {
+    fn of(registries: &Registries) -> &Arc<dyn Registry<Self>> {
+        &registries.contracts
     }
 }
 

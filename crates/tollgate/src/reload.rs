@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tollgate_contracts::Contracts;
 use tollgate_core::config::resolve::Overrides;
 use tollgate_gateway::gate::Gate;
 use tollgate_models::Additions;
@@ -24,7 +25,7 @@ type Stamp = Option<(SystemTime, u64)>;
 /// Follows `source` for as long as the task lives.
 pub(crate) fn watch(
     gate: Arc<Gate>,
-    additions: Arc<Additions>,
+    (additions, contracts): (Arc<Additions>, Arc<Contracts>),
     source: Source,
     overrides: Overrides,
 ) -> JoinHandle<()> {
@@ -42,7 +43,7 @@ pub(crate) fn watch(
             let settled = now == std::mem::replace(&mut seen, now);
             if forced || (settled && now != read && now.is_some()) {
                 read = now;
-                reload(&gate, &additions, &source, &overrides);
+                reload(&gate, (&additions, &contracts), &source, &overrides);
             }
         }
     })
@@ -67,7 +68,12 @@ fn hang_ups() -> mpsc::Receiver<()> {
     receiver
 }
 
-fn reload(gate: &Gate, additions: &Additions, source: &Source, overrides: &Overrides) {
+fn reload(
+    gate: &Gate,
+    (additions, contracts): (&Additions, &Contracts),
+    source: &Source,
+    overrides: &Overrides,
+) {
     let read = match source.read(overrides) {
         Ok(read) => read,
         Err(error) => {
@@ -97,6 +103,13 @@ fn reload(gate: &Gate, additions: &Additions, source: &Source, overrides: &Overr
         if !same {
             tracing::warn!(setting, "changed, and takes effect at the next start");
         }
+    }
+    if let Err(why) = contracts.reload(&read.snapshot) {
+        gate.metrics.failed_reloads.inc();
+        gate.metrics.stale_configuration.set(1);
+        tracing::error!("the configuration was not reloaded, the old one stays: {why}");
+        gate.event("reload", None, serde_json::json!({ "refused": why }));
+        return;
     }
     let models = read.snapshot.models.names().count();
     // What was added is put together with it anew.

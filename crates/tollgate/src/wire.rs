@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
+use tollgate_contracts::Contracts;
 use tollgate_core::config::recording::JournalSettings;
 use tollgate_core::config::resolve::Overrides;
 use tollgate_core::deliver::Deliver;
@@ -27,7 +28,6 @@ use tollgate_gateway::upstream::{Boxed, HttpClient, WithSimulator};
 use tollgate_journal::{DiskJournal, Keys, Options};
 use tollgate_ledger::{Ledger, Registrar};
 use tollgate_llm::{catalog, providers};
-use tollgate_mcp::contract::port::Unpinned;
 use tollgate_models::Additions;
 use tower::ServiceExt;
 
@@ -84,6 +84,8 @@ pub(crate) struct Ready {
     pub(crate) gate: Arc<Gate>,
     /// What it serves.
     pub(crate) additions: Arc<Additions>,
+    /// What it holds tools to.
+    pub(crate) contracts: Arc<Contracts>,
     /// Where its records go.
     pub(crate) journal: Arc<DiskJournal>,
     slot: Slot,
@@ -136,7 +138,15 @@ pub(crate) async fn prepare(read: Read, data_dir: Option<PathBuf>) -> Result<Rea
         Arc::clone(&clock) as Arc<dyn Clock>,
         (Arc::new(providers::Table), Arc::new(catalog::BuiltIn)),
     ));
-    let keys = Keeping::begin(Arc::clone(&ledger), Arc::clone(&additions), registry.clone(), &*clock).await;
+    let contracts = Contracts::new(
+        Arc::new(registry.clone()),
+        Arc::clone(&journal) as Arc<_>,
+        Arc::clone(&clock) as Arc<dyn Clock>,
+    );
+    let contracts = Arc::new(contracts.map_err(anyhow::Error::msg)?);
+    contracts.reload(&snapshot).map_err(anyhow::Error::msg)?;
+    let documents = (Arc::clone(&additions), Arc::clone(&contracts));
+    let keys = Keeping::begin(Arc::clone(&ledger), documents, registry.clone(), &*clock).await;
     let sharing = sharing::begin(&ledger).await;
     let registrar = Registrar::new(
         Arc::clone(&ledger),
@@ -151,6 +161,7 @@ pub(crate) async fn prepare(read: Read, data_dir: Option<PathBuf>) -> Result<Rea
         registrar: Arc::new(registrar),
         alerts: Arc::clone(&testing) as Arc<_>,
         additions: Arc::clone(&additions),
+        contracts: Arc::clone(&contracts),
         clock: Arc::clone(&clock) as Arc<dyn Clock>,
     };
     let loading = Loading {
@@ -168,7 +179,7 @@ pub(crate) async fn prepare(read: Read, data_dir: Option<PathBuf>) -> Result<Rea
         clock,
         dice: Arc::new(Dice::new()),
         instance: Arc::from(journal.instance()),
-        contracts: Arc::new(Unpinned),
+        contracts: Arc::clone(&contracts) as Arc<_>,
         child_guard: std::env::current_exe().ok(),
         managed: Some(Arc::new(Management(tollgate_admin::router(sources)))),
     };
@@ -178,6 +189,7 @@ pub(crate) async fn prepare(read: Read, data_dir: Option<PathBuf>) -> Result<Rea
     Ok(Ready {
         gate,
         additions,
+        contracts,
         journal,
         slot,
         loading,
@@ -291,7 +303,8 @@ pub(crate) async fn serve(source: &Source, overrides: &Overrides, data_dir: Opti
     let signals = StopSignals::new();
     let ready = prepare(source.read(overrides)?, data_dir).await?;
     let (gate, additions) = (Arc::clone(&ready.gate), Arc::clone(&ready.additions));
-    let watching = reload::watch(gate, additions, source.clone(), overrides.clone());
+    let documents = (additions, Arc::clone(&ready.contracts));
+    let watching = reload::watch(gate, documents, source.clone(), overrides.clone());
     let gate = Arc::clone(&ready.gate);
     let stop = async {
         signals.wait(1).await;

@@ -9,6 +9,8 @@ pub(super) enum QueryOf {
     Holders,
     /// A list of models or credentials.
     Additions,
+    /// A list of contracts.
+    Contracts,
     /// Sums of spend.
     Spend,
 }
@@ -128,6 +130,38 @@ const ALL: &[Described] = &[
         "Credential",
     ),
     delete("/api/v1/credentials/{id}", "Removes a credential that no model uses"),
+    list(
+        "/api/v1/tools/contracts",
+        "Contracts of tools, without their definitions",
+        QueryOf::Contracts,
+        "ContractPage",
+    ),
+    get("/api/v1/tools/lock", "Every pinned definition, as `tools.lock` holds them", "Lock"),
+    get("/api/v1/tools/contracts/{server}/{tool}", "What is pinned of a tool, and what waits", "Contract"),
+    Described {
+        versioned: true,
+        ..post(
+            "/api/v1/tools/contracts/{server}/{tool}/approve",
+            "Approves the definition that `digest` names",
+            "Approval",
+            200,
+            "Contract",
+        )
+    },
+    Described {
+        versioned: true,
+        ..post(
+            "/api/v1/tools/contracts/{server}/{tool}/reject",
+            "Rejects the definition that `digest` names",
+            "Rejection",
+            200,
+            "Contract",
+        )
+    },
+    delete(
+        "/api/v1/tools/contracts/{server}/{tool}",
+        "Forgets what is known of a tool: it is seen for the first time again",
+    ),
     post(
         "/api/v1/import/litellm",
         "Takes over rows of LiteLLM's tables",

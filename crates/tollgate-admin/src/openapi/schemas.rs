@@ -7,9 +7,10 @@ use tollgate_core::query::{CallFilter, CallPage, Spend, SpendFilter, TraceStory}
 use utoipa::openapi::path::ParameterIn;
 use utoipa::{IntoParams, ToSchema};
 
-use super::additions;
 use super::routes::QueryOf;
+use super::{additions, contracts};
 use crate::additions::AdditionFilter;
+use crate::contracts::ContractFilter;
 use crate::holders::Filter;
 
 /// Every schema, by name.
@@ -28,10 +29,10 @@ pub(super) fn all() -> Map<String, Value> {
     }
     add::<ModelSpec>(&mut all);
     add::<CredentialSpec>(&mut all);
-    for name in ["Model", "Credential"] {
+    for name in ["Model", "Credential", "Contract"] {
         all.insert(format!("{name}Page"), page(name));
     }
-    for (name, schema) in plain().into_iter().chain(additions::all()) {
+    for (name, schema) in plain().into_iter().chain(additions::all()).chain(contracts::all()) {
         all.insert(name.to_owned(), schema);
     }
     all
@@ -174,6 +175,7 @@ pub(super) fn query(of: QueryOf) -> Vec<Value> {
         QueryOf::Calls => CallFilter::into_params(place),
         QueryOf::Holders => Filter::into_params(place),
         QueryOf::Additions => AdditionFilter::into_params(place),
+        QueryOf::Contracts => ContractFilter::into_params(place),
         QueryOf::Spend => SpendFilter::into_params(place),
     };
     parameters.into_iter().map(|parameter| json!(parameter)).collect()

@@ -8,6 +8,7 @@ use http_body_util::BodyExt;
 use jiff::Timestamp;
 use serde_json::Value;
 use tollgate_admin::Sources;
+use tollgate_contracts::Contracts;
 use tollgate_core::access::Caller;
 use tollgate_core::addition::Addition;
 use tollgate_core::config::alerts::AlertFormat;
@@ -42,14 +43,20 @@ impl Alerting for OneTarget {
 }
 
 /// Sources whose registrar begins with nobody.
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 pub(crate) fn sources(records: Arc<dyn Records>, live: Arc<dyn Live>) -> Sources {
     let journal: Arc<dyn Journal> = Arc::new(MemoryJournal::default());
     let ledger = Arc::new(Ledger::new(Arc::clone(&journal)));
     let registry: Arc<dyn Registry> = Arc::new(MemoryRegistry::default());
     let clock: Arc<dyn Clock> = Arc::new(Noon);
     let additions = additions(Arc::clone(&journal), Arc::clone(&clock));
+    let contracts =
+        Contracts::new(Arc::new(MemoryRegistry::default()), Arc::clone(&journal), Arc::clone(&clock));
+    let contracts = Arc::new(contracts.unwrap());
     let registrar = Arc::new(Registrar::new(ledger, registry, journal, Arc::clone(&clock)));
-    Sources { records, live, registrar, alerts: Arc::new(OneTarget), additions: Arc::new(additions), clock }
+    let alerts = Arc::new(OneTarget);
+    let additions = Arc::new(additions);
+    Sources { records, live, registrar, alerts, additions, contracts, clock }
 }
 
 /// What a gate serves that has one model and a key for secrets.

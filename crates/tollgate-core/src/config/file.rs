@@ -10,6 +10,7 @@ use super::SecretRef;
 use super::alerts::AlertWritten;
 use super::budgets::BudgetsWritten;
 use super::bundles::BundleWritten;
+use super::contracts::ToolsWritten;
 use super::recording::{CaptureWritten, JournalWritten, TelemetryWritten};
 use super::tools::ToolServerWritten;
 
@@ -39,6 +40,8 @@ pub struct File {
     pub models: BTreeMap<String, Vec<Deployment>>,
     /// Tool servers, by the names that addresses and records have for them.
     pub tool_servers: BTreeMap<String, ToolServerWritten>,
+    /// How tools are offered.
+    pub tools: ToolsWritten,
     /// Choices of tool servers and tools, each at an address of its own.
     pub tool_bundles: BTreeMap<String, BundleWritten>,
     /// Retries, fallbacks and cooldown.

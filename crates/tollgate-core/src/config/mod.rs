@@ -8,6 +8,7 @@ pub mod alerts;
 pub mod budgets;
 pub mod bundles;
 mod cloud;
+pub mod contracts;
 mod deployment;
 mod error;
 pub mod file;

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use serde_saphyr::Spanned;
 
-use super::bundles::ToolNames;
+use super::contracts::ContractsWritten;
 use super::file::{self, File};
 use super::snapshot::{
-    Deployment, Egress, GateTimeouts, Limits, Model, ModelRules, Models, Origin, Routing, Snapshot, Timeouts,
+    Contracts, Deployment, Egress, GateTimeouts, Limits, Model, ModelRules, Models, Origin, Routing,
+    Snapshot, Timeouts,
 };
 use super::{ConfigError, Loaded, SecretRef};
 use crate::egress::Host;
@@ -101,7 +102,8 @@ impl Resolver<'_> {
             models,
             tool_bundles: super::bundles::bundles(&file.tool_bundles, &known)?,
             tool_servers,
-            tool_names: ToolNames::default(),
+            contracts: self.contracts(&file.tools.contracts, &known)?,
+            tool_names: file.tools.names.clone(),
             routing,
             timeouts: GateTimeouts {
                 request: millis(file.timeouts.request_ms, 60_000),
@@ -119,6 +121,28 @@ impl Resolver<'_> {
             alerts: self.alerts(&file.alerts)?,
             key_expiring_days: super::alerts::leads(file.key_expiring_days.as_deref())?,
         })
+    }
+
+    fn contracts(&self, written: &ContractsWritten, known: &[Arc<str>]) -> Result<Contracts, ConfigError> {
+        for name in written.servers.keys() {
+            if !known.iter().any(|server| **server == **name) {
+                let message = format!(
+                    "`tools.contracts.servers` names the tool server `{name}`, which is not configured"
+                );
+                return Err(ConfigError::new(message).hint_nearest(name, known.iter().map(|name| &**name)));
+            }
+        }
+        let read = |path: &std::path::PathBuf| {
+            let text = self.world.environment.read(path);
+            let why = |error| {
+                ConfigError::new(format!(
+                    "`tools.contracts.lock`: {} cannot be read: {error}",
+                    path.display()
+                ))
+            };
+            text.map(Arc::from).map_err(why)
+        };
+        Ok(Contracts { policy: written.policy(), lock: written.lock.as_ref().map(read).transpose()? })
     }
 
     fn master_key(&self, written: &Spanned<SecretRef>) -> Result<Secret, ConfigError> {

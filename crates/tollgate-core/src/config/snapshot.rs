@@ -11,6 +11,7 @@ use http::{HeaderName, HeaderValue};
 use super::alerts::AlertTarget;
 use super::budgets::Budgets;
 use super::bundles::{Bundle, ToolNames};
+use super::contracts::Policy;
 use super::file::{self, Fallbacks, Strategy, TlsFiles};
 use super::recording::{CaptureSettings, JournalSettings, Otlp};
 use super::resolve::timeouts;
@@ -41,6 +42,8 @@ pub struct Snapshot {
     pub tool_servers: BTreeMap<Arc<str>, Arc<ToolServer>>,
     /// Choices of tool servers and tools, by name.
     pub tool_bundles: BTreeMap<Arc<str>, Arc<Bundle>>,
+    /// What becomes of tools that have changed.
+    pub contracts: Contracts,
     /// How clients see tools' names.
     pub tool_names: ToolNames,
     /// Retries, fallbacks and cooldown.
@@ -77,6 +80,15 @@ impl Snapshot {
     pub fn with(&self, added: Vec<Model>, added_unread: bool) -> Self {
         Self { models: self.models.with(added), added_unread, ..self.clone() }
     }
+}
+
+/// What becomes of tools that have changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Contracts {
+    /// The rules.
+    pub policy: Policy,
+    /// The text of the lock, where that is the only source; what is in it is read by whoever holds tools to it.
+    pub lock: Option<Arc<str>>,
 }
 
 /// The public models.

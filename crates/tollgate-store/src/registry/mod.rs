@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use tollgate_core::access::Holder;
 use tollgate_core::addition::Addition;
+use tollgate_core::contract::ToolContract;
 use tollgate_core::ports::{KeepError, Registry};
 
 pub use self::postgres::PostgresRegistry;
@@ -25,6 +26,8 @@ pub struct Registries {
     pub holders: Arc<dyn Registry<Holder>>,
     /// Models and credentials.
     pub additions: Arc<dyn Registry<Addition>>,
+    /// Contracts of tools.
+    pub contracts: Arc<dyn Registry<ToolContract>>,
 }
 
 impl std::fmt::Debug for Registries {
@@ -34,9 +37,16 @@ impl std::fmt::Debug for Registries {
 }
 
 impl Registries {
-    fn of<R: Registry<Holder> + Registry<Addition> + 'static>(registry: R) -> Self {
+    fn of<R>(registry: R) -> Self
+    where
+        R: Registry<Holder> + Registry<Addition> + Registry<ToolContract> + 'static,
+    {
         let registry = Arc::new(registry);
-        Self { holders: Arc::clone(&registry) as Arc<_>, additions: registry }
+        Self {
+            holders: Arc::clone(&registry) as Arc<_>,
+            additions: Arc::clone(&registry) as Arc<_>,
+            contracts: registry,
+        }
     }
 }
 
@@ -73,6 +83,12 @@ const MIGRATIONS: &[&[&str]] = &[
         // Models and credentials, in the same form as holders and in the same order of changes. A table of their own: a
         // version that does not know them does not read them.
         "CREATE TABLE additions (
+        kind TEXT NOT NULL, id TEXT NOT NULL, change BIGINT NOT NULL UNIQUE, document TEXT, hash TEXT UNIQUE,
+        PRIMARY KEY (kind, id))",
+    ],
+    &[
+        // Contracts of tools, in the same form.
+        "CREATE TABLE contracts (
         kind TEXT NOT NULL, id TEXT NOT NULL, change BIGINT NOT NULL UNIQUE, document TEXT, hash TEXT UNIQUE,
         PRIMARY KEY (kind, id))",
     ],

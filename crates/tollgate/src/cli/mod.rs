@@ -121,7 +121,7 @@ impl Cli {
             Some(Command::Spend(arguments)) => arguments.run().await,
             Some(Command::Instance(arguments)) => arguments.run().await,
             Some(Command::Alerts(arguments)) => arguments.run().await,
-            Some(Command::Tools(arguments)) => arguments.run(),
+            Some(Command::Tools(arguments)) => arguments.run().await,
             Some(Command::Calls(arguments)) => arguments.run().await,
             Some(Command::Trace(arguments)) => arguments.run().await,
             Some(Command::Tail(arguments)) => arguments.run().await,

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use tollgate_mcp::contract::decide::{Handling, Policy};
+use tollgate_core::config::contracts::{Handling, Policy};
+use tollgate_mcp::contract::decide::decide;
 use tollgate_mcp::contract::diff::between;
 use tollgate_mcp::contract::{Contract, lock, readable};
 use tollgate_mcp::tool::Tool;
@@ -49,7 +50,7 @@ fn changed(server: &str, listed: &Tool, contract: Option<&Contract>) -> Result<b
     if differences.is_empty() {
         return Ok(false);
     }
-    let decision = Policy::default().decide(server, &differences);
+    let decision = decide(&Policy::default(), server, &differences);
     let becomes = match decision.handling {
         Handling::Allow => "allowed",
         Handling::Alert => "allowed, and told of",
