@@ -9,6 +9,8 @@ use tollgate_core::record::ToolUse;
 use tollgate_llm::tool_facts::canonical_arguments;
 use tollgate_mcp::hidden;
 use tollgate_mcp::json::{Object, quoted};
+use tollgate_mcp::method::Method;
+use tollgate_mcp::revision::Revision;
 
 use super::allowed::who_forbids_the_rest;
 use super::endpoint::Endpoint;
@@ -64,6 +66,8 @@ pub(crate) struct Aiming<'a> {
     pub(crate) endpoint: &'a Endpoint,
     pub(crate) caller: Option<&'a Caller>,
     pub(crate) asked: &'a Asked,
+    /// What the client speaks.
+    pub(crate) revision: Revision,
 }
 
 impl Aiming<'_> {
@@ -72,6 +76,13 @@ impl Aiming<'_> {
         let method = self.asked.method.as_str();
         used.effect =
             if OWN.contains(&method) || READS.contains(&method) { Effect::Read } else { Effect::Destructive };
+        let revision = self.revision;
+        if Method::find(method)
+            .is_some_and(|known| known.understood && !known.is_in(revision) && revision.is_stateless())
+        {
+            let why = format!("MCP {revision} has no `{method}`");
+            return Err(Fault::new(FaultClass::MethodNotFound, why));
+        }
         // Nobody waits for servers to say hello or to be told that all is well.
         if method == "ping" {
             return Ok(Aim::Gate(Arc::default()));

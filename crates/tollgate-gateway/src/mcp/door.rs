@@ -211,6 +211,7 @@ impl Visit<'_> {
         match self.reader().session(&inbound.head.headers) {
             Ok(Some(client)) => {
                 if let Some(session) = &client.session {
+                    self.gate.tools.seals.end(session);
                     self.gate.tools.links.close_audience(&format!("session/{}", session.name));
                 }
                 empty(StatusCode::NO_CONTENT)

@@ -116,7 +116,8 @@ impl Protocol for Mcp {
             approval: None,
         };
         let gate = Arc::clone(ticket.gate());
-        let aiming = Aiming { gate: &gate, endpoint: &self.endpoint, caller: ticket.caller(), asked };
+        let (caller, revision) = (ticket.caller(), self.client.revision);
+        let aiming = Aiming { gate: &gate, endpoint: &self.endpoint, caller, asked, revision };
         let aim = aiming.aim(&mut used).await;
         if let Some((_, token)) = self.again(asked.params.as_deref())
             && let Some(call_id) = gate.tools.parked.call_of(&token, &self.whose)

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use futures_util::stream;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use tollgate_core::fault::{Fault, FaultClass};
 use tollgate_core::record::Outcome;
 
@@ -47,11 +47,11 @@ pub(super) async fn relay(answer: Answer, mut ticket: Ticket, voice: &McpVoice) 
             if let Some(session) = session.and_then(|id| HeaderValue::from_str(&id).ok()) {
                 headers.insert(HeaderName::from_static(super::said::SESSION), session);
             }
-            whole(ticket, voice, headers, message, None).await
+            whole(ticket, voice, headers, Ended { message, fault: None, status: 200 }).await
         }
         Answer::Whole(ended) => {
-            let (message, fault) = close(&mut ticket, ended);
-            whole(ticket, voice, HeaderMap::new(), message, fault).await
+            let ended = close(&mut ticket, ended);
+            whole(ticket, voice, HeaderMap::new(), ended).await
         }
         Answer::Stream(first, conversation) => {
             let mut response = respond(HeaderMap::new(), &ticket, "text/event-stream");
@@ -73,16 +73,18 @@ pub(super) async fn relay(answer: Answer, mut ticket: Ticket, voice: &McpVoice) 
 }
 
 /// Notes how the attempt ended, and puts what is known of a failure beside it.
-fn close(ticket: &mut Ticket, ended: Ended) -> (String, Option<Fault>) {
+fn close(ticket: &mut Ticket, ended: Ended) -> Ended {
+    let status = ended.status;
     match ended.fault {
         None => {
             ticket.attempt_succeeded();
-            (ended.message, None)
+            ended
         }
         Some(fault) => {
             ticket.attempt_failed(&fault, None);
             let data = ticket.show(&fault, |shown| FaultData::of(shown).text());
-            (with_fault(&ended.message, &data).unwrap_or(ended.message), Some(fault))
+            let message = with_fault(&ended.message, &data).unwrap_or(ended.message);
+            Ended { message, fault: Some(fault), status }
         }
     }
 }
@@ -91,9 +93,10 @@ async fn whole(
     mut ticket: Ticket,
     voice: &McpVoice,
     headers: HeaderMap,
-    message: String,
-    fault: Option<Fault>,
+    ended: Ended,
 ) -> Response<AnswerBody> {
+    let Ended { message, fault, status } = ended;
+    ticket.status(status);
     ticket.first_byte();
     ticket.sending(message.as_bytes());
     let mut response = respond(headers, &ticket, "application/json");
@@ -101,6 +104,7 @@ async fn whole(
     response
         .headers_mut()
         .insert(HeaderName::from_static("x-tollgate-overhead-us"), HeaderValue::from(micros));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
     let outcome = if fault.is_some() { Outcome::Failed } else { Outcome::Ok };
     // An answer that cannot be recorded is not handed over.
     match ticket.settle(outcome, fault.as_ref()).await {
@@ -166,7 +170,10 @@ impl Talk {
     async fn end(&mut self, ended: Result<Ended, Fault>) -> Result<Bytes, Incomplete> {
         self.over = true;
         let (message, fault) = match ended {
-            Ok(ended) => close(&mut self.ticket, ended),
+            Ok(ended) => {
+                let Ended { message, fault, .. } = close(&mut self.ticket, ended);
+                (message, fault)
+            }
             Err(fault) => {
                 self.ticket.attempt_failed(&fault, None);
                 (self.ticket.show(&fault, |shown| self.voice.message(shown)), Some(fault))

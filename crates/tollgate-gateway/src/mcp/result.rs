@@ -5,7 +5,8 @@ use serde_json::Value;
 use tollgate_core::config::tools::ToolServer;
 use tollgate_core::fault::{Fault, FaultClass};
 use tollgate_mcp::json::Object;
-use tollgate_mcp::message::{Kind, Message};
+use tollgate_mcp::message::{Kind, Message, codes};
+use tollgate_mcp::revision::Revision;
 
 use super::conversation::Wanted;
 use super::trouble;
@@ -17,6 +18,23 @@ pub(crate) struct Ended {
     pub(crate) message: String,
     /// What went wrong, as the server says.
     pub(crate) fault: Option<Fault>,
+    /// The HTTP status that goes with it, where it is not wrapped in a stream.
+    pub(crate) status: u16,
+}
+
+/// The status of an answer that is an error with `code`, to a client that speaks `revision` (2026-07-28, streamable HTTP).
+fn status(code: i64, revision: Revision) -> u16 {
+    match code {
+        codes::METHOD_NOT_FOUND if revision.is_stateless() => 404,
+        codes::HEADER_MISMATCH
+        | codes::MISSING_REQUIRED_CLIENT_CAPABILITY
+        | codes::UNSUPPORTED_PROTOCOL_VERSION
+            if revision.is_stateless() =>
+        {
+            400
+        }
+        _ => 200,
+    }
 }
 
 /// What becomes of `heard`, which is `said` in the client's words.
@@ -47,10 +65,11 @@ pub(super) fn ended(
             let fault = (failed && wanted.aimed.tool.is_some()).then(|| {
                 Fault::new(FaultClass::ToolFailed, format!("{}: the tool says that it failed", server.name))
             });
-            Ok(Ended { message: said, fault })
+            Ok(Ended { message: said, fault, status: 200 })
         }
         Kind::Error { error, .. } => {
-            Ok(Ended { message: said, fault: Some(trouble::said(server, &wanted.method, error)) })
+            let fault = Some(trouble::said(server, &wanted.method, error));
+            Ok(Ended { message: said, fault, status: status(error.code, wanted.client.revision) })
         }
         _ => Err(trouble::unreadable(server, &wanted.method, &"it is no answer")),
     }

@@ -102,7 +102,8 @@ impl Reader<'_> {
     /// Reads `body`, which came with `headers`.
     pub(crate) fn post(&self, headers: &HeaderMap, body: &Bytes) -> Result<Posted, Box<Refused>> {
         let session = self.session(headers)?;
-        let named = version(headers)?;
+        let version = version(headers);
+        let named = version.as_ref().ok().copied().flatten();
         let revision = session.as_ref().map_or(named.unwrap_or(Revision::UNNAMED), |client| client.revision);
         let wrong = |fault, code| Box::new(Refused { fault, code, id: None, data: None, revision });
         let message = match read(body, revision, &self.limits) {
@@ -116,7 +117,7 @@ impl Reader<'_> {
                 return Err(wrong(Fault::new(FaultClass::Invalid, refusal.to_string()), refusal.code()));
             }
         };
-        let client = self.client(session, named, headers, &message)?;
+        let client = self.client(session, version, headers, &message)?;
         let said = match message.kind() {
             Kind::Request { id, method, params } => Said::Asked(Asked {
                 id: id.raw().to_owned(),
@@ -155,15 +156,20 @@ impl Reader<'_> {
     fn client(
         &self,
         session: Option<Client>,
-        named: Option<Revision>,
+        version: Result<Option<Revision>, Box<Refused>>,
         headers: &HeaderMap,
         message: &Message<'_>,
     ) -> Result<Client, Box<Refused>> {
         let in_body = message.params().and_then(Object::read).and_then(|params| params.object("_meta"));
         let stateless = in_body.is_some_and(|meta| meta.has(meta::PROTOCOL_VERSION));
+        if stateless && session.is_none() && message.id().is_some() {
+            return stateless_client(headers, message);
+        }
+        let named = version?;
         if let Some(client) = session.filter(|_| message.method() != Some("initialize")) {
             return match named {
-                Some(named) if named != client.revision => {
+                // Some clients name another revision with sessions than the one that was agreed on: what was agreed holds.
+                Some(named) if named.is_stateless() => {
                     let why = format!("the session speaks {}, and the header says {named}", client.revision);
                     Err(refused(message, client.revision, codes::INVALID_REQUEST, why))
                 }
@@ -186,6 +192,13 @@ fn stateless_client(headers: &HeaderMap, message: &Message<'_>) -> Result<Client
     let newest = Revision::NEWEST;
     let hello = ClientHello::of_request(message.params())
         .map_err(|error| refused(message, newest, error.code(), error.to_string()))?;
+    let said = InHeaders {
+        version: one(headers, VERSION),
+        method: one(headers, "mcp-method"),
+        name: one(headers, "mcp-name"),
+    };
+    headers::check(message, said)
+        .map_err(|mismatch| refused(message, newest, codes::HEADER_MISMATCH, mismatch.to_string()))?;
     let revision = Revision::parse(&hello.version).filter(|revision| revision.is_stateless());
     let Some(revision) = revision else {
         let spoken: Vec<&str> = Revision::ALL.iter().map(|revision| revision.name()).collect();
@@ -194,13 +207,6 @@ fn stateless_client(headers: &HeaderMap, message: &Message<'_>) -> Result<Client
         let code = codes::UNSUPPORTED_PROTOCOL_VERSION;
         return Err(Box::new(Refused { data: Some(data), ..*refused(message, newest, code, why) }));
     };
-    let said = InHeaders {
-        version: one(headers, VERSION),
-        method: one(headers, "mcp-method"),
-        name: one(headers, "mcp-name"),
-    };
-    headers::check(message, said)
-        .map_err(|mismatch| refused(message, revision, codes::HEADER_MISMATCH, mismatch.to_string()))?;
     Ok(Client::of(&hello, revision))
 }
 

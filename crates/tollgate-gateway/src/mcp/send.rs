@@ -166,7 +166,7 @@ impl Mcp {
         let id = self.asked()?.id.clone();
         let message = ask(&id, &[("1", &asked)], Some(&quoted(&token)), &mut Notes::default())
             .map_err(|why| garbage(why.to_string()))?;
-        Ok(Answer::Whole(Ended { message, fault: None }))
+        Ok(Answer::Whole(Ended { message, fault: None, status: 200 }))
     }
 
     /// The request that the client makes again, where it does, with the server's question answered.

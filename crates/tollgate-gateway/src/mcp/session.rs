@@ -2,13 +2,14 @@
 //! any instance that has the key understands it, also after a restart. It is no credential: whose it is is checked against
 //! who presents it, each time.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tollgate_core::principal::Principal;
 use tollgate_mcp::revision::Revision;
@@ -58,13 +59,20 @@ impl SealKeys {
     }
 }
 
+/// So many sessions that clients have ended are remembered; what is older has seldom anything left to end.
+const MOST_ENDED: usize = 100_000;
+
 /// Seals sessions and opens them.
 #[derive(Debug)]
-pub struct Seals(ArcSwap<SealKeys>);
+pub struct Seals {
+    keys: ArcSwap<SealKeys>,
+    /// Sessions that clients have ended here, the latest last.
+    ended: Mutex<(HashSet<String>, VecDeque<String>)>,
+}
 
 impl Default for Seals {
     fn default() -> Self {
-        Self(ArcSwap::from_pointee(SealKeys::random()))
+        Self { keys: ArcSwap::from_pointee(SealKeys::random()), ended: Mutex::default() }
     }
 }
 
@@ -111,7 +119,21 @@ pub(crate) fn whose(principal: &Principal) -> String {
 impl Seals {
     /// Seals with `keys` from now on.
     pub fn set(&self, keys: SealKeys) {
-        self.0.store(keys.into());
+        self.keys.store(keys.into());
+    }
+
+    /// The session is over, as its client says.
+    pub(crate) fn end(&self, session: &Session) {
+        let mut ended = self.ended.lock();
+        let (names, order) = &mut *ended;
+        if names.insert(session.name.clone()) {
+            order.push_back(session.name.clone());
+        }
+        if order.len() > MOST_ENDED
+            && let Some(oldest) = order.pop_front()
+        {
+            names.remove(&oldest);
+        }
     }
 
     /// A session for `client`, which speaks for `principal` at `address` until `ends`, and its id; `None` where that
@@ -123,7 +145,7 @@ impl Seals {
         address: &str,
         ends: Timestamp,
     ) -> Option<String> {
-        let keys = self.0.load();
+        let keys = self.keys.load();
         let name = Uuid::now_v7().simple().to_string();
         if client.capabilities.len() + client.info.as_ref().map_or(0, String::len) > LARGEST {
             return None;
@@ -152,13 +174,14 @@ impl Seals {
         address: &str,
         now: Timestamp,
     ) -> Result<Client, NoSession> {
-        let keys = self.0.load();
+        let keys = self.keys.load();
         let sealed = open(&keys.keys, id).and_then(|plain| serde_json::from_slice::<Sealed>(&plain).ok());
         let sealed = sealed.ok_or(NoSession::Unknown)?;
         if sealed.p != whose(principal) || sealed.a != address {
             return Err(NoSession::Foreign);
         }
-        if sealed.e <= now.as_second() || sealed.x < keys.epoch {
+        let ended = || self.ended.lock().0.contains(&sealed.n);
+        if sealed.e <= now.as_second() || sealed.x < keys.epoch || ended() {
             return Err(NoSession::Over);
         }
         Ok(Client {

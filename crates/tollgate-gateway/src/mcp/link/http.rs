@@ -469,7 +469,10 @@ impl Stream {
             match piece {
                 Some(Ok(bytes)) => self.reader.push(&bytes),
                 ended => {
-                    if let Some(event) = self.reader.finish() {
+                    // Some servers leave the last blank line out; what broke off is no message.
+                    if ended.is_none()
+                        && let Some(event) = self.reader.finish()
+                    {
                         self.note(&event.raw);
                         return Ok(event.data);
                     }
