@@ -1,7 +1,8 @@
 // What the fixture answers, whatever the transport; and a session of a stateful client.
 
-import { prompts, read, resources, templates, tools } from "./offers.mjs";
+import { prompts, read, resources, templates, tools, triggers } from "./offers.mjs";
 import { promptRound, schemas } from "./rounds.mjs";
+import * as tasks from "./tasks.mjs";
 
 const VERSIONS = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];
 
@@ -14,6 +15,19 @@ export class Fault extends Error {
 
 export class Fixture {
   #changed = {};
+  #more = { tools: false, prompts: false };
+  #tell;
+
+  // `tell` is told what has changed: tools or prompts.
+  constructor(tell) {
+    this.#tell = tell;
+  }
+
+  // There is one more of a kind, or one less.
+  turn(kind) {
+    this.#more[kind] = !this.#more[kind];
+    this.#tell(kind);
+  }
 
   // A tool's definition is another from now on.
   drift(changed) {
@@ -21,7 +35,8 @@ export class Fixture {
   }
 
   tools(stateless) {
-    const all = { ...tools, ...(stateless ? schemas : {}) };
+    const all = { ...tools, ...(stateless ? { ...schemas, ...tasks.schemas } : {}) };
+    if (this.#more.tools) all.sometimes = tools.test_simple_text;
     return Object.entries(all).map(([name, [description, inputSchema, , outputSchema]]) => ({
       name,
       description,
@@ -37,6 +52,7 @@ export class Fixture {
       description,
       arguments: names.map((of) => ({ name: of, description: of, required: true })),
     }));
+    if (this.#more.prompts) all.push({ name: "sometimes", description: "Comes and goes.", arguments: [] });
     if (stateless) {
       all.push({ name: "test_input_required_result_prompt", description: "Asks first.", arguments: [] });
     }
@@ -123,9 +139,9 @@ class Session {
     return this.#params.capabilities?.[capability] !== undefined;
   }
 
-  listChanged() {
+  listChanged(kind) {
     this.#listener?.write(
-      `event: message\ndata: {"jsonrpc":"2.0","method":"notifications/tools/list_changed"}\n\n`,
+      `event: message\ndata: {"jsonrpc":"2.0","method":"notifications/${kind}/list_changed"}\n\n`,
     );
   }
 
@@ -228,6 +244,7 @@ class Session {
       },
     };
     const tool = tools[name];
+    if (triggers[name]) this.#fixture.turn(triggers[name]);
     if (!tool) return { jsonrpc: "2.0", id, error: { code: -32602, message: `no tool ${name}` } };
     try {
       return { jsonrpc: "2.0", id, result: await tool[2](given ?? {}, call) };

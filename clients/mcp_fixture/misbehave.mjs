@@ -20,7 +20,9 @@ export function misbehave(mode, { id }, response) {
       return response.end(said(id, "after the flood"));
     case "huge": {
       response.writeHead(200, { "content-type": "application/json" });
-      response.write(`{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":{"content":[{"type":"text","text":"`);
+      response.write(
+        `{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":{"content":[{"type":"text","text":"`,
+      );
       const piece = "x".repeat(1 << 20);
       let left = 100;
       const more = () => {

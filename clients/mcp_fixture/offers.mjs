@@ -20,11 +20,7 @@ const form = (message, properties, required) => ({
 
 // Each: description, input schema, and what is done. `call` tells, asks, and knows what the client can do.
 export const tools = {
-  test_simple_text: [
-    "Answers with a text.",
-    none,
-    () => text("This is a simple text response for testing."),
-  ],
+  test_simple_text: ["Answers with a text.", none, () => text("This is a simple text response for testing.")],
   test_image_content: ["Answers with a picture.", none, () => ({ content: [image()] })],
   test_audio_content: [
     "Answers with a sound.",
@@ -35,9 +31,7 @@ export const tools = {
     "Answers with a resource.",
     none,
     () => ({
-      content: [
-        resource("test://embedded-resource", "text/plain", "This is an embedded resource content."),
-      ],
+      content: [resource("test://embedded-resource", "text/plain", "This is an embedded resource content.")],
     }),
   ],
   test_multiple_content_types: [
@@ -59,11 +53,7 @@ export const tools = {
     "Logs while it works.",
     none,
     async (_, call) => {
-      for (const data of [
-        "Tool execution started",
-        "Tool processing data",
-        "Tool execution completed",
-      ]) {
+      for (const data of ["Tool execution started", "Tool processing data", "Tool execution completed"]) {
         call.log("info", data);
         await pause(20);
       }
@@ -106,13 +96,8 @@ export const tools = {
         username: { type: "string", description: "User's response" },
         email: { type: "string", description: "User's email address" },
       };
-      const said = await call.ask(
-        "elicitation/create",
-        form(message, fields, ["username", "email"]),
-      );
-      return text(
-        `User response: action=${said.action}, content=${JSON.stringify(said.content ?? {})}`,
-      );
+      const said = await call.ask("elicitation/create", form(message, fields, ["username", "email"]));
+      return text(`User response: action=${said.action}, content=${JSON.stringify(said.content ?? {})}`);
     },
   ],
   test_elicitation_sep1034_defaults: [
@@ -126,9 +111,7 @@ export const tools = {
         status: { type: "string", enum: ["active", "inactive", "pending"], default: "active" },
         verified: { type: "boolean", default: true },
       };
-      return completed(
-        await call.ask("elicitation/create", form("Please check these.", fields, [])),
-      );
+      return completed(await call.ask("elicitation/create", form("Please check these.", fields, [])));
     },
   ],
   test_elicitation_sep1330_enums: [
@@ -170,6 +153,7 @@ export const tools = {
       properties: { name: string, address: { $ref: "#/$defs/address" } },
       allOf: [{ anyOf: [{ required: ["name"] }, { required: ["address"] }] }],
       if: { properties: { name: { const: "x" } }, required: ["name"] },
+      // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema, in data.
       then: { required: ["address"] },
       else: {},
       additionalProperties: false,
@@ -209,6 +193,20 @@ export const tools = {
       return text("ok");
     },
   ],
+  test_x_mcp_header: [
+    "Has an argument that is repeated in a header.",
+    {
+      type: "object",
+      properties: { region: { type: "string", "x-mcp-header": "Region" }, rows: { type: "integer" } },
+    },
+    ({ region }) => text(`region=${region}`),
+  ],
+  test_trigger_tool_change: ["Has one tool more, or one less.", none, () => text("the tools have changed")],
+  test_trigger_prompt_change: [
+    "Has one prompt more, or one less.",
+    none,
+    () => text("the prompts have changed"),
+  ],
   slow: [
     "Answers after a while.",
     { type: "object", properties: { ms: { type: "integer" } } },
@@ -229,10 +227,11 @@ export const tools = {
   ],
 };
 
+// What changes when one of these is called.
+export const triggers = { test_trigger_tool_change: "tools", test_trigger_prompt_change: "prompts" };
+
 function completed(said) {
-  return text(
-    `Elicitation completed: action=${said.action}, content=${JSON.stringify(said.content ?? {})}`,
-  );
+  return text(`Elicitation completed: action=${said.action}, content=${JSON.stringify(said.content ?? {})}`);
 }
 
 export const resources = {

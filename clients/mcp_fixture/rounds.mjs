@@ -6,12 +6,12 @@ import { text } from "./offers.mjs";
 const SECRET = "fixture";
 const none = { type: "object", properties: {} };
 
-const ask = (inputRequests, requestState) => ({
+export const ask = (inputRequests, requestState) => ({
   resultType: "input_required",
   inputRequests,
   ...(requestState ? { requestState } : {}),
 });
-const elicit = (message, properties) => ({
+export const elicit = (message, properties) => ({
   method: "elicitation/create",
   params: {
     message,
@@ -39,13 +39,11 @@ export const open = (sealed) => {
   const own = createHmac("sha256", SECRET)
     .update(body ?? "")
     .digest("base64url");
-  const same =
-    mark?.length === own.length && timingSafeEqual(Buffer.from(mark), Buffer.from(own));
+  const same = mark?.length === own.length && timingSafeEqual(Buffer.from(mark), Buffer.from(own));
   return same ? JSON.parse(Buffer.from(body, "base64url").toString()) : undefined;
 };
 
-const accepted = (said, member) =>
-  said?.action === "accept" && typeof said.content?.[member] === "string";
+const accepted = (said, member) => said?.action === "accept" && typeof said.content?.[member] === "string";
 
 // Each takes the answers, the state that came back, and what the client can do.
 export const rounds = {
@@ -59,17 +57,12 @@ export const rounds = {
       : ask({ capital_question: sample("What is the capital of France?", 100) }),
   test_input_required_result_list_roots: (answers) =>
     answers.client_roots
-      ? text(
-          `Roots: ${(answers.client_roots.roots ?? []).map((root) => root.uri).join(", ")}`,
-        )
+      ? text(`Roots: ${(answers.client_roots.roots ?? []).map((root) => root.uri).join(", ")}`)
       : ask({ client_roots: roots }),
   test_input_required_result_request_state: (answers, state) =>
     answers.confirm && state?.of === "confirm"
       ? text("state-ok")
-      : ask(
-          { confirm: elicit("Please confirm", { ok: { type: "boolean" } }) },
-          seal({ of: "confirm" }),
-        ),
+      : ask({ confirm: elicit("Please confirm", { ok: { type: "boolean" } }) }, seal({ of: "confirm" })),
   test_input_required_result_multiple_inputs: (answers, state) =>
     answers.user_name && answers.greeting && answers.client_roots && state
       ? text("Everything was answered.")
@@ -89,10 +82,7 @@ export const rounds = {
   test_input_required_result_tampered_state: (answers, state) =>
     answers.confirm && state
       ? text("state-ok")
-      : ask(
-          { confirm: elicit("Please confirm", { ok: { type: "boolean" } }) },
-          seal({ of: "tampered" }),
-        ),
+      : ask({ confirm: elicit("Please confirm", { ok: { type: "boolean" } }) }, seal({ of: "tampered" })),
   test_input_required_result_capabilities: (answers, _, can) => {
     if (Object.keys(answers).length > 0) return text("ok");
     const asked = {};
@@ -102,9 +92,7 @@ export const rounds = {
   },
 };
 
-export const schemas = Object.fromEntries(
-  Object.keys(rounds).map((tool) => [tool, ["Asks first.", none]]),
-);
+export const schemas = Object.fromEntries(Object.keys(rounds).map((tool) => [tool, ["Asks first.", none]]));
 
 export const promptRound = (answers) =>
   answers.user_context

@@ -1,14 +1,16 @@
 // An MCP server for tests, over streamable HTTP: with sessions as in 2025-11-25 and before, and without as in 2026-07-28, at
-// one address. Prints its port. What it is asked to do wrong it does wrong: POST /control {"mode": "twice"}.
+// one address. Prints its port. What it is asked to do wrong it does wrong: POST /control {"mode": "twice"}. With --stdio it
+// speaks over standard input and output instead.
 
 import { randomUUID } from "node:crypto";
 import http from "node:http";
 import { Fixture } from "./fixture.mjs";
 import { misbehave } from "./misbehave.mjs";
 import * as stateless from "./stateless.mjs";
+import { serve } from "./stdio.mjs";
 
 const sessions = new Map();
-const fixture = new Fixture();
+const fixture = new Fixture(changed);
 let mode = process.env.FIXTURE_MODE ?? "";
 
 const server = http.createServer((request, response) => {
@@ -24,16 +26,15 @@ async function answer(request, response) {
   if (request.url === "/control") {
     mode = body.mode ?? "";
     if (body.drift) fixture.drift(body.drift);
-    for (const session of sessions.values()) session.listChanged();
-    stateless.listChanged();
+    changed("tools");
     return end(response, 200, { sessions: sessions.size });
   }
   const named = request.headers["mcp-protocol-version"];
   const meta = body?.params?._meta ?? {};
+  if (mode && body?.method === "tools/call") return misbehave(mode, body, response);
   if (named === stateless.VERSION || meta["io.modelcontextprotocol/protocolVersion"]) {
     return stateless.answer(fixture, request, response, body);
   }
-  if (mode && body?.method === "tools/call") return misbehave(mode, body, response);
   const id = request.headers["mcp-session-id"];
   const session = sessions.get(id);
   if (request.method === "DELETE") {
@@ -48,6 +49,12 @@ async function answer(request, response) {
     return end(response, 202);
   }
   return session.asked(body, response);
+}
+
+// Tells everybody that there are other tools, or prompts.
+function changed(kind) {
+  for (const session of sessions.values()) session.listChanged(kind);
+  stateless.listChanged(kind);
 }
 
 function begin(response, body) {
@@ -81,6 +88,10 @@ function local(request) {
   return here(request.headers.host) && (!origin || here(origin.replace(/^https?:\/\//, "")));
 }
 
-server.listen(Number(process.env.PORT ?? 0), "127.0.0.1", () => {
-  console.log(server.address().port);
-});
+if (process.argv.includes("--stdio")) {
+  serve(mode);
+} else {
+  server.listen(Number(process.env.PORT ?? 0), "127.0.0.1", () => {
+    console.log(server.address().port);
+  });
+}

@@ -1,17 +1,28 @@
 // The stateless revision: every request says who asks, and is answered by itself.
 
-import { tools } from "./offers.mjs";
 import { Fault } from "./fixture.mjs";
+import { mismatch, plain } from "./mirrored.mjs";
+import { tools, triggers } from "./offers.mjs";
 import { open, rounds } from "./rounds.mjs";
+import * as tasks from "./tasks.mjs";
 
 export const VERSION = "2026-07-28";
 const META = "io.modelcontextprotocol/";
-const CACHED = ["tools/list", "prompts/list", "resources/list", "resources/templates/list", "resources/read", "server/discover"];
+const CACHED = [
+  "tools/list",
+  "prompts/list",
+  "resources/list",
+  "resources/templates/list",
+  "resources/read",
+  "server/discover",
+];
+
+const NAMED = { "tools/call": "name", "prompts/get": "name", "resources/read": "uri" };
 
 const listeners = new Set();
 
-export function listChanged() {
-  for (const listener of listeners) listener();
+export function listChanged(kind) {
+  for (const listener of listeners) listener(kind);
 }
 
 export async function answer(fixture, request, response, body) {
@@ -26,12 +37,13 @@ export async function answer(fixture, request, response, body) {
   const said = { jsonrpc: "2.0", id: body.id };
   let status = 200;
   try {
-    const client = checked(request, body);
+    const client = checked(fixture, request, body);
     if (body.method === "subscriptions/listen") return listen(response, body);
     if (body.method === "tools/call" && tools[body.params.name]) {
+      if (triggers[body.params.name]) fixture.turn(triggers[body.params.name]);
       return await call(response, body, client);
     }
-    const result = answered(fixture, body, client);
+    const result = await answered(fixture, body, client);
     const cached = CACHED.includes(body.method) ? { ttlMs: 0, cacheScope: "private" } : {};
     said.result = { resultType: "complete", ...cached, ...result };
   } catch (error) {
@@ -42,16 +54,17 @@ export async function answer(fixture, request, response, body) {
   response.end(JSON.stringify(said));
 }
 
-const refuse = (status, code, message, data) =>
-  Object.assign(new Fault(code, message, data), { status });
+const refuse = (status, code, message, data) => Object.assign(new Fault(code, message, data), { status });
 
-function checked(request, { method, params }) {
+function checked(fixture, request, { method, params }) {
   const meta = params?._meta;
   const version = meta?.[`${META}protocolVersion`];
   const can = meta?.[`${META}clientCapabilities`];
   if (typeof version !== "string" || typeof can !== "object") {
     throw refuse(400, -32602, "the request does not say who asks");
   }
+  const client = { can, level: meta[`${META}logLevel`] };
+  if (!request.headers) return client;
   if (request.headers["mcp-protocol-version"] !== version) {
     throw refuse(400, -32020, "MCP-Protocol-Version is not what the body says");
   }
@@ -59,17 +72,17 @@ function checked(request, { method, params }) {
     const data = { supported: [VERSION], requested: version };
     throw refuse(400, -32022, "Unsupported protocol version", data);
   }
-  const named = { "tools/call": "name", "prompts/get": "name", "resources/read": "uri" }[method];
-  const name = request.headers["mcp-name"];
-  if (request.headers["mcp-method"] !== method || (named && decoded(name) !== params[named])) {
+  const named = tasks.METHODS.includes(method) ? "taskId" : NAMED[method];
+  const name = request.headers["mcp-name"] ?? "";
+  if (request.headers["mcp-method"] !== method || (named && plain(name) !== params[named])) {
     throw refuse(400, -32020, "the headers are not what the body says");
   }
-  return { can, level: meta[`${META}logLevel`] };
-}
-
-function decoded(value) {
-  const inner = /^=\?base64\?(.*)\?=$/.exec(value ?? "")?.[1];
-  return inner === undefined ? value : Buffer.from(inner, "base64").toString();
+  if (method === "tools/call") {
+    const tool = fixture.tools(true).find((tool) => tool.name === params.name);
+    const wrong = mismatch(request.headers, tool?.inputSchema, params.arguments);
+    if (wrong) throw refuse(400, -32020, wrong);
+  }
+  return client;
 }
 
 function answered(fixture, { method, params }, { can }) {
@@ -84,6 +97,7 @@ function answered(fixture, { method, params }, { can }) {
           resources: { subscribe: true, listChanged: true },
           prompts: { listChanged: true },
           completions: {},
+          extensions: { [tasks.EXTENSION]: {} },
         },
         instructions: "A server for tests.",
         _meta: { [`${META}serverInfo`]: { name: "fixture", version: "1.0.0" } },
@@ -95,8 +109,10 @@ function answered(fixture, { method, params }, { can }) {
     case "completion/complete":
       return fixture.complete(params);
     case "tools/call":
-      return round(params, can);
+      return tasks.call(params, can) ?? round(params, can);
   }
+  const of = tasks.method(method, params, can);
+  if (of) return of;
   throw refuse(404, -32601, `no method ${method}`);
 }
 
@@ -124,7 +140,11 @@ async function call(response, { id, params }, { can, level }) {
     },
     progress: (progress, total) => {
       if (token !== undefined) {
-        send({ jsonrpc: "2.0", method: "notifications/progress", params: { progressToken: token, progress, total } });
+        send({
+          jsonrpc: "2.0",
+          method: "notifications/progress",
+          params: { progressToken: token, progress, total },
+        });
       }
     },
     needs: (capability) => {
@@ -139,7 +159,10 @@ async function call(response, { id, params }, { can, level }) {
   };
   const said = { jsonrpc: "2.0", id };
   try {
-    said.result = { resultType: "complete", ...(await tools[params.name][2](params.arguments ?? {}, context)) };
+    said.result = {
+      resultType: "complete",
+      ...(await tools[params.name][2](params.arguments ?? {}, context)),
+    };
   } catch (error) {
     said.error = { code: error.code ?? -32603, message: error.message, data: error.data };
     if (error.status && !response.headersSent) {
@@ -160,8 +183,8 @@ function listen(response, { id, params }) {
       `event: message\ndata: ${JSON.stringify({ jsonrpc: "2.0", method, params: { _meta: meta, ...more } })}\n\n`,
     );
   send("notifications/subscriptions/acknowledged", { notifications: wanted });
-  const listener = () => {
-    if (wanted.toolsListChanged) send("notifications/tools/list_changed");
+  const listener = (kind) => {
+    if (wanted[`${kind}ListChanged`]) send(`notifications/${kind}/list_changed`);
   };
   listeners.add(listener);
   response.on("close", () => listeners.delete(listener));
