@@ -57,7 +57,7 @@ def test_headers_that_are_not_what_the_body_says_open_nothing(gate):
     ]:
         status, answer = stateless(gate, limited, body, **headers)
         assert (status, answer["error"]["code"]) == (400, -32020), (body, headers, answer)
-    ran = collections.Counter(record["tool"]["name"] for record in gate.records() if record["outcome"] == "completed")
+    ran = collections.Counter(record["tool"]["name"] for record in gate.records() if record["outcome"] == "ok")
     assert ran == {"test_simple_text": 1}
 
 
@@ -75,21 +75,29 @@ def test_a_page_that_has_rebound_a_name_is_not_served_where_nobody_needs_a_key(o
         assert post(f"{gate.url}/mcp", hello, headers)[0] == status, headers
 
 
-def test_a_session_ends_with_its_key_and_outlives_the_gate(own_gate, fixture):
+def test_a_session_ends_with_its_key(gate):
+    made = key(gate)
+    one = Client(gate, "/fixture", key=made["key"])
+    one.begin()
+    assert "add" in one.tools()
+    assert world.send("DELETE", f"{gate.url}/api/v1/keys/{made['id']}", headers=MASTER)[0] in (200, 204)
+    one.ask("tools/list")
+    assert one.status == 401, "what the key was good for is over"
+
+
+def test_a_session_outlives_the_gate(own_gate, fixture):
     config = f'master_key: sk-master\nsecrets_key: "{"0123456789abcdef" * 2}"\ntool_servers: {{ fixture: {{ url: "{fixture.url}/mcp" }} }}'
     gate = own_gate(config=config)
-    made = key(gate)
-    one = Client(gate, key=made["key"])
+    one = Client(gate, key=key(gate)["key"])
     one.begin()
     assert text(one.call("test_simple_text")).startswith("This is")
     gate.process.kill()
     gate.process.wait()
     again = own_gate(config=config, folder=str(gate.folder))
     one.url = f"{again.url}/mcp"
+    listed = one.ask("tools/list")
+    assert one.status == 200, listed
     assert "add" in one.tools(), "the id holds what the gate must know"
-    assert world.send("DELETE", f"{again.url}/api/v1/keys/{made['id']}", headers=MASTER)[0] in (200, 204)
-    one.ask("tools/list")
-    assert one.status == 401, "what the key was good for is over"
 
 
 def test_lists_that_never_stop_changing_stop_nobody(gate, fixture):
