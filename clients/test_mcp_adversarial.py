@@ -119,7 +119,7 @@ def test_nothing_slips_past_authorization(gate):
     status, _, _ = post(client.url, json.dumps(call).encode(), {**client.headers, "content-type": "text/plain"})
     assert status == 415
     refused = [record for record in gate.records() if record["outcome"] == "refused"]
-    assert {record["fault"]["class"] for record in refused} == {"forbidden", "invalid_request", "unsupported_media_type"}
+    assert {record["fault"]["class"] for record in refused} == {"forbidden", "invalid_request", "tool_not_found", "unsupported_media_type"}
     assert any(record.get("tool", {}).get("name") == "test_error_handling" for record in refused)
     # A newer revision knows no batches.
     newer = Client(gate, key=limited)

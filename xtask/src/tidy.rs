@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 const LONGEST_FILE: usize = 500;
 
 /// Crates that a crate may depend on, of this workspace. The binary may depend on all.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("tollgate-core", &[]),
     ("tollgate-llm", &["tollgate-core"]),
     ("tollgate-mcp", &["tollgate-core"]),
@@ -20,7 +20,18 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("tollgate-ledger", &["tollgate-core"]),
     ("tollgate-models", &["tollgate-core"]),
     ("tollgate-contracts", &["tollgate-core", "tollgate-mcp"]),
-    ("tollgate-admin", &["tollgate-contracts", "tollgate-core", "tollgate-ledger", "tollgate-models"]),
+    ("tollgate-approvals", &["tollgate-core"]),
+    (
+        "tollgate-admin",
+        &[
+            "tollgate-approvals",
+            "tollgate-contracts",
+            "tollgate-core",
+            "tollgate-ledger",
+            "tollgate-mcp",
+            "tollgate-models",
+        ],
+    ),
     ("tollgate-export", &["tollgate-core", "tollgate-journal"]),
 ];
 

@@ -5,6 +5,7 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, Method, StatusCode, Uri, header};
 use serde_json::{Value, json};
+use tollgate_approvals::ApprovalError;
 use tollgate_contracts::ContractError;
 use tollgate_core::fault::Fault;
 use tollgate_core::query::QueryError;
@@ -109,6 +110,19 @@ impl From<ContractError> for ApiError {
             }
             ContractError::Stale(_) => StatusCode::PRECONDITION_FAILED,
             ContractError::Away(_) => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self::new(status, error.to_string())
+    }
+}
+
+impl From<ApprovalError> for ApiError {
+    fn from(error: ApprovalError) -> Self {
+        let status = match &error {
+            ApprovalError::Missing(_) => StatusCode::NOT_FOUND,
+            ApprovalError::Decided(..) | ApprovalError::Over(_) => StatusCode::CONFLICT,
+            ApprovalError::OwnCall => StatusCode::FORBIDDEN,
+            ApprovalError::Stale(_) => StatusCode::PRECONDITION_FAILED,
+            ApprovalError::Away(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self::new(status, error.to_string())
     }

@@ -3,6 +3,7 @@
 
 mod additions;
 mod alerts;
+mod approvals;
 mod calls;
 mod contracts;
 mod error;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
+use tollgate_approvals::Waiting;
 use tollgate_contracts::Contracts;
 use tollgate_core::deliver::Alerting;
 use tollgate_core::ports::Clock;
@@ -45,6 +47,8 @@ pub struct Sources {
     pub additions: Arc<Additions>,
     /// Contracts of tools.
     pub contracts: Arc<Contracts>,
+    /// Calls that wait for somebody to let them pass.
+    pub approvals: Arc<Waiting>,
     /// Wall time.
     pub clock: Arc<dyn Clock>,
 }

@@ -12,7 +12,8 @@ use tollgate_core::addition::AdditionKind;
 use crate::error::ApiError;
 use crate::who::{Needs, Who};
 use crate::{
-    Sources, additions, alerts, calls, contracts, holders, instances, litellm, openapi, spend, tail,
+    Sources, additions, alerts, approvals, calls, contracts, holders, instances, litellm, openapi, spend,
+    tail,
 };
 
 /// One route.
@@ -98,6 +99,14 @@ pub(crate) fn all() -> Vec<Route> {
         route(Method::POST, &format!("{contract}/approve"), Needs::ToManage, post(contracts::approve)),
         route(Method::POST, &format!("{contract}/reject"), Needs::ToManage, post(contracts::reject)),
         route(Method::DELETE, contract, Needs::ToManage, delete(contracts::forget)),
+    ]);
+    let approval = "/approvals/{id}";
+    let decide = |approve| post(move |s, w, id, h, b| approvals::decide(approve, s, w, id, h, b));
+    routes.extend([
+        route(Method::GET, "/approvals", Needs::ToAudit, get(approvals::list)),
+        route(Method::GET, approval, Needs::ToAudit, get(approvals::one)),
+        route(Method::POST, &format!("{approval}/approve"), Needs::ToManage, decide(true)),
+        route(Method::POST, &format!("{approval}/deny"), Needs::ToManage, decide(false)),
     ]);
     routes.extend([(openapi::DOCUMENT, get(openapi::document)), (openapi::PAGE, get(openapi::page))].map(
         |(path, answers)| Route {

@@ -115,6 +115,8 @@ fault_classes! {
     ContextWindow, "context_window", 400, Client, false, None;
     /// The provider's content policy refused the prompt.
     ContentPolicy, "content_policy", 400, Client, false, None;
+    /// The call waits for somebody's approval; it may be made again with the same arguments once that is given.
+    ApprovalPending, "approval_pending", 403, Gate, true, None;
     /// The upstream's rate limit.
     RateLimited, "rate_limited", 429, Upstream, true, None;
     /// Every deployment is at a limit that the configuration sets.

@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod addition;
+pub mod approval;
 pub mod call;
 pub mod changes;
 pub mod config;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
+use tollgate_core::approval::Approvals;
 use tollgate_core::config::snapshot::{Deployment, Found, Snapshot};
 use tollgate_core::ports::{Access, Catalog, Clock, Journal, Publish};
 use tollgate_core::record::{Entry, Event};
@@ -42,6 +43,8 @@ pub struct Parts {
     pub instance: Arc<str>,
     /// What tools' definitions are held to.
     pub contracts: Arc<dyn ToolContracts>,
+    /// Who is asked to approve calls.
+    pub approvals: Arc<dyn Approvals>,
     /// The binary that guards programs which are tool servers; `None` starts them without a guard.
     pub child_guard: Option<PathBuf>,
     /// Who answers requests below `/api/`; `None` where nobody does.

@@ -48,6 +48,16 @@ pub trait Protocol: Sized + Sync {
         Ok(())
     }
 
+    /// The arguments of the call, for whoever is asked to let it pass.
+    fn arguments(&self, _call: &Self::Call) -> String {
+        String::new()
+    }
+
+    /// Whether the call is still aimed at what it was aimed at, after somebody took the time to let it pass.
+    fn still(&self, _call: &Self::Call, _ticket: &Ticket) -> impl Future<Output = Result<(), Fault>> + Send {
+        std::future::ready(Ok(()))
+    }
+
     /// Phase 5: what to try, in which order; or the answer, where the gate has it itself.
     fn route(
         &self,
@@ -124,11 +134,12 @@ async fn phases<P: Protocol>(
 ) -> Result<P::Answer, Fault> {
     // 2 parse
     let call = protocol.parse(inbound, ticket).await?;
-    // 3 authorize
-    policies::authorize(gate, protocol.head(&call), ticket)?;
-    // 4 guard
-    guardrails::check_input(protocol.text(&call), &ticket.runtime.snapshot)?;
-    protocol.guard(&call)?;
+    while let Some(why) = may(gate, protocol, &call, ticket)? {
+        policies::holds::wait(gate, ticket, why, &protocol.arguments(&call)).await?;
+        // What was approved is held to what is in force by now.
+        ticket.renew();
+        protocol.still(&call, ticket).await?;
+    }
     // 5 route
     let mut tries = match protocol.route(&call, ticket).await? {
         Routed::Upstream(tries) => tries,
@@ -138,6 +149,21 @@ async fn phases<P: Protocol>(
     let first = attempt::reserve(&mut tries, ticket).await?;
     // 7 attempt
     attempt::run(protocol, &call, tries, first, ticket).await
+}
+
+/// Phases 3 and 4: whether the call may be made; or why somebody must approve it first.
+fn may<P: Protocol>(
+    gate: &Gate,
+    protocol: &P,
+    call: &P::Call,
+    ticket: &Ticket,
+) -> Result<Option<String>, Fault> {
+    // 3 authorize
+    let held = policies::authorize(gate, protocol.head(call), ticket)?;
+    // 4 guard: nobody is asked to approve what cannot be made
+    guardrails::check_input(protocol.text(call), &ticket.runtime.snapshot)?;
+    protocol.guard(call)?;
+    Ok(held)
 }
 
 /// Refuses whoever could not be identified: counted and rolled up, not recorded one by one, so that strangers cannot

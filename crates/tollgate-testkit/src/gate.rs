@@ -135,6 +135,7 @@ impl TestGate {
             dice: Arc::new(Dice::seeded(7)),
             instance: Arc::from("test-gate"),
             contracts: Arc::new(Unpinned),
+            approvals: Arc::new(tollgate_core::approval::NobodyApproves),
             child_guard: None,
             managed: None,
         };

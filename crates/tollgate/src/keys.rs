@@ -1,10 +1,11 @@
-//! Keeping up with the registry: what others change of keys, users, teams, models, credentials and contracts of tools. When its database is
+//! Keeping up with the registry: what others change of keys, users, teams, models, credentials, contracts of tools and approvals. When its database is
 //! away, what is known goes on, and keys that are not known are told to try again.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
+use tollgate_approvals::Waiting;
 use tollgate_contracts::Contracts;
 use tollgate_core::ports::Clock;
 use tollgate_core::query::QueryError;
@@ -27,6 +28,7 @@ pub(crate) struct Keeping {
     ledger: Arc<Ledger>,
     additions: Arc<Additions>,
     contracts: Arc<Contracts>,
+    approvals: Arc<Waiting>,
     registry: Slot,
 }
 
@@ -34,11 +36,11 @@ impl Keeping {
     /// Reads the registry, where its database is there.
     pub(crate) async fn begin(
         ledger: Arc<Ledger>,
-        (additions, contracts): (Arc<Additions>, Arc<Contracts>),
+        (additions, contracts, approvals): (Arc<Additions>, Arc<Contracts>, Arc<Waiting>),
         registry: Slot,
         clock: &dyn Clock,
     ) -> Self {
-        let keeping = Self { ledger, additions, contracts, registry };
+        let keeping = Self { ledger, additions, contracts, approvals, registry };
         match tokio::time::timeout(AT_START, keeping.look(clock)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "keys and models cannot be read; it is tried again"),
@@ -54,7 +56,8 @@ impl Keeping {
     async fn look(&self, clock: &dyn Clock) -> Result<(), QueryError> {
         self.ledger.follow(&self.registry, clock.now()).await?;
         self.additions.follow(&self.registry).await?;
-        self.contracts.follow().await
+        self.contracts.follow().await?;
+        self.approvals.follow().await
     }
 
     /// Reads what others change, for as long as the task lives.

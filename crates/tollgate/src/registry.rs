@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwapOption;
 use tollgate_core::access::Holder;
 use tollgate_core::addition::Addition;
+use tollgate_core::approval::Approval;
 use tollgate_core::contract::ToolContract;
 use tollgate_core::document::{Document, DocumentRef};
 use tollgate_core::ports::{Change, KeepError, Keeping, Registry, Stored};
@@ -36,6 +37,12 @@ impl Sort for Holder {
 impl Sort for ToolContract {
     fn of(registries: &Registries) -> &Arc<dyn Registry<Self>> {
         &registries.contracts
+    }
+}
+
+impl Sort for Approval {
+    fn of(registries: &Registries) -> &Arc<dyn Registry<Self>> {
+        &registries.approvals
     }
 }
 

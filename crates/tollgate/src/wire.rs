@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
+use tollgate_approvals::Waiting;
 use tollgate_contracts::Contracts;
 use tollgate_core::config::recording::JournalSettings;
 use tollgate_core::config::resolve::Overrides;
@@ -145,7 +146,12 @@ pub(crate) async fn prepare(read: Read, data_dir: Option<PathBuf>) -> Result<Rea
     );
     let contracts = Arc::new(contracts.map_err(anyhow::Error::msg)?);
     contracts.reload(&snapshot).map_err(anyhow::Error::msg)?;
-    let documents = (Arc::clone(&additions), Arc::clone(&contracts));
+    let approvals = Arc::new(Waiting::new(
+        Arc::new(registry.clone()),
+        Arc::clone(&journal) as Arc<_>,
+        Arc::clone(&clock) as Arc<dyn Clock>,
+    ));
+    let documents = (Arc::clone(&additions), Arc::clone(&contracts), Arc::clone(&approvals));
     let keys = Keeping::begin(Arc::clone(&ledger), documents, registry.clone(), &*clock).await;
     let sharing = sharing::begin(&ledger).await;
     let registrar = Registrar::new(
@@ -161,6 +167,7 @@ pub(crate) async fn prepare(read: Read, data_dir: Option<PathBuf>) -> Result<Rea
         registrar: Arc::new(registrar),
         alerts: Arc::clone(&testing) as Arc<_>,
         additions: Arc::clone(&additions),
+        approvals: Arc::clone(&approvals),
         contracts: Arc::clone(&contracts),
         clock: Arc::clone(&clock) as Arc<dyn Clock>,
     };
@@ -180,6 +187,7 @@ pub(crate) async fn prepare(read: Read, data_dir: Option<PathBuf>) -> Result<Rea
         dice: Arc::new(Dice::new()),
         instance: Arc::from(journal.instance()),
         contracts: Arc::clone(&contracts) as Arc<_>,
+        approvals,
         child_guard: std::env::current_exe().ok(),
         managed: Some(Arc::new(Management(tollgate_admin::router(sources)))),
     };

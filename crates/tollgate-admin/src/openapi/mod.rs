@@ -2,6 +2,7 @@
 //! shows it. Both are the same for everybody and hold nothing of this gate, so that anybody may read them.
 
 mod additions;
+mod approvals;
 mod contracts;
 mod page;
 mod routes;

@@ -11,6 +11,8 @@ pub(super) enum QueryOf {
     Additions,
     /// A list of contracts.
     Contracts,
+    /// A list of approvals.
+    Approvals,
     /// Sums of spend.
     Spend,
 }
@@ -162,6 +164,27 @@ const ALL: &[Described] = &[
         "/api/v1/tools/contracts/{server}/{tool}",
         "Forgets what is known of a tool: it is seen for the first time again",
     ),
+    list(
+        "/api/v1/approvals",
+        "Calls that wait for somebody to let them pass",
+        QueryOf::Approvals,
+        "CallApprovalPage",
+    ),
+    get("/api/v1/approvals/{id}", "What a call would do", "CallApproval"),
+    Described {
+        versioned: true,
+        ..post(
+            "/api/v1/approvals/{id}/approve",
+            "Lets a call pass, once",
+            "CallDecision",
+            200,
+            "CallApproval",
+        )
+    },
+    Described {
+        versioned: true,
+        ..post("/api/v1/approvals/{id}/deny", "Does not let a call pass", "CallDecision", 200, "CallApproval")
+    },
     post(
         "/api/v1/import/litellm",
         "Takes over rows of LiteLLM's tables",

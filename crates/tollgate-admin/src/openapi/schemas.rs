@@ -8,8 +8,9 @@ use utoipa::openapi::path::ParameterIn;
 use utoipa::{IntoParams, ToSchema};
 
 use super::routes::QueryOf;
-use super::{additions, contracts};
+use super::{additions, approvals, contracts};
 use crate::additions::AdditionFilter;
+use crate::approvals::ApprovalFilter;
 use crate::contracts::ContractFilter;
 use crate::holders::Filter;
 
@@ -29,10 +30,11 @@ pub(super) fn all() -> Map<String, Value> {
     }
     add::<ModelSpec>(&mut all);
     add::<CredentialSpec>(&mut all);
-    for name in ["Model", "Credential", "Contract"] {
+    for name in ["Model", "Credential", "Contract", "CallApproval"] {
         all.insert(format!("{name}Page"), page(name));
     }
-    for (name, schema) in plain().into_iter().chain(additions::all()).chain(contracts::all()) {
+    let more = additions::all().into_iter().chain(contracts::all()).chain(approvals::all());
+    for (name, schema) in plain().into_iter().chain(more) {
         all.insert(name.to_owned(), schema);
     }
     all
@@ -176,6 +178,7 @@ pub(super) fn query(of: QueryOf) -> Vec<Value> {
         QueryOf::Holders => Filter::into_params(place),
         QueryOf::Additions => AdditionFilter::into_params(place),
         QueryOf::Contracts => ContractFilter::into_params(place),
+        QueryOf::Approvals => ApprovalFilter::into_params(place),
         QueryOf::Spend => SpendFilter::into_params(place),
     };
     parameters.into_iter().map(|parameter| json!(parameter)).collect()

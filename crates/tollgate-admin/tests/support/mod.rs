@@ -8,6 +8,7 @@ use http_body_util::BodyExt;
 use jiff::Timestamp;
 use serde_json::Value;
 use tollgate_admin::Sources;
+use tollgate_approvals::Waiting;
 use tollgate_contracts::Contracts;
 use tollgate_core::access::Caller;
 use tollgate_core::addition::Addition;
@@ -53,10 +54,12 @@ pub(crate) fn sources(records: Arc<dyn Records>, live: Arc<dyn Live>) -> Sources
     let contracts =
         Contracts::new(Arc::new(MemoryRegistry::default()), Arc::clone(&journal), Arc::clone(&clock));
     let contracts = Arc::new(contracts.unwrap());
+    let approvals =
+        Arc::new(Waiting::new(Arc::new(MemoryRegistry::default()), Arc::clone(&journal), Arc::clone(&clock)));
     let registrar = Arc::new(Registrar::new(ledger, registry, journal, Arc::clone(&clock)));
     let alerts = Arc::new(OneTarget);
     let additions = Arc::new(additions);
-    Sources { records, live, registrar, alerts, additions, contracts, clock }
+    Sources { records, live, registrar, alerts, additions, contracts, approvals, clock }
 }
 
 /// What a gate serves that has one model and a key for secrets.

@@ -86,6 +86,8 @@ pub struct ContractsWritten {
 pub struct ToolsWritten {
     /// What becomes of tools that have changed.
     pub contracts: ContractsWritten,
+    /// Which calls somebody must approve.
+    pub approvals: super::approvals::ApprovalsWritten,
     /// Under which names clients see them.
     pub names: super::bundles::ToolNames,
 }

@@ -5,6 +5,7 @@
 
 pub mod added;
 pub mod alerts;
+pub mod approvals;
 pub mod budgets;
 pub mod bundles;
 mod cloud;

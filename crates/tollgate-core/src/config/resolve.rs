@@ -103,6 +103,7 @@ impl Resolver<'_> {
             tool_bundles: super::bundles::bundles(&file.tool_bundles, &known)?,
             tool_servers,
             contracts: self.contracts(&file.tools.contracts, &known)?,
+            holds: file.tools.approvals.resolved(),
             tool_names: file.tools.names.clone(),
             routing,
             timeouts: GateTimeouts {

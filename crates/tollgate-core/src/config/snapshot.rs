@@ -9,6 +9,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 
 use super::alerts::AlertTarget;
+use super::approvals::HoldRules;
 use super::budgets::Budgets;
 use super::bundles::{Bundle, ToolNames};
 use super::contracts::Policy;
@@ -44,6 +45,8 @@ pub struct Snapshot {
     pub tool_bundles: BTreeMap<Arc<str>, Arc<Bundle>>,
     /// What becomes of tools that have changed.
     pub contracts: Contracts,
+    /// Which calls somebody must approve.
+    pub holds: HoldRules,
     /// How clients see tools' names.
     pub tool_names: ToolNames,
     /// Retries, fallbacks and cooldown.

@@ -88,6 +88,23 @@ impl Mcp {
     fn asked(&self) -> Result<&Asked, Fault> {
         self.asked.as_ref().map_err(|refused| refused.fault.clone())
     }
+
+    /// What is recorded of a request of which nobody knows yet whom it is for.
+    fn unaimed(&self, asked: &Asked) -> ToolUse {
+        ToolUse {
+            method: tollgate_mcp::hidden::excerpt(&asked.method, 128),
+            server: None,
+            name: None,
+            shown_as: None,
+            effect: Effect::Read,
+            arguments_digest: None,
+            contract: None,
+            session: self.client.session.as_ref().map(|session| session.name.clone()),
+            asked: None,
+            twins: Vec::new(),
+            approval: None,
+        }
+    }
 }
 
 impl Protocol for Mcp {
@@ -102,19 +119,7 @@ impl Protocol for Mcp {
     async fn parse(&self, inbound: Inbound, ticket: &mut Ticket) -> Result<Call, Fault> {
         ticket.free();
         let asked = self.asked()?;
-        let mut used = ToolUse {
-            method: tollgate_mcp::hidden::excerpt(&asked.method, 128),
-            server: None,
-            name: None,
-            shown_as: None,
-            effect: Effect::Read,
-            arguments_digest: None,
-            contract: None,
-            session: self.client.session.as_ref().map(|session| session.name.clone()),
-            asked: None,
-            twins: Vec::new(),
-            approval: None,
-        };
+        let mut used = self.unaimed(asked);
         let gate = Arc::clone(ticket.gate());
         let (caller, revision) = (ticket.caller(), self.client.revision);
         let aiming = Aiming { gate: &gate, endpoint: &self.endpoint, caller, asked, revision };
@@ -150,6 +155,28 @@ impl Protocol for Mcp {
             let why = format!("the arguments are not what the tool takes: {}", problems.join("; "));
             Fault::new(FaultClass::InvalidArguments, why).param("arguments")
         })
+    }
+
+    fn arguments(&self, call: &Call) -> String {
+        let Aim::Server(Aimed { params, .. }) = &call.aim else { return String::new() };
+        let params = params.as_deref().and_then(Object::read);
+        params
+            .and_then(|params| params.get("arguments").map(str::to_owned))
+            .unwrap_or_else(|| "{}".to_owned())
+    }
+
+    /// A tool that has changed since is another one, and what was approved was not this.
+    async fn still(&self, _call: &Call, ticket: &Ticket) -> Result<(), Fault> {
+        let asked = self.asked()?;
+        let (caller, revision) = (ticket.caller(), self.client.revision);
+        let mut now = self.unaimed(asked);
+        let aiming = Aiming { gate: ticket.gate(), endpoint: &self.endpoint, caller, asked, revision };
+        aiming.aim(&mut now).await?;
+        if ticket.tool().is_some_and(|before| before.contract == now.contract && before.server == now.server)
+        {
+            return Ok(());
+        }
+        Err(Fault::new(FaultClass::ToolHeld, "the tool has changed while the call waited; list it again"))
     }
 
     async fn route(&self, call: &Call, ticket: &mut Ticket) -> Result<Routed<ServerTries, Answer>, Fault> {

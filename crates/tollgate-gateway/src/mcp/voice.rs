@@ -136,7 +136,7 @@ impl McpVoice {
 
 /// Whether a model can do better next time when it reads what was wrong.
 fn teaches(class: FaultClass) -> bool {
-    matches!(class, FaultClass::InvalidArguments | FaultClass::NotApproved)
+    matches!(class, FaultClass::InvalidArguments | FaultClass::NotApproved | FaultClass::ApprovalPending)
 }
 
 impl Voice for McpVoice {

@@ -3,6 +3,7 @@
 mod allowed_models;
 mod allowed_tools;
 mod draining;
+pub(crate) mod holds;
 mod no_loop;
 
 pub(crate) use no_loop::{VIA, via};
@@ -27,8 +28,13 @@ type Policy = fn(&Question<'_>) -> Result<(), Fault>;
 /// Every policy, in the order asked; the first refusal counts.
 const ALL: &[Policy] = &[draining::check, no_loop::check, allowed_models::check, allowed_tools::check];
 
-/// Asks every policy.
-pub(crate) fn authorize(gate: &Gate, head: &http::request::Parts, ticket: &Ticket) -> Result<(), Fault> {
+/// Asks every policy. What none refuses may still want somebody's approval: then the answer is why.
+pub(crate) fn authorize(
+    gate: &Gate,
+    head: &http::request::Parts,
+    ticket: &Ticket,
+) -> Result<Option<String>, Fault> {
     let question = Question { gate, head, ticket };
-    ALL.iter().try_for_each(|policy| policy(&question))
+    ALL.iter().try_for_each(|policy| policy(&question))?;
+    Ok(holds::check(&question))
 }

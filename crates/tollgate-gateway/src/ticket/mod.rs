@@ -26,6 +26,7 @@ use tollgate_core::principal::Principal;
 use tollgate_core::record::{
     AttemptEntry, Cause, Direction, Outcome, Reservation, RouteEntry, ToolUse, end_user,
 };
+use tollgate_core::trace::TraceId;
 use tollgate_core::usage::{Usage, estimate_tokens};
 use tollgate_llm::bound::Bound;
 use tollgate_llm::chat::ToolCall;
@@ -173,6 +174,23 @@ impl Ticket {
             film.shoot(Direction::FromClient, None, request);
         }
         self.witness.asks(tool, &self.principal, &self.gate.causes);
+    }
+
+    /// Notes that the call was approved, by the approval `id`.
+    pub fn approved(&mut self, id: &str) {
+        if let Some(used) = &mut self.witness.tool {
+            used.approval = Some(id.to_owned());
+        }
+    }
+
+    /// Takes the configuration of now, for a call that has waited for somebody.
+    pub fn renew(&mut self) {
+        self.runtime = self.gate.runtime();
+    }
+
+    /// The trace that the call belongs to.
+    pub fn trace_id(&self) -> TraceId {
+        self.witness.trace.trace_id
     }
 
     /// Notes for which of their own users the client says that it calls.

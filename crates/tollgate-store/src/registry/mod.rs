@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use tollgate_core::access::Holder;
 use tollgate_core::addition::Addition;
+use tollgate_core::approval::Approval;
 use tollgate_core::contract::ToolContract;
 use tollgate_core::ports::{KeepError, Registry};
 
@@ -28,6 +29,8 @@ pub struct Registries {
     pub additions: Arc<dyn Registry<Addition>>,
     /// Contracts of tools.
     pub contracts: Arc<dyn Registry<ToolContract>>,
+    /// Calls that wait for somebody to let them pass.
+    pub approvals: Arc<dyn Registry<Approval>>,
 }
 
 impl std::fmt::Debug for Registries {
@@ -39,13 +42,14 @@ impl std::fmt::Debug for Registries {
 impl Registries {
     fn of<R>(registry: R) -> Self
     where
-        R: Registry<Holder> + Registry<Addition> + Registry<ToolContract> + 'static,
+        R: Registry<Holder> + Registry<Addition> + Registry<ToolContract> + Registry<Approval> + 'static,
     {
         let registry = Arc::new(registry);
         Self {
             holders: Arc::clone(&registry) as Arc<_>,
             additions: Arc::clone(&registry) as Arc<_>,
-            contracts: registry,
+            contracts: Arc::clone(&registry) as Arc<_>,
+            approvals: registry,
         }
     }
 }
@@ -87,8 +91,11 @@ const MIGRATIONS: &[&[&str]] = &[
         PRIMARY KEY (kind, id))",
     ],
     &[
-        // Contracts of tools, in the same form.
+        // Contracts of tools, and calls that wait for an approval, in the same form.
         "CREATE TABLE contracts (
+        kind TEXT NOT NULL, id TEXT NOT NULL, change BIGINT NOT NULL UNIQUE, document TEXT, hash TEXT UNIQUE,
+        PRIMARY KEY (kind, id))",
+        "CREATE TABLE approvals (
         kind TEXT NOT NULL, id TEXT NOT NULL, change BIGINT NOT NULL UNIQUE, document TEXT, hash TEXT UNIQUE,
         PRIMARY KEY (kind, id))",
     ],

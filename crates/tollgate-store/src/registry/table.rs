@@ -2,6 +2,7 @@
 
 use tollgate_core::access::Holder;
 use tollgate_core::addition::Addition;
+use tollgate_core::approval::Approval;
 use tollgate_core::contract::ToolContract;
 use tollgate_core::document::{Document, DocumentRef, Kind};
 use tollgate_core::ports::{Change, Stored};
@@ -46,6 +47,7 @@ macro_rules! table {
 table!(Holder, "holders");
 table!(Addition, "additions");
 table!(ToolContract, "contracts");
+table!(Approval, "approvals");
 
 /// A row as it is read.
 pub(super) fn stored<D: Table>(

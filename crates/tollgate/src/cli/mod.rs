@@ -2,6 +2,7 @@
 
 mod addition;
 mod alerts;
+mod approval;
 mod ask;
 mod budget;
 mod calls;
@@ -76,6 +77,8 @@ enum Command {
     Alerts(alerts::Arguments),
     /// Check the tools that MCP servers list, and what has changed of them
     Tools(tools::Arguments),
+    /// Tool calls that wait for somebody to let them pass
+    Approval(approval::Arguments),
     /// List past calls
     Calls(calls::Arguments),
     /// Show what happened in a trace, call by call, and why
@@ -122,6 +125,7 @@ impl Cli {
             Some(Command::Instance(arguments)) => arguments.run().await,
             Some(Command::Alerts(arguments)) => arguments.run().await,
             Some(Command::Tools(arguments)) => arguments.run().await,
+            Some(Command::Approval(arguments)) => arguments.run().await,
             Some(Command::Calls(arguments)) => arguments.run().await,
             Some(Command::Trace(arguments)) => arguments.run().await,
             Some(Command::Tail(arguments)) => arguments.run().await,

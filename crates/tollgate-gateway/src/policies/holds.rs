@@ -1,0 +1,81 @@
+//! Calls of tools that somebody must approve before they are made.
+
+use std::time::Duration;
+
+use tollgate_core::approval::{Answered, Asks, Wanted};
+use tollgate_core::config::approvals::Approver;
+use tollgate_core::fault::{Fault, FaultClass};
+
+use super::Question;
+use crate::gate::Gate;
+use crate::ticket::Ticket;
+
+/// Why the call is held, where it is.
+pub(super) fn check(question: &Question<'_>) -> Option<String> {
+    let ticket = question.ticket;
+    let used = ticket.tool().filter(|used| used.method == "tools/call" && used.approval.is_none())?;
+    ticket.runtime.snapshot.holds.why(used.server.as_deref()?, used.name.as_deref()?, used.effect)
+}
+
+/// Waits until somebody has approved the call, for as long as the client may be expected to wait. `arguments` is for
+/// whoever decides.
+pub(crate) async fn wait(
+    gate: &Gate,
+    ticket: &mut Ticket,
+    why: String,
+    arguments: &str,
+) -> Result<(), Fault> {
+    let holds = &ticket.runtime.snapshot.holds;
+    let (wait, lasts) = (holds.wait, holds.decide);
+    let Some(asks) = asks(ticket, why, arguments, lasts) else {
+        return Err(Fault::new(FaultClass::Internal, "nobody can tell what is to be approved"));
+    };
+    let begun = tokio::time::Instant::now();
+    let answered = gate.parts.approvals.ask(asks, wait).await;
+    ticket.waited(begun.elapsed());
+    let fault = |class, message: String| Err(Fault::new(class, message));
+    match answered {
+        Answered::Approved(id) => {
+            ticket.approved(&id);
+            Ok(())
+        }
+        Answered::Pending(id) => fault(
+            FaultClass::ApprovalPending,
+            format!(
+                "the call waits for somebody's approval, as {id}: make it again with the same arguments when that is given \
+                 (`tollgate approval approve {id}`)"
+            ),
+        ),
+        Answered::Denied { id, by: None, .. } => {
+            fault(FaultClass::NotApproved, format!("nobody has approved the call in time ({id})"))
+        }
+        Answered::Denied { id, by: Some(by), reason } => {
+            let reason = reason.map_or(String::new(), |reason| format!(": {reason}"));
+            fault(FaultClass::NotApproved, format!("{by} has denied the call ({id}){reason}"))
+        }
+        Answered::Away(why) => {
+            fault(FaultClass::Unavailable, format!("nobody can be asked to approve the call: {why}"))
+        }
+    }
+}
+
+fn asks(ticket: &Ticket, why: String, arguments: &str, lasts: Duration) -> Option<Asks> {
+    let used = ticket.tool()?;
+    let sub = &ticket.principal().sub;
+    Some(Asks {
+        wanted: Wanted {
+            whose: format!("{}/{}", sub.kind.name(), sub.id),
+            server: used.server.as_deref()?.to_owned(),
+            tool: used.name.clone()?,
+            contract: used.contract.clone()?,
+            arguments_digest: used.arguments_digest?.to_string(),
+        },
+        effect: used.effect,
+        why,
+        call_id: ticket.call_id.to_string(),
+        trace_id: ticket.trace_id().to_string(),
+        own: ticket.runtime.snapshot.holds.approver == Approver::Caller,
+        arguments: arguments.to_owned(),
+        lasts,
+    })
+}
