@@ -47,7 +47,12 @@ pub(super) async fn open(
 fn endpoint(base: &Uri, said: &[u8]) -> Result<Uri, LinkError> {
     let garbage = |why: &str| LinkError::Garbage(format!("where it wants messages is {why}"));
     let said = std::str::from_utf8(said).map_err(|_| garbage("no address"))?.trim();
-    let parsed: Uri = if said.starts_with('/') && !said.starts_with("//") {
+    let parsed: Uri = if said.starts_with("//") {
+        // Another host, by the same scheme (RFC 3986 §4.2).
+        format!("{}:{said}", base.scheme_str().unwrap_or("https"))
+            .parse()
+            .map_err(|_| garbage("no address"))?
+    } else if said.starts_with('/') {
         let mut parts = base.clone().into_parts();
         parts.path_and_query = Some(said.parse().map_err(|_| garbage("no address"))?);
         Uri::from_parts(parts).map_err(|_| garbage("no address"))?
