@@ -11,12 +11,12 @@ use parking_lot::RwLock;
 use tokio::time::Instant;
 use tollgate_core::config::tools::{Auth, ToolServer, Url};
 use tollgate_core::egress::Reach;
-use tollgate_llm::sse::SseReader;
 use tollgate_mcp::headers::mirrored;
 use tollgate_mcp::message::{Kind, Message, codes};
 use tollgate_mcp::revision::Revision;
 
 use super::pool::Means;
+use super::stream::Stream;
 use super::wire::{self, of_progress, outgoing, progress};
 use super::{Heard, LinkError};
 use crate::gathered::Gathered;
@@ -25,13 +25,6 @@ use crate::upstream::{SendError, UpstreamBody, UpstreamRequest, UpstreamResponse
 /// What answers may come as.
 const ACCEPT: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
 
-/// How often a stream that ended too early is taken up again, at most.
-const MOST_RESUMPTIONS: u32 = 100;
-
-/// Before a stream is taken up again, where the server does not say how long to wait; and the longest that is waited.
-const PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-
 /// So much is read of an answer that is no message.
 const MOST_OF_ERROR: usize = 64 << 10;
 
@@ -39,7 +32,7 @@ const MOST_OF_ERROR: usize = 64 << 10;
 #[derive(Debug)]
 pub(super) struct Http {
     means: Arc<Means>,
-    server: Arc<ToolServer>,
+    pub(super) server: Arc<ToolServer>,
     url: Url,
     /// What is spoken, once that is agreed.
     agreed: RwLock<Agreed>,
@@ -306,7 +299,7 @@ async fn collected(mut body: UpstreamBody, limit: usize) -> Result<Bytes, LinkEr
     Ok(gathered.finish())
 }
 
-fn too_large(limit: usize) -> LinkError {
+pub(super) fn too_large(limit: usize) -> LinkError {
     LinkError::Garbage(format!("a message is larger than {limit} bytes (limits.message_bytes)"))
 }
 
@@ -425,115 +418,7 @@ pub(super) fn is_events(headers: &HeaderMap) -> bool {
     essence(headers) == "text/event-stream"
 }
 
-fn essence(headers: &HeaderMap) -> String {
+pub(super) fn essence(headers: &HeaderMap) -> String {
     let sent = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     sent.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
-}
-
-/// A stream of messages, which may be taken up again where it broke off.
-#[derive(Debug)]
-pub(super) struct Stream {
-    body: UpstreamBody,
-    reader: SseReader,
-    /// The last event's id.
-    last: Option<String>,
-    /// How long to wait before it is taken up again.
-    pause: Duration,
-    resumed: u32,
-    deadline: Instant,
-}
-
-impl Stream {
-    pub(super) fn new(body: UpstreamBody, http: &Http, deadline: Instant) -> Self {
-        let reader = SseReader::new(http.server.limits.message_bytes);
-        Self { body, reader, last: None, pause: PAUSE, resumed: 0, deadline }
-    }
-
-    /// The next message.
-    pub(super) async fn message(&mut self, http: &Http) -> Result<Bytes, LinkError> {
-        loop {
-            let limit = http.server.limits.message_bytes;
-            while let Some(event) = self.reader.next_event().map_err(|_| too_large(limit))? {
-                self.note(&event.raw);
-                if !event.data.is_empty() {
-                    return Ok(event.data);
-                }
-            }
-            let idle = http.server.timeouts.idle;
-            let piece =
-                tokio::time::timeout(idle, self.body.piece()).await.map_err(|_| LinkError::TooLate {
-                    what: "the server's stream did not go on",
-                    limit: idle,
-                    setting: "idle_ms",
-                })?;
-            match piece {
-                Some(Ok(bytes)) => self.reader.push(&bytes),
-                ended => {
-                    // Some servers leave the last blank line out; what broke off is no message.
-                    if ended.is_none()
-                        && let Some(event) = self.reader.finish()
-                    {
-                        self.note(&event.raw);
-                        return Ok(event.data);
-                    }
-                    let why = match ended {
-                        Some(Err(why)) => format!("the answer broke off: {why}"),
-                        _ => "the stream ended without an answer".to_owned(),
-                    };
-                    self.resume(http, why).await?;
-                }
-            }
-        }
-    }
-
-    /// Notes what an event says of the stream itself.
-    fn note(&mut self, raw: &[u8]) {
-        for line in raw.split(|byte| matches!(byte, b'\n' | b'\r')) {
-            let Some((name, value)) = std::str::from_utf8(line).ok().and_then(|line| line.split_once(':'))
-            else {
-                continue;
-            };
-            let value = value.strip_prefix(' ').unwrap_or(value);
-            match name {
-                // The header that it goes into holds no more.
-                "id" if value.len() <= 1_024 => {
-                    self.last = Some(value.to_owned()).filter(|last| !last.is_empty())
-                }
-                "retry" => {
-                    if let Ok(ms) = value.parse() {
-                        self.pause = Duration::from_millis(ms).min(LONGEST_PAUSE);
-                    }
-                }
-                _ => {}
-            }
-        }
-    }
-
-    /// Takes the stream up where it broke off, where the server has said how (2025-11-25, resumability).
-    async fn resume(&mut self, http: &Http, why: String) -> Result<(), LinkError> {
-        let last = self.last.clone().filter(|_| http.revision().transport().resumes);
-        let Some(last) = last.filter(|_| self.resumed < MOST_RESUMPTIONS) else {
-            return Err(LinkError::Broken(why));
-        };
-        self.resumed += 1;
-        if Instant::now() + self.pause >= self.deadline {
-            return Err(LinkError::Broken(why));
-        }
-        tokio::time::sleep(self.pause).await;
-        let response = http.get(Some(&last), self.deadline).await.map_err(|error| match error {
-            LinkError::NotSent(more) => {
-                LinkError::Broken(format!("{why}; it could not be taken up again: {more}"))
-            }
-            error => error,
-        })?;
-        if !response.status.is_success() || essence(&response.headers) != "text/event-stream" {
-            let status = response.status.as_u16();
-            return Err(LinkError::Broken(format!(
-                "{why}; it could not be taken up again (status {status})"
-            )));
-        }
-        self.body = response.body;
-        self.reader = SseReader::new(http.server.limits.message_bytes);
-        Ok(())
-    }
 }

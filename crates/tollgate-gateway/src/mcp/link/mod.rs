@@ -8,6 +8,7 @@ mod pool;
 mod pumps;
 mod sse;
 pub mod stdio;
+mod stream;
 pub(super) mod wire;
 
 use std::sync::Arc;

@@ -12,7 +12,8 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tollgate_mcp::message::{Kind, request};
 
-use super::http::{Http, Stream, is_events};
+use super::http::{Http, is_events};
+use super::stream::Stream;
 use super::{Heard, LinkError, ServerSaid, wire};
 
 /// Before a stream that ended is opened again, at first; it doubles.

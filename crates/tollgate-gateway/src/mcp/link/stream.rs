@@ -1,0 +1,126 @@
+//! A stream of messages that answers a request, or that a server opens by itself.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+use tollgate_llm::sse::SseReader;
+
+use super::LinkError;
+use super::http::{Http, essence, too_large};
+use crate::upstream::UpstreamBody;
+
+/// How often a stream that ended too early is taken up again, at most.
+const MOST_RESUMPTIONS: u32 = 100;
+
+/// Before a stream is taken up again, where the server does not say how long to wait; and the longest that is waited.
+const PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// A stream of messages, which may be taken up again where it broke off.
+#[derive(Debug)]
+pub(super) struct Stream {
+    body: UpstreamBody,
+    reader: SseReader,
+    /// The last event's id.
+    last: Option<String>,
+    /// How long to wait before it is taken up again.
+    pause: Duration,
+    resumed: u32,
+    deadline: Instant,
+}
+
+impl Stream {
+    pub(super) fn new(body: UpstreamBody, http: &Http, deadline: Instant) -> Self {
+        let reader = SseReader::new(http.server.limits.message_bytes);
+        Self { body, reader, last: None, pause: PAUSE, resumed: 0, deadline }
+    }
+
+    /// The next message.
+    pub(super) async fn message(&mut self, http: &Http) -> Result<Bytes, LinkError> {
+        loop {
+            let limit = http.server.limits.message_bytes;
+            while let Some(event) = self.reader.next_event().map_err(|_| too_large(limit))? {
+                self.note(&event.raw);
+                if !event.data.is_empty() {
+                    return Ok(event.data);
+                }
+            }
+            let idle = http.server.timeouts.idle;
+            let piece =
+                tokio::time::timeout(idle, self.body.piece()).await.map_err(|_| LinkError::TooLate {
+                    what: "the server's stream did not go on",
+                    limit: idle,
+                    setting: "idle_ms",
+                })?;
+            match piece {
+                Some(Ok(bytes)) => self.reader.push(&bytes),
+                ended => {
+                    // Some servers leave the last blank line out; what broke off is no message.
+                    if ended.is_none()
+                        && let Some(event) = self.reader.finish()
+                    {
+                        self.note(&event.raw);
+                        return Ok(event.data);
+                    }
+                    let why = match ended {
+                        Some(Err(why)) => format!("the answer broke off: {why}"),
+                        _ => "the stream ended without an answer".to_owned(),
+                    };
+                    self.resume(http, why).await?;
+                }
+            }
+        }
+    }
+
+    /// Notes what an event says of the stream itself.
+    fn note(&mut self, raw: &[u8]) {
+        for line in raw.split(|byte| matches!(byte, b'\n' | b'\r')) {
+            let Some((name, value)) = std::str::from_utf8(line).ok().and_then(|line| line.split_once(':'))
+            else {
+                continue;
+            };
+            let value = value.strip_prefix(' ').unwrap_or(value);
+            match name {
+                // The header that it goes into holds no more.
+                "id" if value.len() <= 1_024 => {
+                    self.last = Some(value.to_owned()).filter(|last| !last.is_empty())
+                }
+                "retry" => {
+                    if let Ok(ms) = value.parse() {
+                        self.pause = Duration::from_millis(ms).min(LONGEST_PAUSE);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Takes the stream up where it broke off, where the server has said how (2025-11-25, resumability).
+    async fn resume(&mut self, http: &Http, why: String) -> Result<(), LinkError> {
+        let last = self.last.clone().filter(|_| http.revision().transport().resumes);
+        let Some(last) = last.filter(|_| self.resumed < MOST_RESUMPTIONS) else {
+            return Err(LinkError::Broken(why));
+        };
+        self.resumed += 1;
+        if Instant::now() + self.pause >= self.deadline {
+            return Err(LinkError::Broken(why));
+        }
+        tokio::time::sleep(self.pause).await;
+        let response = http.get(Some(&last), self.deadline).await.map_err(|error| match error {
+            LinkError::NotSent(more) => {
+                LinkError::Broken(format!("{why}; it could not be taken up again: {more}"))
+            }
+            error => error,
+        })?;
+        if !response.status.is_success() || essence(&response.headers) != "text/event-stream" {
+            let status = response.status.as_u16();
+            return Err(LinkError::Broken(format!(
+                "{why}; it could not be taken up again (status {status})"
+            )));
+        }
+        self.body = response.body;
+        self.reader = SseReader::new(http.server.limits.message_bytes);
+        Ok(())
+    }
+}
