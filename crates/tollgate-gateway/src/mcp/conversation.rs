@@ -48,6 +48,8 @@ pub(crate) struct Wanted {
     pub(crate) aimed: Aimed,
     /// Who asks.
     pub(crate) client: Client,
+    /// Whether the client hears what is said before the answer.
+    pub(crate) hears: bool,
     /// What the server is told besides: the trace.
     pub(crate) headers: HeaderMap,
     /// Until when it must be over.
@@ -117,7 +119,7 @@ impl Conversation {
     }
 
     /// Answers the question with which it was interrupted: the message, in the server's words.
-    pub(crate) async fn reply(&self, said: &str) -> Result<(), Fault> {
+    pub(crate) async fn reply(&mut self, said: &str) -> Result<(), Fault> {
         self.link.answer(said).await.map_err(|error| trouble::fault(self.link.server(), &error))
     }
 
@@ -197,6 +199,10 @@ impl Conversation {
             self.refuse(&id, "the client cannot be asked anything: it has no session").await;
             return None;
         };
+        if !self.wanted.hears {
+            self.refuse(&id, "the client takes its answer alone, and cannot be asked anything before").await;
+            return None;
+        }
         let said = match fate(&method, way.to) {
             Fate::Forward => say(&question, way, None, &mut Notes::default()),
             Fate::Instead(_) => {
@@ -219,7 +225,7 @@ impl Conversation {
     }
 
     /// Tells the server that its question has no answer.
-    async fn refuse(&self, id: &str, why: &str) {
+    async fn refuse(&mut self, id: &str, why: &str) {
         let failure = Failure { code: codes::INVALID_REQUEST, message: why.into(), data: None };
         // A link that is broken ends the exchange, too.
         let _ = self.link.answer(&error(Some(id), &failure, self.link.revision())).await;

@@ -113,6 +113,7 @@ impl Mcp {
             method: asked.method.clone(),
             aimed: aimed.clone(),
             client: self.client.clone(),
+            hears: self.takes_events,
             headers: headers(leg, head),
             deadline,
         };

@@ -6,6 +6,7 @@ use tokio::sync::broadcast;
 use tokio::time::Instant;
 use tollgate_core::config::tools::ToolServer;
 
+use super::ask::gate_as_client;
 use super::catalogue::Catalogue;
 use super::client::Client;
 use super::link::{ClientSays, Link, LinkError, Links};
@@ -74,6 +75,9 @@ impl Tools {
         client: &Client,
         deadline: Instant,
     ) -> Result<Arc<Link>, LinkError> {
+        // What callers share is nobody's in particular: the server is told of the gate.
+        let gate = server.shared.then(gate_as_client);
+        let client = gate.as_ref().unwrap_or(client);
         let says = ClientSays { hello: client.hello(), revision: client.revision };
         self.links.get(server, audience, says, deadline).await
     }

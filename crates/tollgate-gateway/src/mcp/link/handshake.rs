@@ -198,7 +198,7 @@ impl With<'_> {
         let asking = async {
             match self {
                 Self::Http(http) => {
-                    let mut asked = http.ask(method, Some(params), &HeaderMap::new(), deadline).await?;
+                    let mut asked = http.ask(method, Some(params), &HeaderMap::new(), deadline)?;
                     loop {
                         if let Heard::Answer(text) = asked.next().await? {
                             return Ok(text);

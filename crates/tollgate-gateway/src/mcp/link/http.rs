@@ -1,23 +1,25 @@
 //! Streamable HTTP (2025-03-26 and later): each message is a request of its own, and is answered with a message or with a
 //! stream of them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tollgate_core::config::tools::{Auth, ToolServer, Url};
 use tollgate_core::egress::Reach;
 use tollgate_mcp::headers::mirrored;
-use tollgate_mcp::message::{Kind, Message, codes};
+use tollgate_mcp::message::Message;
 use tollgate_mcp::revision::Revision;
 
+use super::asked::Asked;
 use super::pool::Means;
-use super::stream::Stream;
-use super::wire::{self, of_progress, outgoing, progress};
+use super::wire::outgoing;
 use super::{Heard, LinkError};
 use crate::gathered::Gathered;
 use crate::upstream::{SendError, UpstreamBody, UpstreamRequest, UpstreamResponse};
@@ -38,6 +40,8 @@ pub(super) struct Http {
     agreed: RwLock<Agreed>,
     next: AtomicU64,
     gone: AtomicBool,
+    /// Requests that are under way: whoever made one may be asked what the server asks outside of any.
+    pub(super) under_way: Mutex<BTreeMap<u64, mpsc::Sender<Heard>>>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -55,6 +59,7 @@ impl Http {
             agreed: RwLock::default(),
             next: AtomicU64::new(1),
             gone: AtomicBool::new(false),
+            under_way: Mutex::default(),
         })
     }
 
@@ -72,12 +77,18 @@ impl Http {
         self.agreed.read().revision.unwrap_or(Revision::NEWEST_STATEFUL)
     }
 
+    /// Whether the server has begun a session.
+    pub(super) fn has_session(&self) -> bool {
+        self.agreed.read().session.is_some()
+    }
+
     /// The next number for a request.
     pub(super) fn number(&self) -> u64 {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
-    pub(super) async fn ask(
+    /// Asks `method`. The request is on its way when what is heard of it is asked for first.
+    pub(super) fn ask(
         self: &Arc<Self>,
         method: &str,
         params: Option<&str>,
@@ -89,11 +100,15 @@ impl Http {
         }
         let id = self.number();
         let (text, token) = outgoing(id, method, params);
-        let response = self.post(text, headers, deadline).await?;
-        if method == "initialize" {
-            self.keep_session(&response);
-        }
-        Asked::new(self, id, token, response, deadline).await
+        Ok(Asked::new(self, id, token, method, (text, headers.clone(), deadline)))
+    }
+
+    /// Whoever may be asked what the server asks outside of requests: the last who made one. Of a session that callers
+    /// share that may be somebody else than the server means, so there it is whoever is alone.
+    pub(super) fn asked_last(&self) -> Option<mpsc::Sender<Heard>> {
+        let under_way = self.under_way.lock();
+        let certain = !self.server.shared || under_way.len() == 1;
+        under_way.values().next_back().filter(|_| certain).cloned()
     }
 
     /// Sends a message that wants no answer.
@@ -231,7 +246,7 @@ impl Http {
     }
 
     /// Keeps the session that begins with `response`.
-    fn keep_session(&self, response: &UpstreamResponse) {
+    pub(super) fn keep_session(&self, response: &UpstreamResponse) {
         let session = response.headers.get(crate::mcp::said::SESSION);
         let short = session.filter(|id| id.len() <= 4_096).cloned().map(|mut id| {
             id.set_sensitive(true);
@@ -256,7 +271,7 @@ impl Http {
         self.refusal(status, &headers, &said)
     }
 
-    fn refusal(&self, status: StatusCode, headers: &HeaderMap, said: &[u8]) -> LinkError {
+    pub(super) fn refusal(&self, status: StatusCode, headers: &HeaderMap, said: &[u8]) -> LinkError {
         let session = self.agreed.read().session.is_some();
         if status == StatusCode::NOT_FOUND && session {
             self.gone.store(true, Ordering::Relaxed);
@@ -290,7 +305,7 @@ fn mirror(message: &Message<'_>, revision: Revision, headers: &mut HeaderMap) {
     }
 }
 
-async fn collected(mut body: UpstreamBody, limit: usize) -> Result<Bytes, LinkError> {
+pub(super) async fn collected(mut body: UpstreamBody, limit: usize) -> Result<Bytes, LinkError> {
     let mut gathered = Gathered::new(limit);
     while let Some(piece) = body.piece().await {
         let piece = piece.map_err(|why| LinkError::Broken(format!("the answer broke off: {why}")))?;
@@ -301,117 +316,6 @@ async fn collected(mut body: UpstreamBody, limit: usize) -> Result<Bytes, LinkEr
 
 pub(super) fn too_large(limit: usize) -> LinkError {
     LinkError::Garbage(format!("a message is larger than {limit} bytes (limits.message_bytes)"))
-}
-
-/// A request, and what is heard of it.
-#[derive(Debug)]
-pub(super) struct Asked {
-    http: Arc<Http>,
-    id: u64,
-    token: Option<String>,
-    source: Source,
-}
-
-#[derive(Debug)]
-enum Source {
-    /// The whole answer.
-    Whole(Option<Bytes>),
-    /// A stream of messages.
-    Stream(Box<Stream>),
-}
-
-impl Asked {
-    async fn new(
-        http: &Arc<Http>,
-        id: u64,
-        token: Option<String>,
-        response: UpstreamResponse,
-        deadline: Instant,
-    ) -> Result<Self, LinkError> {
-        let source = http.source(response, deadline).await?;
-        Ok(Self { http: Arc::clone(http), id, token, source })
-    }
-
-    pub(super) async fn next(&mut self) -> Result<Heard, LinkError> {
-        loop {
-            let text = match &mut self.source {
-                Source::Whole(text) => {
-                    let over = || LinkError::Garbage("it ended without an answer".to_owned());
-                    text.take().ok_or_else(over)?
-                }
-                Source::Stream(stream) => stream.message(&self.http).await?,
-            };
-            if let Some(heard) = self.heard(text)? {
-                return Ok(heard);
-            }
-        }
-    }
-
-    /// What `text` is to whoever asked.
-    fn heard(&self, text: Bytes) -> Result<Option<Heard>, LinkError> {
-        let message = wire::heard(&text, self.http.revision())?;
-        let ours = message.id().and_then(|id| id.as_u64()) == Some(self.id);
-        Ok(match message.kind() {
-            Kind::Response { .. } if ours => Some(Heard::Answer(text.clone())),
-            // A server that could not read the request does not know its id.
-            Kind::Error { id, .. } if ours || id.is_none() => Some(Heard::Answer(text.clone())),
-            Kind::Response { .. } | Kind::Error { .. } => {
-                return Err(LinkError::Garbage(
-                    "it answers another request than the one that was sent".to_owned(),
-                ));
-            }
-            Kind::Request { .. } => Some(Heard::Request(text.clone())),
-            Kind::Notification { .. } => match (of_progress(&message), &self.token) {
-                (Some(id), Some(token)) if id == self.id => {
-                    let told = std::str::from_utf8(&text).ok().and_then(|text| progress(text, token));
-                    told.map(|told| Heard::Notification(told.into()))
-                }
-                (Some(_), _) => None,
-                (None, _) => Some(Heard::Notification(text.clone())),
-            },
-        })
-    }
-}
-
-impl Http {
-    async fn source(&self, response: UpstreamResponse, deadline: Instant) -> Result<Source, LinkError> {
-        let essence = essence(&response.headers);
-        if response.status.is_success() && essence == "text/event-stream" {
-            return Ok(Source::Stream(Box::new(Stream::new(response.body, self, deadline))));
-        }
-        if essence != "application/json" {
-            if response.status.is_success() {
-                let shown: String = essence.chars().take(60).collect();
-                return Err(LinkError::Garbage(format!("it sent {shown:?} where a message was expected")));
-            }
-            return Err(self.refused(response).await);
-        }
-        let UpstreamResponse { status, headers, body } = response;
-        let limit = self.server.limits.message_bytes;
-        let collecting = collected(body, limit);
-        let total = self.server.timeouts.total;
-        let text = match tokio::time::timeout_at(deadline, collecting).await {
-            Ok(text) => text?,
-            Err(_) => {
-                return Err(LinkError::TooLate {
-                    what: "the call did not end",
-                    limit: total,
-                    setting: "total_ms",
-                });
-            }
-        };
-        if status.is_success() {
-            return Ok(Source::Whole(Some(text)));
-        }
-        // An error may be said in a message, whatever the status; but not that a session is gone.
-        let told = crate::mcp::ask::message(&text, self.revision()).ok();
-        let says = told.is_some_and(|message| matches!(message.kind(), Kind::Error { error, .. } if error.code != codes::PARSE_ERROR || status == StatusCode::BAD_REQUEST));
-        let gone = status == StatusCode::NOT_FOUND && self.agreed.read().session.is_some();
-        if says && !gone && !matches!(status.as_u16(), 401 | 403 | 429) {
-            return Ok(Source::Whole(Some(text)));
-        }
-        Err(self.refusal(status, &headers, &text))
-    }
 }
 
 pub(super) fn is_events(headers: &HeaderMap) -> bool {

@@ -1,11 +1,13 @@
 //! Links to tool servers: one session with one server each, in the server's own revision. What is said over a link is for
 //! whoever uses it; this only carries it.
 
+mod asked;
 mod handshake;
 mod http;
 mod pipe;
 mod pool;
 mod pumps;
+mod quiet;
 mod sse;
 pub mod stdio;
 mod stream;
@@ -174,7 +176,7 @@ impl Link {
         deadline: Instant,
     ) -> Result<Exchange, LinkError> {
         let inner = match &self.transport {
-            Transport::Http(http) => Inner::Http(http.ask(method, params, headers, deadline).await?),
+            Transport::Http(http) => Inner::Http(http.ask(method, params, headers, deadline)?),
             Transport::Pipe(pipe) => Inner::Pipe(pipe.ask(method, params, deadline).await?),
         };
         Ok(Exchange { link: Arc::clone(self), inner })
@@ -200,10 +202,15 @@ impl Link {
     /// What the server says outside of requests, from now on.
     pub fn events(&self) -> Events {
         let events = Events(self.events.subscribe());
+        self.listen();
+        events
+    }
+
+    /// Begins to read what the server says outside of requests, where it does not come by itself.
+    fn listen(&self) {
         if let Transport::Http(http) = &self.transport {
             self.pumps.listen(http, &self.said, &self.events);
         }
-        events
     }
 
     /// Ends the session.
@@ -235,7 +242,7 @@ pub struct Exchange {
 
 #[derive(Debug)]
 enum Inner {
-    Http(http::Asked),
+    Http(asked::Asked),
     Pipe(pipe::Asked),
 }
 

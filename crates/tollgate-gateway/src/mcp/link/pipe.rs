@@ -9,9 +9,11 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::Instant;
+use tollgate_core::config::tools::ToolServer;
 use tollgate_mcp::message::{Kind, notification};
 use tollgate_mcp::revision::Revision;
 
+use super::quiet::Quiet;
 use super::wire::{self, of_progress, outgoing, progress};
 use super::{Heard, LinkError};
 
@@ -29,8 +31,9 @@ pub(super) struct Pipe {
     events: broadcast::Sender<Heard>,
     waiting: Mutex<BTreeMap<u64, Waiting>>,
     next: AtomicU64,
+    server: Arc<ToolServer>,
     /// Why it is over, once it is.
-    over: watch::Sender<Option<String>>,
+    over: watch::Sender<Option<LinkError>>,
     /// Whether nothing is left of what was behind it.
     gone: watch::Sender<bool>,
 }
@@ -46,13 +49,18 @@ struct Waiting {
 
 impl Pipe {
     /// What is to be sent goes to `out`; what belongs to no request to `events`.
-    pub(super) fn new(out: mpsc::Sender<Bytes>, events: broadcast::Sender<Heard>) -> Arc<Self> {
+    pub(super) fn new(
+        server: &Arc<ToolServer>,
+        out: mpsc::Sender<Bytes>,
+        events: broadcast::Sender<Heard>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             out,
             revision: Mutex::new(Revision::NEWEST_STATEFUL),
             events,
             waiting: Mutex::default(),
             next: AtomicU64::new(1),
+            server: Arc::clone(server),
             over: watch::Sender::new(None),
             gone: watch::Sender::new(true),
         })
@@ -89,10 +97,15 @@ impl Pipe {
 
     /// It is over, and everybody who waits is told why.
     pub(super) fn close(&self, why: &str) {
+        self.fail(LinkError::Broken(why.to_owned()));
+    }
+
+    /// The same, for a reason that is more than that it broke off.
+    pub(super) fn fail(&self, error: LinkError) {
         self.over.send_if_modified(|over| {
             let first = over.is_none();
             if first {
-                *over = Some(why.to_owned());
+                *over = Some(error);
             }
             first
         });
@@ -105,7 +118,7 @@ impl Pipe {
 
     fn broken(&self) -> LinkError {
         let why = self.over.borrow().clone();
-        LinkError::Broken(why.unwrap_or_else(|| "the connection is over".to_owned()))
+        why.unwrap_or_else(|| LinkError::Broken("the connection is over".to_owned()))
     }
 
     pub(super) async fn ask(
@@ -115,15 +128,14 @@ impl Pipe {
         deadline: Instant,
     ) -> Result<Asked, LinkError> {
         if !self.is_open() {
-            let LinkError::Broken(why) = self.broken() else { return Err(self.broken()) };
-            return Err(LinkError::NotSent(why));
+            return Err(LinkError::NotSent(self.broken().to_string()));
         }
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (text, token) = outgoing(id, method, params);
         let (told, hears) = mpsc::channel(MOST_WAITING);
         let (answer, answers) = oneshot::channel();
         self.waiting.lock().insert(id, Waiting { told, answer, token });
-        let asked = Asked { pipe: Arc::clone(self), id, hears, answers, over: false };
+        let asked = Asked { pipe: Arc::clone(self), id, hears, answers, quiet: Quiet::begins(), over: false };
         match tokio::time::timeout_at(deadline, self.send(text.into())).await {
             Ok(sent) => sent.map(|()| asked),
             Err(_) => Err(LinkError::NotSent("the server does not read what it is sent".to_owned())),
@@ -174,7 +186,9 @@ impl Pipe {
 
     fn asked(&self, text: Bytes) {
         let waiting = self.waiting.lock();
-        let unheard = match waiting.values().next_back() {
+        // Of a session that callers share nobody can tell whom of several the server means.
+        let certain = !self.server.shared || waiting.len() == 1;
+        let unheard = match waiting.values().next_back().filter(|_| certain) {
             Some(last) => last.told.try_send(Heard::Request(text.clone())).is_err(),
             None => self.events.send(Heard::Request(text.clone())).is_err(),
         };
@@ -196,12 +210,13 @@ pub(super) struct Asked {
     id: u64,
     hears: mpsc::Receiver<Heard>,
     answers: oneshot::Receiver<Bytes>,
+    quiet: Quiet,
     over: bool,
 }
 
 impl Asked {
     pub(super) async fn next(&mut self) -> Result<Heard, LinkError> {
-        tokio::select! {
+        let heard = tokio::select! {
             // What was told before the answer is heard before it.
             biased;
             Some(heard) = self.hears.recv() => Ok(heard),
@@ -209,7 +224,12 @@ impl Asked {
                 self.over = true;
                 answer.map(Heard::Answer).map_err(|_| self.pipe.broken())
             }
+            late = self.quiet.too_long(&self.pipe.server.timeouts) => Err(late),
+        };
+        if let Ok(heard) = &heard {
+            self.quiet.heard(heard);
         }
+        heard
     }
 }
 

@@ -11,6 +11,8 @@ use parking_lot::Mutex;
 use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
 use tollgate_core::config::tools::{Reached, ToolServer, Transport as Travels};
+use tollgate_mcp::bridge::ClientHello;
+use tollgate_mcp::capability;
 
 use super::handshake::{With, greet};
 use super::http::Http;
@@ -244,7 +246,12 @@ async fn opened(
     match greeted {
         Ok((said, listens)) => {
             let server = Arc::clone(server);
-            Ok(Arc::new(Link { server, said, transport, events, pumps: Pumps::new(listens) }))
+            let link = Link { server, said, transport, events, pumps: Pumps::new(listens) };
+            if may_be_asked(&says.hello) {
+                link.listen();
+                link.pumps.begun().await;
+            }
+            Ok(Arc::new(link))
         }
         Err(error) => {
             if let Transport::Pipe(pipe) = &transport {
@@ -253,6 +260,12 @@ async fn opened(
             Err(error)
         }
     }
+}
+
+/// Whether a server may ask the client anything.
+fn may_be_asked(hello: &ClientHello<'_>) -> bool {
+    let can = |what| capability::has(hello.capabilities, what);
+    ["sampling", "elicitation", "roots"].into_iter().any(can)
 }
 
 /// Whether nobody uses the link of a slot just now.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderMap;
 use parking_lot::Mutex;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tollgate_mcp::message::{Kind, request};
@@ -25,17 +25,22 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// A stream may stay open for so long; then it is opened again.
 const LONGEST: Duration = Duration::from_hours(12);
 
+/// How long a request waits at most for the server to begin its stream.
+const TO_BEGIN: Duration = Duration::from_secs(2);
+
 /// What reads a server outside of requests.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pumps {
     /// The params with which a stateless server is asked for what it says unasked.
     pub(super) listens: Option<String>,
     running: Mutex<Option<JoinHandle<()>>>,
+    /// Whether the stream has begun, or there is none.
+    begun: watch::Sender<bool>,
 }
 
 impl Pumps {
     pub(super) fn new(listens: Option<String>) -> Self {
-        Self { listens, running: Mutex::default() }
+        Self { listens, running: Mutex::default(), begun: watch::Sender::new(false) }
     }
 
     /// Begins to listen, unless that has been done.
@@ -46,8 +51,22 @@ impl Pumps {
         let mut running = self.running.lock();
         if running.is_none() {
             let (http, events) = (Arc::clone(http), events.clone());
-            *running = Some(tokio::spawn(pump(http, self.listens.clone(), events)));
+            let (listens, begun) = (self.listens.clone(), self.begun.clone());
+            *running = Some(tokio::spawn(async move {
+                pump(&http, listens.as_deref(), &events, &begun).await;
+                begun.send_replace(true);
+            }));
         }
+    }
+
+    /// Waits until the stream has begun, where it is listened to: what a server asks before that is lost.
+    pub(super) async fn begun(&self) {
+        if self.running.lock().is_none() {
+            return;
+        }
+        let mut begun = self.begun.subscribe();
+        // Some servers send nothing, not even a head, before they have something to say.
+        let _ = tokio::time::timeout(TO_BEGIN, begun.wait_for(|begun| *begun)).await;
     }
 }
 
@@ -59,17 +78,22 @@ impl Drop for Pumps {
     }
 }
 
-async fn pump(http: Arc<Http>, listens: Option<String>, events: broadcast::Sender<Heard>) {
+async fn pump(
+    http: &Arc<Http>,
+    listens: Option<&str>,
+    events: &broadcast::Sender<Heard>,
+    begun: &watch::Sender<bool>,
+) {
     let mut pause = PAUSE;
     while http.is_open() {
-        let begun = Instant::now();
-        match once(&http, listens.as_deref(), &events).await {
+        let since = Instant::now();
+        match once(http, listens, events, begun).await {
             // It has no such stream.
             Ok(false) => return,
             Ok(true) => {}
             Err(error) => tracing::debug!(%error, "a tool server's stream ended"),
         }
-        pause = if begun.elapsed() > LONGEST_PAUSE { PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
+        pause = if since.elapsed() > LONGEST_PAUSE { PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
         tokio::time::sleep(pause).await;
     }
 }
@@ -79,6 +103,7 @@ async fn once(
     http: &Arc<Http>,
     listens: Option<&str>,
     events: &broadcast::Sender<Heard>,
+    begun: &watch::Sender<bool>,
 ) -> Result<bool, LinkError> {
     let deadline = Instant::now() + LONGEST;
     let response = match listens {
@@ -91,13 +116,34 @@ async fn once(
     if !response.status.is_success() || !is_events(&response.headers) {
         return Ok(!matches!(response.status.as_u16(), 400..=499) && !response.status.is_success());
     }
+    begun.send_replace(true);
     let mut stream = Stream::new(response.body, http, deadline);
     loop {
-        let text = stream.message(http).await?;
+        let text = stream.message(http, None).await?;
         if let Some(heard) = heard(&text, http)? {
-            // Nobody may be listening just now.
-            let _ = events.send(heard);
+            hand(heard, http, events).await?;
         }
+    }
+}
+
+/// Hands `heard` to whoever it is for: what is asked to whoever made a request last, as long as that is under way, and
+/// everything else to whoever listens.
+async fn hand(heard: Heard, http: &Http, events: &broadcast::Sender<Heard>) -> Result<(), LinkError> {
+    let Heard::Request(text) = &heard else {
+        // Nobody may be listening just now.
+        let _ = events.send(heard);
+        return Ok(());
+    };
+    if let Some(pong) = wire::pong(text, http.revision()) {
+        return http.tell(pong).await;
+    }
+    let last = http.asked_last();
+    if last.is_some_and(|last| last.try_send(heard.clone()).is_ok()) || events.send(heard.clone()).is_ok() {
+        return Ok(());
+    }
+    match wire::nobody(text, http.revision()) {
+        Some(nobody) => http.tell(nobody).await,
+        None => Ok(()),
     }
 }
 

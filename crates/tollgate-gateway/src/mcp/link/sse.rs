@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tollgate_core::config::tools::{ToolServer, Url};
 use tollgate_llm::sse::{SseEvent, SseReader};
 
-use super::http::{Http, is_events};
+use super::http::{Http, is_events, too_large};
 use super::pipe::{MOST_OUTGOING, Pipe};
 use super::pool::Means;
 use super::{Heard, LinkError};
@@ -29,15 +29,16 @@ pub(super) async fn open(
     if !response.status.is_success() || !is_events(&response.headers) {
         return Err(http.refused(response).await);
     }
-    let mut stream = Stream { body: response.body, reader: SseReader::new(server.limits.message_bytes) };
+    let limit = server.limits.message_bytes;
+    let mut stream = Stream { body: response.body, reader: SseReader::new(limit), limit };
     let endpoint = loop {
-        let event = stream.event().await.map_err(LinkError::NotSent)?;
+        let event = stream.event().await.map_err(|error| LinkError::NotSent(error.to_string()))?;
         if event.name.as_deref() == Some(b"endpoint") {
             break endpoint(&url.uri, &event.data)?;
         }
     };
     let (out, outgoing) = mpsc::channel(MOST_OUTGOING);
-    let pipe = Pipe::new(out, events);
+    let pipe = Pipe::new(server, out, events);
     tokio::spawn(post(Arc::clone(&pipe), http, endpoint, outgoing));
     tokio::spawn(read(Arc::clone(&pipe), stream));
     Ok(pipe)
@@ -73,22 +74,22 @@ fn endpoint(base: &Uri, said: &[u8]) -> Result<Uri, LinkError> {
 struct Stream {
     body: UpstreamBody,
     reader: SseReader,
+    limit: usize,
 }
 
 impl Stream {
-    async fn event(&mut self) -> Result<SseEvent, String> {
+    async fn event(&mut self) -> Result<SseEvent, LinkError> {
         loop {
-            let next = self
-                .reader
-                .next_event()
-                .map_err(|_| "a message is too large (limits.message_bytes)".to_owned())?;
+            let next = self.reader.next_event().map_err(|_| too_large(self.limit))?;
             if let Some(event) = next {
                 return Ok(event);
             }
             match self.body.piece().await {
                 Some(Ok(piece)) => self.reader.push(&piece),
-                Some(Err(why)) => return Err(format!("the server's stream broke off: {why}")),
-                None => return Err("the server's stream ended".to_owned()),
+                Some(Err(why)) => {
+                    return Err(LinkError::Broken(format!("the server's stream broke off: {why}")));
+                }
+                None => return Err(LinkError::Broken("the server's stream ended".to_owned())),
             }
         }
     }
@@ -105,10 +106,10 @@ async fn read(pipe: Arc<Pipe>, mut stream: Stream) {
                 if event.data.is_empty() || event.name.as_deref().is_some_and(|name| name != b"message") => {}
             Ok(event) => {
                 if let Err(error) = pipe.heard(event.data) {
-                    return pipe.close(&error.to_string());
+                    return pipe.fail(error);
                 }
             }
-            Err(why) => return pipe.close(&why),
+            Err(error) => return pipe.fail(error),
         }
     }
 }

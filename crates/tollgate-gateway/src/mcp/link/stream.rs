@@ -28,16 +28,18 @@ pub(super) struct Stream {
     pause: Duration,
     resumed: u32,
     deadline: Instant,
+    /// When something came last.
+    since: Instant,
 }
 
 impl Stream {
     pub(super) fn new(body: UpstreamBody, http: &Http, deadline: Instant) -> Self {
         let reader = SseReader::new(http.server.limits.message_bytes);
-        Self { body, reader, last: None, pause: PAUSE, resumed: 0, deadline }
+        Self { body, reader, last: None, pause: PAUSE, resumed: 0, deadline, since: Instant::now() }
     }
 
-    /// The next message.
-    pub(super) async fn message(&mut self, http: &Http) -> Result<Bytes, LinkError> {
+    /// The next message. For longer than `idle` nothing may come, be it only a sign of life.
+    pub(super) async fn message(&mut self, http: &Http, idle: Option<Duration>) -> Result<Bytes, LinkError> {
         loop {
             let limit = http.server.limits.message_bytes;
             while let Some(event) = self.reader.next_event().map_err(|_| too_large(limit))? {
@@ -46,13 +48,11 @@ impl Stream {
                     return Ok(event.data);
                 }
             }
-            let idle = http.server.timeouts.idle;
-            let piece =
-                tokio::time::timeout(idle, self.body.piece()).await.map_err(|_| LinkError::TooLate {
-                    what: "the server's stream did not go on",
-                    limit: idle,
-                    setting: "idle_ms",
-                })?;
+            let piece = tokio::select! {
+                piece = self.body.piece() => piece,
+                late = too_long(self.since, idle) => return Err(late),
+            };
+            self.since = Instant::now();
             match piece {
                 Some(Ok(bytes)) => self.reader.push(&bytes),
                 ended => {
@@ -123,4 +123,11 @@ impl Stream {
         self.reader = SseReader::new(http.server.limits.message_bytes);
         Ok(())
     }
+}
+
+/// Resolves when nothing has come for longer than `idle`.
+async fn too_long(since: Instant, idle: Option<Duration>) -> LinkError {
+    let Some(limit) = idle else { return std::future::pending().await };
+    tokio::time::sleep_until(since + limit).await;
+    LinkError::TooLate { what: "the server's stream did not go on", limit, setting: "idle_ms" }
 }

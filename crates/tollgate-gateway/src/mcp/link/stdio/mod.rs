@@ -13,6 +13,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::sync::{broadcast, mpsc};
 use tollgate_core::config::tools::{Command, ToolServer};
 
+use super::http::too_large;
 use super::pipe::{MOST_OUTGOING, Pipe};
 use super::pool::Means;
 use super::{Heard, LinkError};
@@ -69,7 +70,7 @@ pub(super) fn start(
         LinkError::NotSent(format!("`{program}` could not be started: {error}"))
     })?;
     let (out, outgoing) = mpsc::channel(MOST_OUTGOING);
-    let pipe = Pipe::new(out, events);
+    let pipe = Pipe::new(server, out, events);
     let no_pipe = || LinkError::NotSent("the program has no standard input and output".to_owned());
     let (stdin, stdout) = child.stdin.take().zip(child.stdout.take()).ok_or_else(no_pipe)?;
     if let Some(stderr) = child.stderr.take() {
@@ -153,7 +154,7 @@ async fn read(pipe: Arc<Pipe>, stdout: ChildStdout, limit: usize) {
         let line = match line {
             Ok(Some(line)) => line,
             Ok(None) => return pipe.close("the program ended"),
-            Err(why) => return pipe.close(&why),
+            Err(error) => return pipe.fail(error),
         };
         if line.trim_ascii().is_empty() {
             continue;
@@ -173,18 +174,20 @@ async fn read(pipe: Arc<Pipe>, stdout: ChildStdout, limit: usize) {
 }
 
 /// The next line, without its end; `None` where there are no more.
-async fn line(reader: &mut (impl AsyncBufRead + Unpin), limit: usize) -> Result<Option<Bytes>, String> {
+async fn line(reader: &mut (impl AsyncBufRead + Unpin), limit: usize) -> Result<Option<Bytes>, LinkError> {
     let mut line = BytesMut::new();
     loop {
-        let available =
-            reader.fill_buf().await.map_err(|error| format!("the program cannot be read: {error}"))?;
+        let available = reader
+            .fill_buf()
+            .await
+            .map_err(|error| LinkError::Broken(format!("the program cannot be read: {error}")))?;
         if available.is_empty() {
             return Ok((!line.is_empty()).then(|| line.freeze()));
         }
         let end = memchr::memchr(b'\n', available);
         let part = &available[..end.unwrap_or(available.len())];
         if line.len() + part.len() > limit {
-            return Err(format!("a message is larger than {limit} bytes (limits.message_bytes)"));
+            return Err(too_large(limit));
         }
         line.extend_from_slice(part);
         let used = end.map_or(part.len(), |end| end + 1);
