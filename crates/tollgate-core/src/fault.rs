@@ -105,6 +105,8 @@ fault_classes! {
     Invalid, "invalid_request", 400, Client, false, None;
     /// The request asks for what the chosen upstream cannot express.
     Unsupported, "unsupported", 400, Client, false, None;
+    /// The request's headers do not repeat what its body says.
+    HeaderMismatch, "header_mismatch", 400, Client, false, None;
     /// The request is larger than a limit.
     TooLarge, "too_large", 413, Client, false, None;
     /// The content type is not JSON.

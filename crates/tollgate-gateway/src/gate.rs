@@ -16,7 +16,7 @@ use tollgate_mcp::contract::port::ToolContracts;
 use crate::causes::Causes;
 use crate::dice::Dice;
 use crate::mcp::link::{Links, Means};
-use crate::mcp::{Tokens, Tools};
+use crate::mcp::{SealKeys, Tokens, Tools};
 use crate::metrics::Metrics;
 use crate::route::{Candidate, Health};
 use crate::serve::Managed;
@@ -87,13 +87,17 @@ pub struct Runtime {
 impl Gate {
     /// A gate that begins with `snapshot`.
     pub fn new(parts: Parts, snapshot: Snapshot) -> Arc<Self> {
+        let seals = SealKeys::of(&snapshot, parts.journal.digest_key());
         let runtime = Runtime::new(snapshot, None);
         Arc::new_cyclic(|gate| Self {
-            tools: Tools::new(Links::new(Means {
-                upstream: Arc::clone(&parts.upstream),
-                tokens: Tokens::new(Weak::clone(gate)),
-                shim: parts.child_guard.clone(),
-            })),
+            tools: Tools::new(
+                Links::new(Means {
+                    upstream: Arc::clone(&parts.upstream),
+                    tokens: Tokens::new(Weak::clone(gate)),
+                    shim: parts.child_guard.clone(),
+                }),
+                seals,
+            ),
             parts,
             metrics: Metrics::new(),
             credentials: Credentials::default(),
@@ -181,6 +185,7 @@ impl Gate {
 impl Publish for Gate {
     /// What is known of a deployment that stays is kept.
     fn publish(&self, snapshot: Snapshot) {
+        self.tools.seals.set(SealKeys::of(&snapshot, self.parts.journal.digest_key()));
         let before = self.runtime();
         self.runtime.store(Arc::new(Runtime::new(snapshot, Some(&before))));
     }

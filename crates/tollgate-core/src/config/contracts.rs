@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// What is done with a difference, the mildest first.
@@ -80,6 +81,14 @@ pub struct ContractsWritten {
     pub lock: Option<PathBuf>,
 }
 
+/// Sessions of MCP clients, as written.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SessionsWritten {
+    /// Sessions that began earlier are over: their clients must begin new ones. Default none.
+    pub not_before: Option<Timestamp>,
+}
+
 /// How tools are offered.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -88,6 +97,8 @@ pub struct ToolsWritten {
     pub contracts: ContractsWritten,
     /// Which calls somebody must approve.
     pub approvals: super::approvals::ApprovalsWritten,
+    /// Sessions of MCP clients.
+    pub sessions: SessionsWritten,
     /// Under which names clients see them.
     pub names: super::bundles::ToolNames,
 }

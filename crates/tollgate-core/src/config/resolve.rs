@@ -104,6 +104,7 @@ impl Resolver<'_> {
             tool_servers,
             contracts: self.contracts(&file.tools.contracts, &known)?,
             holds: file.tools.approvals.resolved(),
+            sessions_not_before: file.tools.sessions.not_before,
             tool_names: file.tools.names.clone(),
             routing,
             timeouts: GateTimeouts {

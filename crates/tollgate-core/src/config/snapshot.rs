@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
+use jiff::Timestamp;
 
 use super::alerts::AlertTarget;
 use super::approvals::HoldRules;
@@ -47,6 +48,8 @@ pub struct Snapshot {
     pub contracts: Contracts,
     /// Which calls somebody must approve.
     pub holds: HoldRules,
+    /// Sessions of MCP clients that began earlier are over.
+    pub sessions_not_before: Option<Timestamp>,
     /// How clients see tools' names.
     pub tool_names: ToolNames,
     /// Retries, fallbacks and cooldown.

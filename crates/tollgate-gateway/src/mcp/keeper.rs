@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use tollgate_core::fault::Fault;
 use tollgate_mcp::capability;
 use tollgate_mcp::contract::port::{Seen, Verdict, local};
+use tollgate_mcp::headers::Mirrors;
 use tollgate_mcp::json::{Object, elements};
 use tollgate_mcp::tool::{Listing, Tool, ToolLimits};
 
@@ -180,7 +181,9 @@ async fn pinned(gate: &Gate, kept: &Kept, tools: Vec<Tool>) -> Offered {
         match verdict {
             Verdict::Offered { name, tool, contract, facts, schemas } => {
                 let local = local(&kept.server.effects, &name);
-                let listed = ListedTool { tool, facts, local, contract: contract.to_string(), schemas };
+                let mirrors = Mirrors::of(tool.input_schema());
+                let contract = contract.to_string();
+                let listed = ListedTool { tool, facts, local, contract, schemas, mirrors };
                 offered.insert(name, Arc::new(listed));
             }
             Verdict::Hidden { name, why } => {

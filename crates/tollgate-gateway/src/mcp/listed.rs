@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tollgate_core::config::tools::ToolServer;
 use tollgate_mcp::arguments::Compiled;
 use tollgate_mcp::effect::{Facts, Local};
+use tollgate_mcp::headers::Mirrors;
 use tollgate_mcp::json::Object;
 use tollgate_mcp::revision::Revision;
 use tollgate_mcp::tool::Tool;
@@ -23,6 +24,8 @@ pub(crate) struct ListedTool {
     pub(crate) contract: String,
     /// Its schemas.
     pub(crate) schemas: Arc<Compiled>,
+    /// The arguments that headers repeat.
+    pub(crate) mirrors: Mirrors,
 }
 
 /// Prompts, resources or templates: JSON objects as the server sent them, in its revision.

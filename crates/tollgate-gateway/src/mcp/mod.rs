@@ -107,6 +107,14 @@ impl Mcp {
     }
 }
 
+/// The arguments in `params`, where there are any.
+fn arguments(params: Option<&str>) -> Result<Option<serde_json::Value>, Fault> {
+    let params = params.and_then(Object::read);
+    let arguments = params.as_ref().and_then(|params| params.get("arguments"));
+    let value = arguments.map(serde_json::from_str).transpose();
+    value.map_err(|_| Fault::new(FaultClass::Invalid, "the arguments are no JSON").param("arguments"))
+}
+
 impl Protocol for Mcp {
     type Call = Call;
     type Answer = Answer;
@@ -145,11 +153,12 @@ impl Protocol for Mcp {
     /// Arguments are what the tool's schema says, before the server sees them.
     fn guard(&self, call: &Call) -> Result<(), Fault> {
         let Aim::Server(Aimed { tool: Some(tool), params, .. }) = &call.aim else { return Ok(()) };
-        let params = params.as_deref().and_then(Object::read);
-        let arguments = params.as_ref().and_then(|params| params.get("arguments"));
-        let value = arguments.map(serde_json::from_str::<serde_json::Value>).transpose();
-        let value = value
-            .map_err(|_| Fault::new(FaultClass::Invalid, "the arguments are no JSON").param("arguments"))?;
+        let value = arguments(params.as_deref())?;
+        if self.client.revision.is_stateless() {
+            let said = |name: &str| said::one(&call.head.headers, name);
+            let checked = tool.mirrors.check(value.as_ref().unwrap_or(&serde_json::Value::Null), said);
+            checked.map_err(|mismatch| Fault::new(FaultClass::HeaderMismatch, mismatch.to_string()))?;
+        }
         tool.schemas.arguments(value.as_ref()).map_err(|problems| {
             let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
             let why = format!("the arguments are not what the tool takes: {}", problems.join("; "));

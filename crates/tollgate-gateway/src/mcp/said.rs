@@ -197,8 +197,10 @@ fn stateless_client(headers: &HeaderMap, message: &Message<'_>) -> Result<Client
         method: one(headers, "mcp-method"),
         name: one(headers, "mcp-name"),
     };
-    headers::check(message, said)
-        .map_err(|mismatch| refused(message, newest, codes::HEADER_MISMATCH, mismatch.to_string()))?;
+    headers::check(message, said).map_err(|mismatch| {
+        let fault = Fault::new(FaultClass::HeaderMismatch, mismatch.to_string());
+        Box::new(Refused { fault, ..*refused(message, newest, codes::HEADER_MISMATCH, "") })
+    })?;
     let revision = Revision::parse(&hello.version).filter(|revision| revision.is_stateless());
     let Some(revision) = revision else {
         let spoken: Vec<&str> = Revision::ALL.iter().map(|revision| revision.name()).collect();
@@ -238,7 +240,7 @@ fn version(headers: &HeaderMap) -> Result<Option<Revision>, Box<Refused>> {
 }
 
 /// The value of a header that stands there once.
-fn one<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub(crate) fn one<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?.to_str().ok()?;
     // Of two nobody knows which one the next reader takes: neither agrees with the body.

@@ -25,9 +25,6 @@ use crate::leg::Leg;
 use crate::policies::{VIA, via};
 use crate::ticket::Ticket;
 
-/// How long a client's session is good for.
-const SESSION_LASTS: Duration = Duration::from_hours(24 * 7);
-
 impl Mcp {
     /// The answer of the gate itself.
     pub(super) async fn here(&self, offer: &Offer, ticket: &mut Ticket) -> Result<Answer, Fault> {
@@ -37,9 +34,9 @@ impl Mcp {
         let result = match asked.method.as_str() {
             "initialize" => {
                 let mut client = answers::hello(asked)?;
-                let ends = ticket.gate().parts.clock.now() + SESSION_LASTS;
+                let now = ticket.gate().parts.clock.now();
                 let seals = &ticket.gate().tools.seals;
-                session = seals.begin(&mut client, ticket.principal(), &self.endpoint.address, ends);
+                session = seals.begin(&mut client, ticket.principal(), &self.endpoint.address, now);
                 if session.is_none() {
                     let why =
                         format!("the client says more of itself than {} bytes", super::session::LARGEST);
@@ -114,7 +111,7 @@ impl Mcp {
             aimed: aimed.clone(),
             client: self.client.clone(),
             hears: self.takes_events,
-            headers: headers(leg, head),
+            headers: headers(leg, head, aimed),
             deadline,
         };
         let mut conversation = match self.goes_on(asked.params.as_deref(), leg).await? {
@@ -215,9 +212,20 @@ impl Mcp {
     }
 }
 
-/// What a server is told besides: where in the trace it is, and which gates the request has passed.
-fn headers(leg: &Leg, head: &http::request::Parts) -> HeaderMap {
+/// What a server is told besides: where in the trace it is, which gates the request has passed, and the arguments that it
+/// wants to have repeated.
+fn headers(leg: &Leg, head: &http::request::Parts, aimed: &Aimed) -> HeaderMap {
     let mut headers = HeaderMap::new();
+    if let Some(tool) = aimed.tool.as_ref().filter(|tool| !tool.mirrors.is_empty())
+        && aimed.listed.revision.is_stateless()
+        && let Ok(Some(arguments)) = super::arguments(aimed.params.as_deref())
+    {
+        for (name, value) in tool.mirrors.headers(&arguments) {
+            if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_str(&value)) {
+                headers.insert(name, value);
+            }
+        }
+    }
     headers.insert(HeaderName::from_static(VIA), via(head, &leg.gate().parts.instance));
     if let Ok(value) = HeaderValue::from_str(&leg.trace.to_string()) {
         headers.insert(HeaderName::from_static("traceparent"), value);

@@ -11,6 +11,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use tollgate_core::config::snapshot::Snapshot;
+use tollgate_core::digest::DigestKey;
 use tollgate_core::principal::Principal;
 use tollgate_mcp::revision::Revision;
 use uuid::Uuid;
@@ -33,30 +35,44 @@ pub(crate) struct Session {
     pub(crate) name: String,
 }
 
-/// Keys that sessions are sealed with, and the epoch below which none is good any more.
+/// How long a key seals, in seconds. A session lasts no longer, so two keys open all that is good.
+const PERIOD: i64 = 7 * 24 * 3_600;
+
+/// What sessions are sealed with. Each period has a key of its own, which is derived: instances with the same secret have
+/// the same keys, also after a restart, and need not tell each other.
 #[derive(Clone, Debug)]
 pub struct SealKeys {
-    /// The first seals; all of them open. A key has a number, so that nobody has to try.
-    keys: VecDeque<(u32, [u8; 32])>,
-    /// Sessions of an earlier epoch are over.
-    epoch: u64,
+    /// The first one seals; all of them open.
+    roots: Vec<DigestKey>,
+    /// Sessions that began earlier are over.
+    not_before: Option<Timestamp>,
 }
 
 impl SealKeys {
-    /// `keys`, the newest first, each with its number; sessions that began before `epoch` are over.
-    pub fn new(keys: impl IntoIterator<Item = (u32, [u8; 32])>, epoch: u64) -> Self {
-        Self { keys: keys.into_iter().collect(), epoch }
+    /// Keys from the secrets `roots`, the newest first, for sessions that began at `not_before` or later.
+    pub fn new(roots: Vec<DigestKey>, not_before: Option<Timestamp>) -> Self {
+        Self { roots, not_before }
     }
 
-    /// A key that nobody else has.
-    pub fn random() -> Self {
-        let mut key = [0; 32];
-        // Where the system has no randomness, a key that nobody can guess cannot be had: then none seals.
-        match aws_lc_rs::rand::fill(&mut key) {
-            Ok(()) => Self::new([(0, key)], 0),
-            Err(_) => Self::new([], 0),
+    /// Those that `snapshot` says; where it has no secret that instances share, those of this instance's own, `own`.
+    pub(crate) fn of(snapshot: &Snapshot, own: &DigestKey) -> Self {
+        let secrets = snapshot.secrets.key.iter().chain(&snapshot.secrets.before);
+        let mut roots: Vec<DigestKey> =
+            secrets.map(|secret| DigestKey::derive(secret.expose().as_bytes())).collect();
+        if roots.is_empty() {
+            roots.push(own.clone());
         }
+        Self::new(roots, snapshot.sessions_not_before)
     }
+}
+
+/// The key of `root` for a period.
+fn key(root: &DigestKey, period: u32) -> [u8; 32] {
+    root.digest(&[b"tollgate mcp session keys, period ".as_slice(), &period.to_be_bytes()].concat()).bytes()
+}
+
+fn period(now: Timestamp) -> u32 {
+    u32::try_from(now.as_second() / PERIOD).unwrap_or(0)
 }
 
 /// So many sessions that clients have ended are remembered; what is older has seldom anything left to end.
@@ -68,12 +84,6 @@ pub struct Seals {
     keys: ArcSwap<SealKeys>,
     /// Sessions that clients have ended here, the latest last.
     ended: Mutex<(HashSet<String>, VecDeque<String>)>,
-}
-
-impl Default for Seals {
-    fn default() -> Self {
-        Self { keys: ArcSwap::from_pointee(SealKeys::random()), ended: Mutex::default() }
-    }
 }
 
 /// What an id holds. Short names: it goes with every request.
@@ -93,8 +103,8 @@ struct Sealed {
     i: Option<String>,
     /// When it ends, in seconds since 1970.
     e: i64,
-    /// The epoch in which it began.
-    x: u64,
+    /// When it began, in seconds since 1970.
+    b: i64,
 }
 
 /// Why an id is not good.
@@ -117,6 +127,11 @@ pub(crate) fn whose(principal: &Principal) -> String {
 }
 
 impl Seals {
+    /// Seals with `keys`.
+    pub fn new(keys: SealKeys) -> Self {
+        Self { keys: ArcSwap::from_pointee(keys), ended: Mutex::default() }
+    }
+
     /// Seals with `keys` from now on.
     pub fn set(&self, keys: SealKeys) {
         self.keys.store(keys.into());
@@ -136,14 +151,13 @@ impl Seals {
         }
     }
 
-    /// A session for `client`, which speaks for `principal` at `address` until `ends`, and its id; `None` where that
-    /// would be too long.
+    /// A session for `client`, which speaks for `principal` at `address`, and its id; `None` where that would be too long.
     pub(crate) fn begin(
         &self,
         client: &mut Client,
         principal: &Principal,
         address: &str,
-        ends: Timestamp,
+        now: Timestamp,
     ) -> Option<String> {
         let keys = self.keys.load();
         let name = Uuid::now_v7().simple().to_string();
@@ -157,11 +171,12 @@ impl Seals {
             r: client.revision.name().to_owned(),
             c: client.capabilities.clone(),
             i: client.info.clone(),
-            e: ends.as_second(),
-            x: keys.epoch,
+            e: now.as_second() + PERIOD,
+            b: now.as_second(),
         };
-        let (number, key) = keys.keys.front()?;
-        let id = seal(*number, key, &serde_json::to_vec(&sealed).ok()?)?;
+        let period = period(now);
+        let key = key(keys.roots.first()?, period);
+        let id = seal(period, &key, &serde_json::to_vec(&sealed).ok()?)?;
         client.session = Some(Session { name });
         Some(id)
     }
@@ -175,13 +190,15 @@ impl Seals {
         now: Timestamp,
     ) -> Result<Client, NoSession> {
         let keys = self.keys.load();
-        let sealed = open(&keys.keys, id).and_then(|plain| serde_json::from_slice::<Sealed>(&plain).ok());
+        let sealed = open(&keys.roots, id, period(now))
+            .and_then(|plain| serde_json::from_slice::<Sealed>(&plain).ok());
         let sealed = sealed.ok_or(NoSession::Unknown)?;
         if sealed.p != whose(principal) || sealed.a != address {
             return Err(NoSession::Foreign);
         }
         let ended = || self.ended.lock().0.contains(&sealed.n);
-        if sealed.e <= now.as_second() || sealed.x < keys.epoch || ended() {
+        let revoked = keys.not_before.is_some_and(|first| sealed.b < first.as_second());
+        if sealed.e <= now.as_second() || revoked || ended() {
             return Err(NoSession::Over);
         }
         Ok(Client {
@@ -201,19 +218,24 @@ fn seal(number: u32, key: &[u8; 32], content: &[u8]) -> Option<String> {
     Some(URL_SAFE_NO_PAD.encode([&number.to_be_bytes()[..], nonce.as_ref(), &content].concat()))
 }
 
-fn open(keys: &VecDeque<(u32, [u8; 32])>, id: &str) -> Option<Vec<u8>> {
+fn open(roots: &[DigestKey], id: &str, now: u32) -> Option<Vec<u8>> {
     if id.len() > LONGEST {
         return None;
     }
     let bytes = URL_SAFE_NO_PAD.decode(id).ok()?;
     let (number, rest) = bytes.split_first_chunk::<4>()?;
     let number = u32::from_be_bytes(*number);
+    // Clocks differ: an instance that is ahead may have begun the next period.
+    if number.abs_diff(now) > 1 {
+        return None;
+    }
     let (nonce, content) = rest.split_at_checked(NONCE_LEN)?;
-    let (_, key) = keys.iter().find(|(known, _)| *known == number)?;
-    let key = RandomizedNonceKey::new(&AES_256_GCM, key).ok()?;
-    let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
-    let mut content = content.to_vec();
-    key.open_in_place(nonce, Aad::from(PURPOSE), &mut content).ok().map(|plain| plain.to_vec())
+    roots.iter().find_map(|root| {
+        let key = RandomizedNonceKey::new(&AES_256_GCM, &key(root, number)).ok()?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+        let mut content = content.to_vec();
+        key.open_in_place(nonce, Aad::from(PURPOSE), &mut content).ok().map(|plain| plain.to_vec())
+    })
 }
 
 #[cfg(test)]
@@ -234,35 +256,40 @@ mod tests {
         }
     }
 
+    fn seals(roots: &[&[u8]], not_before: Option<Timestamp>) -> Seals {
+        Seals::new(SealKeys::new(roots.iter().map(|root| DigestKey::derive(root)).collect(), not_before))
+    }
+
+    const WEEK: Duration = Duration::from_secs(PERIOD.unsigned_abs());
+
     #[test]
-    fn a_session_works_wherever_its_key_is_and_for_whom_it_was_made() {
-        let (now, later) = (Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH + Duration::from_secs(60));
+    fn a_session_works_wherever_its_secret_is_and_for_whom_it_was_made() {
+        let now = Timestamp::UNIX_EPOCH + WEEK * 100 + Duration::from_secs(1_000);
         let (ann, bob) = (Principal::direct(ActorKind::Key, "ann"), Principal::direct(ActorKind::Key, "bob"));
-        let keys = SealKeys::new([(7, [1; 32]), (6, [2; 32])], 3);
-        let (here, there) = (Seals::default(), Seals::default());
-        here.set(keys.clone());
         let mut client = client();
-        let id = here.begin(&mut client, &ann, "", later).unwrap();
-        assert_eq!(there.open(&id, &ann, "", now).unwrap_err(), NoSession::Unknown);
-        there.set(SealKeys::new([(8, [3; 32]), (7, [1; 32])], 3));
+        let id = seals(&[b"one"], None).begin(&mut client, &ann, "", now).unwrap();
+        let there = seals(&[b"two", b"one"], None);
         let opened = there.open(&id, &ann, "", now).unwrap();
         assert_eq!((opened.revision, &opened.capabilities), (client.revision, &client.capabilities));
         assert_eq!(opened.session, client.session);
+        let later = now + WEEK - Duration::from_secs(1);
+        assert!(there.open(&id, &ann, "", later).is_ok(), "also when the next key seals");
+        assert_eq!(there.open(&id, &ann, "", now + WEEK).unwrap_err(), NoSession::Over);
+        assert_eq!(there.open(&id, &ann, "", now + WEEK * 2).unwrap_err(), NoSession::Unknown);
         assert_eq!(there.open(&id, &bob, "", now).unwrap_err(), NoSession::Foreign);
         assert_eq!(there.open(&id, &ann, "files", now).unwrap_err(), NoSession::Foreign);
-        assert_eq!(there.open(&id, &ann, "", later).unwrap_err(), NoSession::Over);
-        there.set(SealKeys::new([(7, [1; 32])], 4));
-        assert_eq!(there.open(&id, &ann, "", now).unwrap_err(), NoSession::Over, "revoked");
-        there.set(SealKeys::new([(7, [9; 32])], 3));
-        assert_eq!(there.open(&id, &ann, "", now).unwrap_err(), NoSession::Unknown);
+        let revoked = seals(&[b"one"], Some(now + Duration::from_secs(1)));
+        assert_eq!(revoked.open(&id, &ann, "", now).unwrap_err(), NoSession::Over);
+        assert_eq!(seals(&[b"two"], None).open(&id, &ann, "", now).unwrap_err(), NoSession::Unknown);
+        there.end(opened.session.as_ref().unwrap());
+        assert_eq!(there.open(&id, &ann, "", now).unwrap_err(), NoSession::Over, "as its client says");
     }
 
     #[test]
     fn what_was_altered_is_no_session() {
         let ann = Principal::direct(ActorKind::Key, "ann");
-        let later = Timestamp::UNIX_EPOCH + Duration::from_secs(60);
-        let seals = Seals::default();
-        let id = seals.begin(&mut client(), &ann, "", later).unwrap();
+        let seals = seals(&[b"one"], None);
+        let id = seals.begin(&mut client(), &ann, "", Timestamp::UNIX_EPOCH).unwrap();
         for at in 0..id.len() {
             let mut altered = id.clone().into_bytes();
             altered[at] = if altered[at] == b'A' { b'B' } else { b'A' };
@@ -279,8 +306,7 @@ mod tests {
     #[test]
     fn a_client_that_says_too_much_has_no_session() {
         let ann = Principal::direct(ActorKind::Key, "ann");
-        let later = Timestamp::UNIX_EPOCH + Duration::from_secs(60);
         let mut client = Client { capabilities: format!(r#"{{"x":"{}"}}"#, "y".repeat(LARGEST)), ..client() };
-        assert_eq!(Seals::default().begin(&mut client, &ann, "", later), None);
+        assert_eq!(seals(&[b"one"], None).begin(&mut client, &ann, "", Timestamp::UNIX_EPOCH), None);
     }
 }

@@ -14,7 +14,7 @@ use super::offer::Offers;
 use super::parked::Parked;
 use super::questions::Questions;
 use super::running::Running;
-use super::session::Seals;
+use super::session::{SealKeys, Seals};
 
 /// Changes that a client that listens may be behind.
 const MOST_CHANGES: usize = 64;
@@ -48,10 +48,10 @@ pub(crate) struct Changed {
 }
 
 impl Tools {
-    /// Nothing is known of any server yet; links are opened by `links`.
-    pub fn new(links: Links) -> Self {
+    /// Nothing is known of any server yet; links are opened by `links`, and sessions sealed with `keys`.
+    pub fn new(links: Links, keys: SealKeys) -> Self {
         Self {
-            seals: Seals::default(),
+            seals: Seals::new(keys),
             links,
             catalogue: Catalogue::default(),
             offers: Offers::default(),

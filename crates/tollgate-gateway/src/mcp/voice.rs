@@ -77,6 +77,7 @@ fn code(class: FaultClass) -> i64 {
     match class {
         C::Invalid | C::InvalidArguments | C::ToolNotFound | C::Unsupported => codes::INVALID_PARAMS,
         C::MethodNotFound | C::RouteNotFound | C::MethodNotAllowed => codes::METHOD_NOT_FOUND,
+        C::HeaderMismatch => codes::HEADER_MISMATCH,
         C::TooLarge | C::MediaType | C::SessionOver => codes::INVALID_REQUEST,
         C::Internal | C::BadUpstream => codes::INTERNAL_ERROR,
         _ => -32_000,
@@ -159,6 +160,7 @@ impl Voice for McpVoice {
             | C::TooLarge
             | C::MediaType
             | C::SlowRequest
+            | C::HeaderMismatch
             | C::SessionOver => fault.status(),
             C::Forbidden if self.id.is_none() => fault.status(),
             C::MethodNotFound if stateless => 404,

@@ -2,11 +2,14 @@
 //! streamable HTTP, request metadata). Where header and body disagree, two readers would see two requests: the answer
 //! is 400 with the code `HeaderMismatch`.
 
+mod params;
+
 use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+pub use self::params::Mirrors;
 use crate::json::Object;
 use crate::message::{Message, meta};
 use crate::revision::Revision;
@@ -23,17 +26,17 @@ pub struct Said<'a> {
 }
 
 /// A header that is missing, cannot be read, or is not what the body says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Mismatch {
     /// It must be there.
     #[error("the header `{0}` is missing")]
-    Missing(&'static str),
+    Missing(Cow<'static, str>),
     /// Its Base64 is none, or not of UTF-8.
     #[error("the header `{0}` cannot be decoded")]
-    Unreadable(&'static str),
+    Unreadable(Cow<'static, str>),
     /// It differs from the body.
     #[error("the header `{0}` is not what the body says")]
-    Differs(&'static str),
+    Differs(Cow<'static, str>),
 }
 
 const VERSION: &str = "MCP-Protocol-Version";
@@ -58,7 +61,7 @@ pub fn check(message: &Message<'_>, said: Said<'_>) -> Result<(), Mismatch> {
     let named = names(method);
     let name = named.and_then(|name| params.as_ref()?.string(name));
     let decoded = match said.name {
-        Some(encoded) => Some(decode(encoded).ok_or(Mismatch::Unreadable(NAME))?),
+        Some(encoded) => Some(decode(encoded).ok_or(Mismatch::Unreadable(NAME.into()))?),
         None => None,
     };
     if named.is_some() { agree(NAME, decoded.as_deref(), name.as_deref(), required) } else { Ok(()) }
@@ -71,10 +74,10 @@ fn agree(
     required: bool,
 ) -> Result<(), Mismatch> {
     match said {
-        None if required => Err(Mismatch::Missing(header)),
+        None if required => Err(Mismatch::Missing(header.into())),
         None => Ok(()),
         Some(said) if Some(said) == body => Ok(()),
-        Some(_) => Err(Mismatch::Differs(header)),
+        Some(_) => Err(Mismatch::Differs(header.into())),
     }
 }
 
@@ -83,6 +86,8 @@ fn names(method: &str) -> Option<&'static str> {
     match method {
         "tools/call" | "prompts/get" => Some("name"),
         "resources/read" => Some("uri"),
+        // The extension `io.modelcontextprotocol/tasks`.
+        "tasks/get" | "tasks/update" | "tasks/cancel" => Some("taskId"),
         _ => None,
     }
 }
@@ -166,19 +171,22 @@ mod tests {
         let right =
             Said { version: Some("2026-07-28"), method: Some("tools/call"), name: Some("get_weather") };
         assert_eq!(checked(&call("get_weather"), right), Ok(()));
-        assert_eq!(checked(&call("delete_all"), right), Err(Mismatch::Differs(NAME)));
-        assert_eq!(checked(&call("get_weather"), Said { name: None, ..right }), Err(Mismatch::Missing(NAME)));
+        assert_eq!(checked(&call("delete_all"), right), Err(Mismatch::Differs(NAME.into())));
+        assert_eq!(
+            checked(&call("get_weather"), Said { name: None, ..right }),
+            Err(Mismatch::Missing(NAME.into()))
+        );
         let other = Said { method: Some("tools/list"), ..right };
-        assert_eq!(checked(&call("get_weather"), other), Err(Mismatch::Differs(METHOD)));
+        assert_eq!(checked(&call("get_weather"), other), Err(Mismatch::Differs(METHOD.into())));
         let older = Said { version: Some("2025-11-25"), ..right };
-        assert_eq!(checked(&call("get_weather"), older), Err(Mismatch::Differs(VERSION)));
+        assert_eq!(checked(&call("get_weather"), older), Err(Mismatch::Differs(VERSION.into())));
         // Header values have case, unlike their names.
         let case = Said { method: Some("Tools/Call"), ..right };
-        assert_eq!(checked(&call("get_weather"), case), Err(Mismatch::Differs(METHOD)));
+        assert_eq!(checked(&call("get_weather"), case), Err(Mismatch::Differs(METHOD.into())));
         let encoded = Said { name: Some("=?base64?5LiW?="), ..right };
         assert_eq!(checked(&call("世"), encoded), Ok(()));
         let garbled = Said { name: Some("=?base64?5Li?="), ..right };
-        assert_eq!(checked(&call("世"), garbled), Err(Mismatch::Unreadable(NAME)));
+        assert_eq!(checked(&call("世"), garbled), Err(Mismatch::Unreadable(NAME.into())));
     }
 
     #[test]
