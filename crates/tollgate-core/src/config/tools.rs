@@ -34,7 +34,7 @@ pub struct ToolServerWritten {
     /// The folder that the program runs in, default the gate's.
     #[serde(default)]
     pub cwd: Option<PathBuf>,
-    /// The most memory that the program and each of its children may have, in bytes. Default none is set.
+    /// The most memory that the program and each of its children may write to, in bytes (`RLIMIT_DATA`). Default none is set.
     #[serde(default)]
     pub memory_bytes: Option<u64>,
     /// The most processes of the program and its children at once, default 256.

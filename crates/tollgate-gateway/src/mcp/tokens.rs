@@ -50,13 +50,18 @@ impl Tokens {
         Self { gate, kept: Mutex::default() }
     }
 
-    /// A token for `client`, by one fetch at a time; another one than before where that was refused.
-    pub(super) async fn token(&self, client: &ClientCredentials, renew: bool) -> Result<Secret, String> {
+    /// A token for `client`, by one fetch at a time; another one than `refused`, where that was refused.
+    pub(super) async fn token(
+        &self,
+        client: &ClientCredentials,
+        refused: Option<&Secret>,
+    ) -> Result<Secret, String> {
         let slot = Arc::clone(self.kept.lock().entry(client.clone()).or_default());
         let mut kept = slot.0.lock().await;
-        if let Some((token, _)) =
-            kept.as_ref().filter(|(_, until)| !renew && *until > Instant::now() + MARGIN)
-        {
+        let good =
+            |(token, until): &&(Secret, Instant)| refused != Some(token) && *until > Instant::now() + MARGIN;
+        // Of many who were refused at once the first has fetched another one for all.
+        if let Some((token, _)) = kept.as_ref().filter(good) {
             return Ok(token.clone());
         }
         let gate = self.gate.upgrade().ok_or("the gate is stopping")?;

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tollgate_core::config::tools::{Auth, ToolServer, Url};
 use tollgate_core::egress::Reach;
+use tollgate_core::secret::Secret;
 use tollgate_mcp::headers::mirrored;
 use tollgate_mcp::message::Message;
 use tollgate_mcp::revision::Revision;
@@ -129,7 +130,7 @@ impl Http {
         }
     }
 
-    /// Posts `message`. A token that the server refuses is fetched anew once.
+    /// Posts `message`.
     pub(super) async fn post(
         &self,
         message: String,
@@ -141,13 +142,7 @@ impl Http {
         if let Ok(read) = crate::mcp::ask::message(message.as_bytes(), revision) {
             mirror(&read, revision, &mut headers);
         }
-        let body = Bytes::from(message);
-        let response = self.sent(Method::POST, body.clone(), &headers, deadline, false).await?;
-        let renewable = matches!(self.url.auth, Auth::ClientCredentials(_));
-        if response.status == StatusCode::UNAUTHORIZED && renewable {
-            return self.sent(Method::POST, body, &headers, deadline, true).await;
-        }
-        Ok(response)
+        self.sent(Method::POST, &self.url.uri, Bytes::from(message), &headers, deadline).await
     }
 
     /// Asks for the stream of what the server says unasked, or for the rest of one that broke off after `last`.
@@ -161,30 +156,42 @@ impl Http {
         if let Some(last) = last.and_then(|last| HeaderValue::from_str(last).ok()) {
             headers.insert(HeaderName::from_static("last-event-id"), last);
         }
-        self.sent(Method::GET, Bytes::new(), &headers, deadline, false).await
+        self.sent(Method::GET, &self.url.uri, Bytes::new(), &headers, deadline).await
     }
 
+    /// Sends a request. A token that the server refuses is fetched anew once.
     async fn sent(
         &self,
         method: Method,
+        uri: &Uri,
         body: Bytes,
         headers: &HeaderMap,
         deadline: Instant,
-        renew: bool,
     ) -> Result<UpstreamResponse, LinkError> {
-        let request = self.request(method, body, headers)?;
-        self.carried(request, deadline, renew).await
+        let request = || {
+            let request = self.request(method.clone(), body.clone(), headers);
+            request.map(|request| UpstreamRequest { uri: uri.clone(), ..request })
+        };
+        let Auth::ClientCredentials(client) = &self.url.auth else {
+            return self.carried(request()?, None, deadline).await;
+        };
+        let token = self.means.tokens.token(client, None).await.map_err(LinkError::NotSent)?;
+        let response = self.carried(request()?, Some(&token), deadline).await?;
+        if response.status != StatusCode::UNAUTHORIZED {
+            return Ok(response);
+        }
+        let token = self.means.tokens.token(client, Some(&token)).await.map_err(LinkError::NotSent)?;
+        self.carried(request()?, Some(&token), deadline).await
     }
 
-    /// Sends `request`, with a token where the server wants one.
+    /// Sends `request`, with `token` where the server wants one.
     async fn carried(
         &self,
         mut request: UpstreamRequest,
+        token: Option<&Secret>,
         deadline: Instant,
-        renew: bool,
     ) -> Result<UpstreamResponse, LinkError> {
-        if let Auth::ClientCredentials(client) = &self.url.auth {
-            let token = self.means.tokens.token(client, renew).await.map_err(LinkError::NotSent)?;
+        if let Some(token) = token {
             bearer(token.expose(), &mut request.headers)?;
         }
         let limit = self.server.timeouts.first_byte;
@@ -258,9 +265,7 @@ impl Http {
     /// Posts `message` to `uri`, where the server has said that it wants messages; its answer comes another way.
     pub(super) async fn post_to(&self, uri: &Uri, message: Bytes) -> Result<(), LinkError> {
         let deadline = Instant::now() + self.server.timeouts.first_byte;
-        let mut request = self.request(Method::POST, message, &HeaderMap::new())?;
-        request.uri = uri.clone();
-        let response = self.carried(request, deadline, false).await?;
+        let response = self.sent(Method::POST, uri, message, &HeaderMap::new(), deadline).await?;
         if response.status.is_success() { Ok(()) } else { Err(self.refused(response).await) }
     }
 

@@ -18,7 +18,10 @@ use super::wire::{self, of_progress, outgoing, progress};
 use super::{Heard, LinkError};
 
 /// What a server may tell about one request before anybody listens; more is left out.
-const MOST_WAITING: usize = 256;
+const MOST_WAITING: usize = 128;
+
+/// The largest notification that is kept for whoever listens, in bytes: many of them must not fill the memory.
+pub(super) const LARGEST_TOLD: usize = 256 << 10;
 
 /// Messages that wait for the server to read. Whoever has more waits.
 pub(super) const MOST_OUTGOING: usize = 64;
@@ -168,6 +171,10 @@ impl Pipe {
     /// Progress belongs to its request. What a server logs it logs of something: of the request that was made last, where
     /// there is one. The rest is for whoever listens.
     fn notified(&self, of: Option<u64>, logged: bool, text: Bytes) {
+        if text.len() > LARGEST_TOLD {
+            tracing::debug!(bytes = text.len(), "a tool server tells more at once than anybody is told");
+            return;
+        }
         let waiting = self.waiting.lock();
         let Some(id) = of else {
             match waiting.values().next_back().filter(|_| logged) {

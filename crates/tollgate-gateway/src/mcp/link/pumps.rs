@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use tollgate_mcp::message::{Kind, request};
 
 use super::http::{Http, is_events};
+use super::pipe::LARGEST_TOLD;
 use super::stream::Stream;
 use super::{Heard, LinkError, ServerSaid, wire};
 
@@ -130,6 +131,11 @@ async fn once(
 /// everything else to whoever listens.
 async fn hand(heard: Heard, http: &Http, events: &broadcast::Sender<Heard>) -> Result<(), LinkError> {
     let Heard::Request(text) = &heard else {
+        if let Heard::Notification(text) = &heard
+            && text.len() > LARGEST_TOLD
+        {
+            return Ok(());
+        }
         // Nobody may be listening just now.
         let _ = events.send(heard);
         return Ok(());

@@ -238,6 +238,7 @@ async fn ended(child: &mut Child, guarded: bool) -> std::io::Result<ExitStatus> 
         if let Ok(status) = tokio::time::timeout(TO_TERMINATE, child.wait()).await {
             return status;
         }
+        shim::kill_all(child.id());
     }
     child.kill().await?;
     child.wait().await

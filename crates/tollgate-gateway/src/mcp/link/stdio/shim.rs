@@ -68,7 +68,8 @@ pub fn run(guard: &Guard) -> std::io::Result<i32> {
     set_child_subreaper(Some(getpid()))?;
     limit(Resource::Core, 0)?;
     if let Some(memory) = guard.memory_bytes {
-        limit(Resource::As, memory)?;
+        // What is written to counts, and not what is only set aside: Node sets aside more than any limit that makes sense.
+        limit(Resource::Data, memory)?;
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let status = runtime.block_on(async {
@@ -139,10 +140,23 @@ async fn end_all() {
     }
 }
 
+/// Ends everything that a guard guards which does not end by itself, so that nothing is left when it is killed.
+pub(super) fn kill_all(id: Option<u32>) {
+    let Some(pid) = id.and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)) else { return };
+    for descendant in descendants_of(pid) {
+        // It may have ended by itself just now.
+        let _ = kill_process(descendant, Signal::KILL);
+    }
+}
+
 /// Every process that was started from here.
 fn descendants() -> HashSet<Pid> {
+    descendants_of(getpid())
+}
+
+fn descendants_of(pid: Pid) -> HashSet<Pid> {
     let mut found = HashSet::new();
-    let mut ahead = vec![getpid()];
+    let mut ahead = vec![pid];
     while let Some(pid) = ahead.pop() {
         for child in children(pid) {
             if found.insert(child) {
