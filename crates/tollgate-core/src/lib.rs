@@ -26,4 +26,5 @@ pub mod record;
 pub mod redact;
 pub mod secret;
 pub mod trace;
+pub mod undo;
 pub mod usage;

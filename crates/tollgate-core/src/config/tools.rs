@@ -16,6 +16,7 @@ use super::snapshot::Timeouts;
 use super::{ConfigError, SecretRef};
 use crate::effect::Effect;
 use crate::secret::Secret;
+use crate::undo::Compensation;
 
 /// The revisions of MCP that a server can be said to speak.
 pub const REVISIONS: [&str; 5] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"];
@@ -61,7 +62,7 @@ pub struct ToolServerWritten {
     /// Whether what the server says of its tools' effects is believed, default false.
     #[serde(default)]
     pub trust_annotations: bool,
-    /// What tools can change, by name: `read`, `write` or `destructive`, or `{ effect, idempotent }`.
+    /// What tools can change, by name: `read`, `write` or `destructive`, or `{ effect, idempotent, undo }`.
     #[serde(default)]
     pub effects: BTreeMap<String, EffectWritten>,
     /// How long to wait for what; see `timeouts`.
@@ -131,6 +132,9 @@ pub struct EffectAndMore {
     /// Whether calling it twice is as calling it once.
     #[serde(default)]
     pub idempotent: Option<bool>,
+    /// The call that takes a call of it back; what passes in calls of the tool is kept for it.
+    #[serde(default)]
+    pub undo: Option<Arc<Compensation>>,
 }
 
 /// Sizes and counts of one server, as written.
@@ -311,9 +315,21 @@ impl Resolver<'_> {
             })
         };
         let more = |written: &EffectWritten| match written {
-            EffectWritten::Effect(effect) => EffectAndMore { effect: Some(*effect), idempotent: None },
+            EffectWritten::Effect(effect) => {
+                EffectAndMore { effect: Some(*effect), idempotent: None, undo: None }
+            }
             EffectWritten::More(more) => more.clone(),
         };
+        for (tool, effect) in &written.effects {
+            if let EffectWritten::More(EffectAndMore { undo: Some(undo), .. }) = effect {
+                let wrong = |why| {
+                    ConfigError::new(format!(
+                        "tool server `{name}`: what undoes `{tool}` cannot be called: {why}"
+                    ))
+                };
+                undo.check().map_err(wrong)?;
+            }
+        }
         Ok(ToolServer {
             name: Arc::from(name),
             reached,

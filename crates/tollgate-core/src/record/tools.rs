@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::digest::Digest;
 use crate::effect::Effect;
+use crate::undo::Compensation;
 
 /// The tools that a model was offered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -61,6 +62,9 @@ pub struct ToolUse {
     /// Tools that were offered beside it and that a model could take for it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub twins: Vec<String>,
+    /// The call that takes it back, as the configuration names it: a pattern, without content.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undo: Option<Arc<Compensation>>,
     /// The approval that let it pass.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub approval: Option<String>,

@@ -110,6 +110,8 @@ impl Aiming<'_> {
         used.effect = shown.tool.facts.effect;
         used.contract = Some(shown.tool.contract.clone());
         used.twins = shown.twins.iter().take(8).map(|twin| clipped(twin)).collect();
+        let configured = shown.listed.server.effects.tools.get(&shown.name);
+        used.undo = configured.and_then(|said| said.undo.clone());
         let arguments = self.asked.params.as_deref().and_then(Object::read);
         let arguments = arguments.and_then(|params| params.get("arguments").map(str::to_owned));
         let canonical = canonical_arguments(arguments.as_deref().unwrap_or("{}"));

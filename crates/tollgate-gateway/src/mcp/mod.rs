@@ -102,6 +102,7 @@ impl Mcp {
             session: self.client.session.as_ref().map(|session| session.name.clone()),
             asked: None,
             twins: Vec::new(),
+            undo: None,
             approval: None,
         }
     }

@@ -31,9 +31,18 @@ struct Reel {
 }
 
 impl Film {
-    /// A film for a call to `model` that came at `arrived`; `None` where nothing is kept of it.
-    pub(super) fn of(settings: &CaptureSettings, model: &str, arrived: Instant) -> Option<Arc<Self>> {
-        let mode = settings.mode(model);
+    /// A film for a call to `model` that came at `arrived`; `None` where nothing is kept of it. Of a call that may have to be
+    /// taken back something is kept in any case: `must`.
+    pub(super) fn of(
+        settings: &CaptureSettings,
+        model: &str,
+        arrived: Instant,
+        must: bool,
+    ) -> Option<Arc<Self>> {
+        let mode = match settings.mode(model) {
+            CaptureMode::None if must => CaptureMode::Full,
+            mode => mode,
+        };
         (mode != CaptureMode::None).then(|| {
             Arc::new(Self {
                 mode,

@@ -170,7 +170,7 @@ impl Ticket {
     pub fn asks(&mut self, tool: ToolUse, request: &Bytes) {
         self.request_bytes = request.len() as u64;
         self.witness.request_digest = Some(self.gate.parts.journal.digest_key().digest(request));
-        self.witness.film(&self.runtime.snapshot, "", self.arrived);
+        self.witness.film_tool(&self.runtime.snapshot, &tool, self.arrived);
         if let Some(film) = &self.witness.film {
             film.shoot(Direction::FromClient, None, request);
         }

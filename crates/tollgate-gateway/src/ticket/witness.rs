@@ -17,8 +17,11 @@ use super::Film;
 use crate::causes::Causes;
 use crate::inbound::Inbound;
 
-/// The header by which an operator's client says of which call its own is a replay.
+/// The header by which an operator's client says of which call its own is a replay, or which one it takes back.
 const CAUSE: &str = "x-tollgate-cause";
+
+/// What stands before the call's id where the client's own takes it back.
+const UNDO: &str = "undo ";
 
 /// The headers in which a client says under which tags its call is to be counted: the gate's own, and LiteLLM's.
 const TAGS: [&str; 2] = ["x-tollgate-tags", "x-litellm-tags"];
@@ -54,7 +57,9 @@ impl Witness {
     pub(super) fn new(call: CallId, inbound: &Inbound, snapshot: &Snapshot) -> Self {
         let told: Option<TraceParent> =
             inbound.header("traceparent").and_then(|value| value.trim().parse().ok());
-        let replayed = inbound.header(CAUSE).and_then(|id| id.trim().parse().ok());
+        let cause = inbound.header(CAUSE).map(str::trim);
+        let replayed = cause.and_then(|id| id.parse().ok());
+        let undone = cause.and_then(|said| said.strip_prefix(UNDO)?.trim().parse().ok());
         let value = |name: &http::HeaderName| {
             let value = inbound.header(name.as_str())?;
             Some((name.to_string(), value[..value.floor_char_boundary(LONGEST_VALUE)].to_owned()))
@@ -64,7 +69,8 @@ impl Witness {
                 trace_id: told.map_or(call.trace(), |told| told.trace),
                 span_id: call.span(0),
                 parent_span_id: told.map(|told| told.span),
-                cause: replayed.map(|call_id| Cause::Replay { call_id }),
+                cause: (replayed.map(|call_id| Cause::Replay { call_id }))
+                    .or(undone.map(|call_id| Cause::Undo { call_id })),
             },
             sampled: told.is_none_or(|told| told.sampled),
             told: told.is_some(),
@@ -151,6 +157,11 @@ impl Witness {
 
     /// Begins to keep content, where the configuration says so for `model`.
     pub(super) fn film(&mut self, snapshot: &Snapshot, model: &str, arrived: Instant) {
-        self.film = Film::of(&snapshot.capture, model, arrived);
+        self.film = Film::of(&snapshot.capture, model, arrived, false);
+    }
+
+    /// The same of a tool call, where what passes is also kept for whoever takes it back.
+    pub(super) fn film_tool(&mut self, snapshot: &Snapshot, tool: &ToolUse, arrived: Instant) {
+        self.film = Film::of(&snapshot.capture, "", arrived, tool.undo.is_some());
     }
 }

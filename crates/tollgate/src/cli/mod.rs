@@ -18,6 +18,7 @@ mod import;
 mod instance;
 mod journal;
 mod key;
+mod mcp;
 mod model;
 mod replay;
 mod serve;
@@ -28,6 +29,7 @@ mod tail;
 mod team;
 mod tools;
 mod trace;
+mod undo;
 mod user;
 mod when;
 
@@ -79,6 +81,10 @@ enum Command {
     Tools(tools::Arguments),
     /// Tool calls that wait for somebody to let them pass
     Approval(approval::Arguments),
+    /// List, show and call tools through a gate, or speak MCP over standard input and output
+    Mcp(mcp::Arguments),
+    /// Show what a trace's tool calls changed and how that is taken back, and take it back
+    Undo(undo::Arguments),
     /// List past calls
     Calls(calls::Arguments),
     /// Show what happened in a trace, call by call, and why
@@ -126,6 +132,8 @@ impl Cli {
             Some(Command::Alerts(arguments)) => arguments.run().await,
             Some(Command::Tools(arguments)) => arguments.run().await,
             Some(Command::Approval(arguments)) => arguments.run().await,
+            Some(Command::Mcp(arguments)) => arguments.run().await,
+            Some(Command::Undo(arguments)) => arguments.run().await,
             Some(Command::Calls(arguments)) => arguments.run().await,
             Some(Command::Trace(arguments)) => arguments.run().await,
             Some(Command::Tail(arguments)) => arguments.run().await,

@@ -122,15 +122,81 @@ impl Story {
         if let Some(original) = replayed {
             return Some(format!("an operator sent {original} again"));
         }
+        if let Some(undone) = self.undoes() {
+            return Some(format!("it takes back {undone}"));
+        }
+        if cause["by"] == "retry" {
+            return Some(format!(
+                "it answers what was asked in {}",
+                cause["call_id"].as_str().unwrap_or("?")
+            ));
+        }
+        let executes = cause["by"] == "choice";
         let result = cause["tool_call_id"].as_str().or(last_result)?;
         let chooser = all.iter().enumerate().find_map(|(number, call)| {
             let chosen = call.closed["chosen"].as_array()?.iter().find(|chosen| chosen["id"] == result)?;
             Some((number + 1, chosen["name"].as_str()?))
         });
         Some(match chooser {
+            Some((number, name)) if executes => format!("it executes {name}, chosen in {number} ({result})"),
+            None if executes => format!("it executes a choice of a model ({result})"),
             Some((number, name)) => format!("it carries the result of {name}, chosen in {number} ({result})"),
             None => format!("it carries the result of {result}"),
         })
+    }
+
+    /// What is asked of which tool; null where none is.
+    pub(super) fn tool(&self) -> &Value {
+        self.closed.get("tool").or(self.opened.get("tool")).unwrap_or(&Value::Null)
+    }
+
+    /// The call that this one takes back.
+    pub(super) fn undoes(&self) -> Option<&str> {
+        let cause = &self.trace()["cause"];
+        (cause["by"] == "undo").then(|| cause["call_id"].as_str()).flatten()
+    }
+
+    /// Whether it had an effect though it went wrong: `none`, `possible` or `certain`.
+    pub(super) fn side_effect(&self) -> Option<&str> {
+        self.closed["fault"]["side_effect"].as_str()
+    }
+
+    /// What is asked of which tool, in words.
+    pub(super) fn used(&self) -> Option<String> {
+        let tool = self.tool();
+        let text = |member: &str| tool[member].as_str();
+        let name = text("name").map_or(String::new(), |name| format!(" {name}"));
+        let mut words = format!("{}{name}", text("method")?);
+        if text("method") == Some("tools/call") {
+            let digest: String = text("arguments_digest").unwrap_or("?").chars().take(12).collect();
+            let effect = text("effect").unwrap_or("?");
+            words.push_str(&format!(" ({effect}, arguments {digest})"));
+            match text("asked") {
+                Some("no") => words.push_str(", which no recorded answer asked for"),
+                Some("again") => words.push_str(", once more for one choice"),
+                _ => {}
+            }
+        }
+        Some(words)
+    }
+
+    /// The approval that let it pass.
+    pub(super) fn approval(&self) -> Option<&str> {
+        self.tool()["approval"].as_str()
+    }
+
+    /// Tools that a model could take for the one that is called.
+    pub(super) fn twins(&self) -> Option<String> {
+        let twins: Vec<&str> = self.tool()["twins"].as_array()?.iter().filter_map(Value::as_str).collect();
+        Some(format!("{} was offered beside it", twins.join(", ")))
+    }
+
+    /// What it is about: a model, or a tool.
+    pub(super) fn about(&self) -> String {
+        let tool = self.tool();
+        let named = tool["name"].as_str().or(tool["method"].as_str());
+        let model = Some(self.text("model")).filter(|model| !model.is_empty());
+        model.or(named).unwrap_or("-").to_owned()
     }
 
     /// The tools that the model was offered.

@@ -74,12 +74,11 @@ fn seconds(us: i64) -> String {
 
 fn show(number: usize, call: &Story, all: &[Story], (begin, end): (i64, i64)) -> Result<()> {
     let began = call.began_us.unwrap_or(begin);
-    let model = call.text("model");
     say(&format!(
         "{number:>2}  +{}  {}  {} -> {}  {}",
         seconds(began - begin),
         call.ending(),
-        if model.is_empty() { "-" } else { model },
+        call.about(),
         if call.text("deployment").is_empty() { "nobody" } else { call.text("deployment") },
         seconds(call.duration_us),
     ))?;
@@ -90,6 +89,14 @@ fn show(number: usize, call: &Story, all: &[Story], (begin, end): (i64, i64)) ->
     line("spent", format!("{} tokens in, {} out, {}", call.input_tokens, call.output_tokens, call.cost()))?;
     if let Some(cause) = call.cause(all) {
         line("because", cause)?;
+    }
+    for (what, text) in [("executes", call.used()), ("beside", call.twins())] {
+        if let Some(text) = text {
+            line(what, text)?;
+        }
+    }
+    if let Some(approval) = call.approval() {
+        line("approved", format!("by {approval}"))?;
     }
     if let Some(offered) = call.offered() {
         line("offered", offered)?;

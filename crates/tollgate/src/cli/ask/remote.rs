@@ -47,7 +47,7 @@ impl Remote {
         &self,
         method: &str,
         path: &str,
-        headers: &[(&'static str, &str)],
+        headers: &[(&str, &str)],
         body: impl Into<Bytes>,
     ) -> Result<Response<Incoming>> {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));

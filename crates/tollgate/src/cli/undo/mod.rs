@@ -1,0 +1,119 @@
+//! `tollgate undo TRACE`: what the tool calls of a trace have changed, and the calls that take it back, the latest first. They
+//! are made only with `--run`, each as a new call with a record of its own.
+
+mod plan;
+
+use anyhow::{Result, bail};
+use clap::Args;
+use serde_json::{Value, json};
+
+use self::plan::{Plan, Step, Then};
+use super::ask::{Remote, Source, Where};
+use super::frames;
+use super::mcp::client::{Peer, texts, why};
+use super::say;
+use super::story::Story;
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// A trace, or a call in it
+    id: String,
+    /// Make the calls of the plan
+    #[arg(long)]
+    run: bool,
+    /// Also take back what may have happened or not
+    #[arg(long)]
+    uncertain: bool,
+    /// Only this call; may be given several times
+    #[arg(long = "call", value_name = "CALL")]
+    calls: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    place: Where,
+}
+
+impl Arguments {
+    pub(super) async fn run(self) -> Result<()> {
+        let source = self.place.source().await?;
+        let trace = source.trace(&self.id).await?;
+        let calls: Vec<Story> = trace.calls.iter().map(Story::of).collect();
+        let mut contents = Vec::new();
+        for call in &calls {
+            contents.push(content(&source, call).await?);
+        }
+        let plan = plan::of(&calls, &contents, &self.calls);
+        if trace.truncated {
+            bail!("the trace has more calls than can be shown: name those that are meant (--call)");
+        }
+        if self.json && !self.run {
+            say(&serde_json::to_string_pretty(&plan.json(&trace.trace_id))?)?;
+            return Ok(());
+        }
+        say(&format!("trace {}: {}", trace.trace_id, plan.operation()))?;
+        plan.lines(self.uncertain).iter().try_for_each(|line| say(line))?;
+        let wanted: Vec<&Step> = plan.to_run(self.uncertain).collect();
+        if wanted.is_empty() {
+            say("there is nothing to call")?;
+            return Ok(());
+        }
+        if !self.run {
+            say(&format!("nothing was called: `tollgate undo {} --run` makes these calls", self.id))?;
+            return Ok(());
+        }
+        let remote = self.place.remote()?;
+        take_back(&remote, &trace.trace_id, &wanted).await
+    }
+}
+
+/// What was kept of a tool call: its request, and what was answered.
+async fn content(source: &Source, call: &Story) -> Result<plan::Content> {
+    let mut content = plan::Content::default();
+    if call.tool()["undo"].is_null() {
+        return Ok(content);
+    }
+    for capture in call.captures() {
+        content.blanked |= capture["mode"] == "redacted";
+        content.cut |= capture["left_out_bytes"].as_u64().unwrap_or(0) > 0;
+        for frame in frames::of(source, &call.instance, capture).await? {
+            content.take(&frame);
+        }
+    }
+    Ok(content)
+}
+
+/// Makes the calls, one after the other, until one fails: what follows may rest on it.
+async fn take_back(remote: &Remote, trace_id: &str, steps: &[&Step]) -> Result<()> {
+    for (number, step) in steps.iter().enumerate() {
+        let Then::Call { tool, arguments } = &step.then else { continue };
+        let peer = Peer::at(remote, Some(&step.server));
+        let tool = peer.tool(tool).await?;
+        let span = &step.call.replace('-', "")[16..];
+        let headers = [
+            ("x-tollgate-cause".to_owned(), format!("undo {}", step.call)),
+            ("traceparent".to_owned(), format!("00-{trace_id}-{span}-01")),
+        ];
+        let said = peer.call(&tool, arguments, &headers).await?;
+        let id = said.call_id.unwrap_or_else(|| "-".to_owned());
+        let left = steps.len() - number;
+        let stopped = |why: String| {
+            anyhow::anyhow!("{why}\nstopped at {}: {left} of {} calls were not made", step.call, steps.len())
+        };
+        match said.answer {
+            Err(error) => return Err(stopped(why(&error).to_string())),
+            Ok(result) if result["isError"] == true => {
+                return Err(stopped(texts(&result).join("\n")));
+            }
+            Ok(_) => say(&format!("took back {} with {} ({id})", step.call, step.shown()))?,
+        }
+    }
+    Ok(())
+}
+
+impl Plan {
+    fn json(&self, trace_id: &str) -> Value {
+        let steps: Vec<Value> = self.steps.iter().map(Step::json).collect();
+        json!({ "trace_id": trace_id, "operation": self.state(), "steps": steps })
+    }
+}

@@ -1,0 +1,255 @@
+//! What the tool calls of a trace have changed, and what takes it back: from records alone.
+
+use serde_json::{Value, json};
+use tollgate_core::record::{Direction, Frame};
+use tollgate_core::undo::Compensation;
+
+use crate::cli::story::Story;
+
+/// What was kept of a call.
+#[derive(Debug, Default)]
+pub(super) struct Content {
+    arguments: Option<Value>,
+    result: Option<Value>,
+    /// Whether parts of it were blanked out.
+    pub(super) blanked: bool,
+    /// Whether not all of it was kept.
+    pub(super) cut: bool,
+}
+
+impl Content {
+    /// Takes a frame. The answer is what the client got, and may have come as a stream of events.
+    pub(super) fn take(&mut self, frame: &Frame) {
+        let Some(text) = &frame.text else { return };
+        match frame.direction {
+            Direction::FromClient => {
+                self.arguments = read(text).map(|request| match &request["params"]["arguments"] {
+                    Value::Null => json!({}),
+                    arguments => arguments.clone(),
+                });
+            }
+            Direction::ToClient | Direction::FromUpstream => {
+                let data = text.lines().filter_map(|line| line.strip_prefix("data:"));
+                let messages = std::iter::once(text.as_str()).chain(data).filter_map(read);
+                let mut results = messages.filter_map(|message| message.get("result").cloned());
+                self.result = results.next_back().or(self.result.take());
+            }
+            Direction::ToUpstream => {}
+        }
+    }
+}
+
+fn read(text: &str) -> Option<Value> {
+    serde_json::from_str(text.trim()).ok()
+}
+
+/// Whether a call has changed something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Happened {
+    /// It has.
+    Yes,
+    /// It has not.
+    No,
+    /// Nobody knows.
+    Unknown,
+}
+
+/// What is done about a call.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Then {
+    /// This tool is called.
+    Call {
+        /// The tool, as the server names it.
+        tool: String,
+        /// Its arguments.
+        arguments: Value,
+    },
+    /// Nothing: why.
+    Nothing(String),
+}
+
+/// A call, and what is done about it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Step {
+    pub(super) call: String,
+    pub(super) server: String,
+    tool: String,
+    effect: String,
+    pub(super) happened: Happened,
+    pub(super) then: Then,
+}
+
+/// The plan: the latest call first.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) steps: Vec<Step>,
+    done: usize,
+    not_done: usize,
+    unknown: usize,
+}
+
+/// What takes back the tool calls among `calls`, of which `contents` was kept; only those in `only`, where that says any.
+pub(super) fn of(calls: &[Story], contents: &[Content], only: &[String]) -> Plan {
+    let mut plan = Plan { steps: Vec::new(), done: 0, not_done: 0, unknown: 0 };
+    for (call, content) in calls.iter().zip(contents).rev() {
+        let tool = call.tool();
+        if tool["method"] != "tools/call" || call.undoes().is_some() {
+            continue;
+        }
+        let happened = happened(call);
+        match happened {
+            Happened::Yes => plan.done += 1,
+            Happened::No => plan.not_done += 1,
+            Happened::Unknown => plan.unknown += 1,
+        }
+        if !only.is_empty() && !only.contains(&call.id) {
+            continue;
+        }
+        let text = |member: &str| tool[member].as_str().unwrap_or("?").to_owned();
+        plan.steps.push(Step {
+            call: call.id.clone(),
+            server: text("server"),
+            tool: text("name"),
+            effect: text("effect"),
+            happened,
+            then: then(call, happened, content, calls),
+        });
+    }
+    plan
+}
+
+fn happened(call: &Story) -> Happened {
+    match (call.ending().as_str(), call.side_effect()) {
+        ("ok", _) => Happened::Yes,
+        // The gate died, or the call is still under way.
+        ("unknown" | "open", _) => Happened::Unknown,
+        (_, Some("none")) => Happened::No,
+        (_, Some("certain")) => Happened::Yes,
+        ("refused", _) => Happened::No,
+        _ => Happened::Unknown,
+    }
+}
+
+fn then(call: &Story, happened: Happened, content: &Content, all: &[Story]) -> Then {
+    let nothing = |why: &str| Then::Nothing(why.to_owned());
+    if happened == Happened::No {
+        return nothing("it changed nothing");
+    }
+    if call.tool()["effect"] == "read" {
+        return nothing("it only reads");
+    }
+    let Ok(undo) = serde_json::from_value::<Compensation>(call.tool()["undo"].clone()) else {
+        return nothing("no call is configured that takes it back (effects: … undo)");
+    };
+    if let Some(undone) = all.iter().find(|other| takes_back(other, call, &undo)) {
+        return Then::Nothing(format!("it was taken back by {}", undone.id));
+    }
+    let Some(arguments) = &content.arguments else {
+        return nothing("what it was called with was not kept");
+    };
+    if content.blanked || content.cut {
+        return nothing("parts of what passed were not kept (capture), and it cannot be put together");
+    }
+    match undo.arguments(arguments, content.result.as_ref()) {
+        Ok(arguments) => Then::Call { tool: undo.tool, arguments },
+        Err(why) => Then::Nothing(format!("it cannot be put together: {why}")),
+    }
+}
+
+/// Whether `other` is the call that takes `call` back, and was made.
+fn takes_back(other: &Story, call: &Story, undo: &Compensation) -> bool {
+    other.undoes() == Some(call.id.as_str())
+        && other.ending() == "ok"
+        && other.tool()["server"] == call.tool()["server"]
+        && other.tool()["name"] == undo.tool.as_str()
+}
+
+impl Step {
+    /// The call in words.
+    pub(super) fn shown(&self) -> String {
+        match &self.then {
+            Then::Call { tool, arguments } => format!("{}/{tool} {arguments}", self.server),
+            Then::Nothing(why) => why.clone(),
+        }
+    }
+
+    pub(super) fn json(&self) -> Value {
+        let mut value = json!({
+            "call_id": self.call, "server": self.server, "tool": self.tool, "effect": self.effect,
+            "happened": match self.happened {
+                Happened::Yes => "yes",
+                Happened::No => "no",
+                Happened::Unknown => "unknown",
+            },
+        });
+        match &self.then {
+            Then::Call { tool, arguments } => value["undo"] = json!({ "tool": tool, "arguments": arguments }),
+            Then::Nothing(why) => value["why_not"] = json!(why),
+        }
+        value
+    }
+}
+
+impl Plan {
+    /// The steps that call something; those of which nobody knows whether there is anything to take back only where that
+    /// is wanted.
+    pub(super) fn to_run(&self, uncertain: bool) -> impl Iterator<Item = &Step> {
+        self.steps.iter().filter(move |step| {
+            matches!(step.then, Then::Call { .. }) && (uncertain || step.happened == Happened::Yes)
+        })
+    }
+
+    /// How the trace ended, as one operation.
+    pub(super) fn state(&self) -> &'static str {
+        match (self.done, self.not_done, self.unknown) {
+            (_, _, 1..) => "unknown",
+            (_, 0, 0) => "complete",
+            (0, _, 0) => "nothing",
+            _ => "partial",
+        }
+    }
+
+    /// The same in words.
+    pub(super) fn operation(&self) -> String {
+        let counts =
+            [(self.done, "done"), (self.not_done, "not done"), (self.unknown, "of which nobody knows")];
+        let counts: Vec<String> = counts
+            .iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, what)| format!("{count} {what}"))
+            .collect();
+        match (counts.is_empty(), self.state()) {
+            (true, _) => "no tool was called".to_owned(),
+            (false, state) => format!("{state}, tool calls: {}", counts.join(", ")),
+        }
+    }
+
+    /// The steps in words.
+    pub(super) fn lines(&self, uncertain: bool) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (number, step) in self.steps.iter().enumerate() {
+            let happened = match step.happened {
+                Happened::Yes => "done",
+                Happened::No => "not done",
+                Happened::Unknown => "unknown",
+            };
+            lines.push(format!(
+                "{:>2}  {}/{} ({}, {happened})  {}",
+                number + 1,
+                step.server,
+                step.tool,
+                step.effect,
+                step.call
+            ));
+            let skipped = step.happened == Happened::Unknown && !uncertain;
+            lines.push(match &step.then {
+                Then::Call { .. } if skipped => {
+                    format!("    it may have happened; with --uncertain it is taken back by {}", step.shown())
+                }
+                Then::Call { .. } => format!("    is taken back by {}", step.shown()),
+                Then::Nothing(why) => format!("    {why}"),
+            });
+        }
+        lines
+    }
+}
