@@ -58,8 +58,8 @@ makes it again with the answers. In between:
 All of this is what the bridge makes of single messages. The gate that uses it speaks with each side by itself, and some
 of them do not get that far:
 
-- `initialize`, `server/discover`, `ping`, `tools/list` and `logging/setLevel` are answered by the gate, and other lists where
-  an address has several servers. With a server it begins in the server's own way.
+- `initialize`, `server/discover`, `ping`, `tools/list` and `logging/setLevel` are answered by the gate, and other lists at
+  every address but a server's own. With a server it begins in the server's own way.
 - `subscriptions/listen` passes only at `/mcp/NAME`, and only to a stateless server; elsewhere it is refused.
 - `resources/subscribe` and `resources/unsubscribe` pass only to a stateful server; a stateless one refuses them.
 - The level of `logging/setLevel` is told to stateful servers only.
