@@ -4,6 +4,7 @@ A fenced block marked `sh` is run by bash; a block marked `text` right after it 
 for anything. A block marked `yaml` whose first line is a comment naming a file is written to that file. Each page has
 a folder of its own and a bash of its own; ports, the keys of providers and their addresses are put in its environment.
 A block marked `console` needs what is not there, such as images from a registry: it is not run, and its page says so.
+With names of pages (`tools.md README.md`) only these are run.
 """
 
 import contextlib
@@ -102,7 +103,7 @@ def run(page: pathlib.Path, mock: world.Aimock) -> tuple[int, list[str]]:
 def main() -> int:
     mock = world.Aimock()
     try:
-        results = [run(page, mock) for page in pages()]
+        results = [run(page, mock) for page in pages() if not sys.argv[1:] or page.name in sys.argv[1:]]
     finally:
         mock.stop()
     wrong = [text for _, texts in results for text in texts]

@@ -19,10 +19,14 @@ What a client of one revision and a server of another understand of each other. 
 from the tables of the code and from what it does with a message of each kind; every message in them is checked against
 the published schemas, before and after.
 
-Between equal revisions messages pass to the byte. Between others, members that the listener does not know stay where
-they are: every schema is open, and whoever does not know them overlooks them. So titles, icons, annotations, output
-schemas, `_meta` and whatever a vendor adds reach older listeners, too, and are not in these tables. What a listener
-would refuse is said in other words, and what has no words is kept in `_meta` under `tollgate/…`.
+Between equal revisions messages pass to the byte, but for ids, tokens of progress and names that the gate gives. Between
+others, members that the listener does not know stay where they are: every schema is open, and whoever does not know
+them overlooks them. So titles, icons, annotations, output schemas, `_meta` and whatever a vendor adds reach older
+listeners, too, and are not in these tables. What a listener would refuse is said in other words, and what has no words
+is kept in `_meta` under `tollgate/…`.
+
+The gate bridges so between the clients and the servers of its [tools](tools.md), but for what [it does
+otherwise](#at-the-gate).
 
 A message is refused before anything is decided where two parsers could read it differently: a member twice in one
 object (escapes resolved), a name that parsers without regard to case take for one of the protocol's, a number that no
@@ -48,6 +52,19 @@ makes it again with the answers. In between:
 - Lists and contents of stateful servers may be kept for no time and for nobody else (`ttlMs` 0, `cacheScope` private).
 - `tasks/*` of 2025-11-25 and the extension that followed it are two protocols: neither is promised to the other's side,
   and what is said all the same passes as it is.
+
+## At the gate
+
+All of this is what the bridge makes of single messages. The gate that uses it speaks with each side by itself, and some
+of them do not get that far:
+
+- `initialize`, `server/discover`, `ping`, `tools/list` and `logging/setLevel` are answered by the gate, and other lists at
+  every address but a server's own. With a server it begins in the server's own way.
+- `subscriptions/listen` passes only at `/mcp/NAME`, and only to a stateless server; elsewhere it is refused.
+- `resources/subscribe` and `resources/unsubscribe` pass only to a stateful server; a stateless one refuses them.
+- The level of `logging/setLevel` is told to stateful servers only.
+- Of a client's notifications only `notifications/cancelled` goes on.
+- Clients of 2024-11-05 are served over streamable HTTP, not over HTTP+SSE.
 ";
 
 fn since(since: Revision, until: Option<Revision>) -> String {
