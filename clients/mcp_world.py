@@ -88,3 +88,11 @@ def fault(answer: dict) -> dict:
 def text(answer: dict) -> str:
     """The first text of a result."""
     return answer["result"]["content"][0]["text"]
+
+
+def cli(gate: world.Gate, *arguments: str, status: int = 0, key: str = "sk-master") -> str:
+    """What the command says, in both of its outputs."""
+    env = {"TOLLGATE_URL": gate.url, "TOLLGATE_KEY": key, "PATH": "/usr/bin:/bin"}
+    done = subprocess.run([world.binary(), *arguments], capture_output=True, text=True, env=env, timeout=30)
+    assert done.returncode == status, done.stdout + done.stderr
+    return done.stdout + done.stderr

@@ -2,13 +2,12 @@
 
 import concurrent.futures
 import json
-import subprocess
 import urllib.request
 
 import mcp_world
 import pytest
 import world
-from mcp_world import Client, fault, post, text
+from mcp_world import Client, cli, fault, post, text
 
 MASTER = {"authorization": "Bearer sk-master"}
 
@@ -27,14 +26,6 @@ tool_servers:
   fixture: {{ url: "{fixture.url}/mcp", effects: {{ add: read, test_simple_text: write }} }}
 {more}
 """
-
-
-def cli(gate, *arguments: str, status: int = 0) -> str:
-    """What the command says."""
-    env = {"TOLLGATE_URL": gate.url, "TOLLGATE_KEY": "sk-master", "PATH": "/usr/bin:/bin"}
-    done = subprocess.run([world.binary(), *arguments], capture_output=True, text=True, env=env, timeout=30)
-    assert done.returncode == status, done.stdout + done.stderr
-    return done.stdout + done.stderr
 
 
 def key(gate, **said) -> str:
