@@ -13,6 +13,7 @@ use tollgate_core::changes::{Changes, NotMade};
 use tollgate_core::ports::{Change, Clock, Journal, Registry, Stored};
 use tollgate_core::principal::{ActorKind, Principal};
 use tollgate_core::query::QueryError;
+use tollgate_core::record::{Entry, Event};
 use uuid::Uuid;
 
 /// The most approvals that wait at once for one caller: nobody reads more.
@@ -109,8 +110,31 @@ impl Waiting {
         if news {
             self.decided.send_modify(|count| *count += 1);
         }
+        self.expire().await;
         self.forget_past().await;
         Ok(())
+    }
+
+    /// What nobody decided in time says so, and keeps no arguments.
+    async fn expire(&self) {
+        let now = self.changes.now();
+        let late: Vec<Listed> = {
+            let known = self.known.lock();
+            let late = |listed: &&Listed| {
+                let state = listed.approval.state;
+                let open = matches!(state, ApprovalState::Pending | ApprovalState::Approved);
+                open && listed.approval.ends_at <= now
+            };
+            known.all.values().filter(late).take(100).cloned().collect()
+        };
+        for Listed { approval, change } in late {
+            let after = Approval { state: ApprovalState::Expired, arguments: None, ..approval.clone() };
+            // Another instance may have done so just now; where the registry is away, it is tried again.
+            if let Ok(change) = self.changes.keep(&gate(), "expire", Some((&approval, change)), &after).await
+            {
+                self.took(Approval::name(&after.id), change, after);
+            }
+        }
     }
 
     async fn forget_past(&self) {
@@ -131,11 +155,15 @@ impl Waiting {
         self.decided.send_modify(|count| *count += 1);
     }
 
-    /// The approval of exactly what is wanted, where there is one that is not over.
+    /// The approval of exactly what is wanted, where there is one that is not over. A denial holds for as long as somebody
+    /// could have decided: who asks again is told the same, and nobody is asked again.
     fn of(&self, wanted: &Wanted) -> Option<Listed> {
         let now = self.changes.now();
         let known = self.known.lock();
-        let of = |listed: &&Listed| listed.approval.wanted == *wanted && !listed.approval.is_over(now);
+        let holds = |approval: &Approval| {
+            !approval.is_over(now) || (approval.state == ApprovalState::Denied && approval.ends_at > now)
+        };
+        let of = |listed: &&Listed| listed.approval.wanted == *wanted && holds(&listed.approval);
         known.all.values().find(of).cloned()
     }
 
@@ -180,6 +208,7 @@ impl Waiting {
             match self.changes.keep(&gate(), "ask", None, &approval).await {
                 Ok(change) => {
                     self.took(name, change, approval.clone());
+                    self.tell(&approval);
                     return Ok(Listed { approval, change });
                 }
                 Err(NotMade::Away(why)) => return Err(why),
@@ -187,6 +216,18 @@ impl Waiting {
             }
         }
         Err("the approval could not be asked for".to_owned())
+    }
+
+    /// Writes that somebody is asked, for whoever is told of such.
+    fn tell(&self, approval: &Approval) {
+        let detail = serde_json::json!({
+            "approval": approval.id, "server": approval.wanted.server, "tool": approval.wanted.tool,
+            "effect": approval.effect, "whose": approval.wanted.whose, "why": approval.why, "ends_at": approval.ends_at,
+        });
+        let call_id = approval.call_id.parse().ok();
+        let event = Event { at: self.changes.now(), event: "approval_pending", call_id, detail };
+        // Its loss is logged by the journal: that it was asked for is on the record.
+        let _ = self.changes.write(&Entry::Event(&event));
     }
 
     /// Uses an approval up. `false` where another call has done so.
@@ -232,6 +273,7 @@ impl Waiting {
                     };
                 }
                 ApprovalState::Used => return Answered::Pending(id),
+                ApprovalState::Expired => return Answered::Denied { id, by: None, reason: None },
                 ApprovalState::Approved | ApprovalState::Pending if approval.is_over(self.changes.now()) => {
                     return Answered::Denied { id, by: None, reason: None };
                 }

@@ -43,7 +43,10 @@ pub(crate) struct Considered {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Happened {
     /// It was pinned at first sight.
-    Pinned,
+    Pinned {
+        /// Whether somebody is told.
+        told: bool,
+    },
     /// It is held.
     Held,
     /// A change was let through, and somebody is told of it or not.
@@ -59,7 +62,7 @@ impl Happened {
     /// The name of the change in records.
     pub(crate) const fn action(self) -> &'static str {
         match self {
-            Self::Pinned => "pin",
+            Self::Pinned { .. } => "pin",
             Self::Held => "hold",
             Self::Changed { .. } => "let_through",
             Self::Restored => "restore",
@@ -84,7 +87,7 @@ pub(crate) fn consider(
         return as_pinned(contract);
     }
     if contract.rejected.contains(&digest) {
-        return only(Verdict::Hidden(REJECTED.to_owned()));
+        return only(rejected(contract, listing, policy));
     }
     match &contract.pinned {
         None => unpinned(contract, listing, &digest, policy, scan),
@@ -94,6 +97,13 @@ pub(crate) fn consider(
 
 fn only(verdict: Verdict) -> Considered {
     Considered { verdict, after: None }
+}
+
+/// A definition that was rejected is not served; what was pinned before is, where its text is kept for such differences.
+fn rejected(contract: &ToolContract, listing: &Listing<'_>, policy: &Policy) -> Verdict {
+    let old = contract.pinned.as_ref().and_then(|pinned| Tool::try_from(pinned.definition.clone()).ok());
+    let seen = old.map(|old| decide(policy, &contract.server, &diff::between(&old, listing.tool)).seen);
+    if seen == Some(Seen::Pinned) { Verdict::Pinned } else { Verdict::Hidden(REJECTED.to_owned()) }
 }
 
 /// What waited is over: the server says again what was pinned.
@@ -128,7 +138,8 @@ fn unpinned(
         return Considered { verdict: Verdict::Hidden(why), after: Some((after, Happened::Held)) };
     }
     let after = pinned(contract, listing, digest, How::FirstSight, None);
-    Considered { verdict: Verdict::Listed, after: Some((after, Happened::Pinned)) }
+    let told = handling == Handling::Alert;
+    Considered { verdict: Verdict::Listed, after: Some((after, Happened::Pinned { told })) }
 }
 
 /// What is done with a tool at first sight.

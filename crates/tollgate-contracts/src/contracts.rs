@@ -264,7 +264,8 @@ impl Contracts {
         let event = match happened {
             Happened::Held => "tool_held",
             Happened::Changed { told: true } => "tool_changed",
-            Happened::Pinned | Happened::Changed { .. } | Happened::Restored => return,
+            Happened::Pinned { told: true } => "tool_seen",
+            Happened::Pinned { .. } | Happened::Changed { .. } | Happened::Restored => return,
         };
         let pending = contract.pending.as_ref();
         let detail = json!({
@@ -279,7 +280,7 @@ impl Contracts {
             server = contract.server,
             tool = contract.tool,
             event,
-            "a tool's definition has changed, or is suspicious"
+            "a tool's definition is new, has changed, or is suspicious"
         );
         // Its loss is logged by the journal: the change itself is on the record.
         let _ = self.changes.write(&Entry::Event(&Event {

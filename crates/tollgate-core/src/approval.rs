@@ -59,6 +59,8 @@ pub enum ApprovalState {
     Denied,
     /// The call was made.
     Used,
+    /// Nobody decided in time, or what was approved was not used in time.
+    Expired,
 }
 
 /// An approval as it is kept.
@@ -107,7 +109,8 @@ impl Approval {
 
     /// Whether it is over.
     pub fn is_over(&self, now: Timestamp) -> bool {
-        self.ends_at <= now || matches!(self.state, ApprovalState::Denied | ApprovalState::Used)
+        let over = [ApprovalState::Denied, ApprovalState::Used, ApprovalState::Expired];
+        self.ends_at <= now || over.contains(&self.state)
     }
 }
 

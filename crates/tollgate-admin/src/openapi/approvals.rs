@@ -23,7 +23,7 @@ pub(super) fn all() -> [(&'static str, Value); 2] {
                     "why": text(), "call_id": text(), "trace_id": text(), "own": { "type": "boolean" },
                     "arguments": { "type": ["string", "null"], "description": "JSON, while it waits; left out in lists." },
                     "asked_at": time(), "ends_at": time(),
-                    "state": { "enum": ["pending", "approved", "denied", "used"] },
+                    "state": { "enum": ["pending", "approved", "denied", "used", "expired"] },
                     "decided_by": text(), "decided_at": time(), "reason": text(),
                 },
             }),

@@ -32,11 +32,16 @@ pub enum AlertKind {
     Cooldown,
     /// A key ends soon.
     KeyExpiring,
+    /// A tool's definition waits for somebody to approve it.
+    ToolHeld,
+    /// A tool call waits for somebody to approve it.
+    ApprovalPending,
 }
 
 impl AlertKind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Budget, Self::Cooldown, Self::KeyExpiring];
+    pub const ALL: [Self; 5] =
+        [Self::Budget, Self::Cooldown, Self::KeyExpiring, Self::ToolHeld, Self::ApprovalPending];
 
     /// The name in configuration, in the journal, and in what is sent.
     pub const fn name(self) -> &'static str {
@@ -44,6 +49,8 @@ impl AlertKind {
             Self::Budget => "budget",
             Self::Cooldown => "cooldown",
             Self::KeyExpiring => "key_expiring",
+            Self::ToolHeld => "tool_held",
+            Self::ApprovalPending => "approval_pending",
         }
     }
 
@@ -79,7 +86,7 @@ pub struct AlertWritten {
     /// Whether a webhook goes without a signature, default false.
     #[serde(default)]
     pub unsigned: bool,
-    /// Which are sent: `budget`, `cooldown`, `key_expiring`; default all.
+    /// Which are sent: `budget`, `cooldown`, `key_expiring`, `tool_held`, `approval_pending`; default all.
     #[serde(default)]
     pub events: Option<Vec<Spanned<String>>>,
     /// Headers of the request.

@@ -74,7 +74,7 @@ pub enum NamePrefix {
     /// Where two servers have a tool of the same name.
     #[default]
     Needed,
-    /// Always, where there is more than one server.
+    /// Always.
     Always,
 }
 
@@ -94,6 +94,40 @@ pub struct ToolNames {
 pub(super) fn is_name(name: &str) -> bool {
     (1..=32).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+}
+
+/// The longest name that clients take.
+const LONGEST_SHOWN: usize = 64;
+
+/// Checks that every rule of `names` names a server that is `known`, and something that clients take.
+pub(super) fn names(names: &ToolNames, known: &[Arc<str>]) -> Result<(), ConfigError> {
+    let all = || known.iter().map(|name| &**name);
+    let configured = |setting: &str, server: &str| {
+        if all().any(|name| name == server) {
+            return Ok(());
+        }
+        let message =
+            format!("`tools.names.{setting}` names the tool server `{server}`, which is not configured");
+        Err(ConfigError::new(message).hint_nearest(server, all()))
+    };
+    for rule in &names.rename {
+        configured("rename", &rule.server)?;
+        let taken = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
+        if !(1..=LONGEST_SHOWN).contains(&rule.to.len()) || !rule.to.bytes().all(taken) {
+            return Err(ConfigError::new(format!(
+                "`tools.names.rename`: clients take no tool that is called `{}`: 1 to {LONGEST_SHOWN} letters, digits, `-` and `_`",
+                rule.to
+            )));
+        }
+        let same = |other: &&ToolRenamed| other.to == rule.to;
+        if let Some(other) = names.rename.iter().filter(same).find(|other| *other != rule) {
+            return Err(ConfigError::new(format!(
+                "`tools.names.rename` calls both {}/{} and {}/{} `{}`",
+                other.server, other.tool, rule.server, rule.tool, rule.to
+            )));
+        }
+    }
+    names.prefer.iter().try_for_each(|rule| configured("prefer", &rule.server))
 }
 
 /// The bundles that are `written`, of the servers that are `known`.

@@ -89,6 +89,7 @@ impl Resolver<'_> {
         let routing = routing(&file.routing, &models)?;
         let tool_servers = self.tool_servers(&file.tool_servers, &file.timeouts)?;
         let known: Vec<Arc<str>> = tool_servers.keys().cloned().collect();
+        super::bundles::names(&file.tools.names, &known)?;
         let journal = self.journal(&file.journal)?;
         let database_url = self.database_url(file.database_url.as_ref())?;
         let capture = super::recording::capture(&file.capture, &models)?;

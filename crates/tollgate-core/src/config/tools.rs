@@ -355,6 +355,11 @@ impl Resolver<'_> {
         written: &ToolServerWritten,
     ) -> Result<Command, ConfigError> {
         let wrong = |why: String| ConfigError::at(line.referenced, format!("tool server `{name}`: {why}"));
+        if written.transport != Transport::Http {
+            return Err(wrong(
+                "a command has no `transport`: it speaks over its input and output".to_owned(),
+            ));
+        }
         if line.value.first().is_none_or(String::is_empty) {
             return Err(wrong("the command names no program".to_owned()));
         }
@@ -389,8 +394,9 @@ impl Resolver<'_> {
     ) -> Result<Url, ConfigError> {
         // Not the address itself: what was filled in from the environment may be a secret.
         let wrong = |why: String| ConfigError::at(url.referenced, format!("tool server `{name}`: {why}"));
-        if !written.env.is_empty() || written.cwd.is_some() {
-            return Err(wrong("`env` and `cwd` are a command's".to_owned()));
+        let limits = written.memory_bytes.is_some() || written.processes.is_some();
+        if !written.env.is_empty() || written.cwd.is_some() || limits {
+            return Err(wrong("`env`, `cwd`, `memory_bytes` and `processes` are a command's".to_owned()));
         }
         let text = self.interpolate(&url.value).map_err(wrong)?;
         let scheme = || wrong("the address must begin with http:// or https:// and name a host".to_owned());

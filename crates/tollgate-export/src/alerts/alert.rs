@@ -28,6 +28,8 @@ pub(super) enum What {
     Budget(Budget),
     Cooldown(Cooldown),
     KeyExpiring(KeyExpiring),
+    ToolHeld(ToolHeld),
+    ApprovalPending(ApprovalPending),
     Test(Test),
 }
 
@@ -91,6 +93,39 @@ pub(super) struct KeyExpiring {
     pub(super) days_left: i64,
 }
 
+/// A tool's definition that is not offered until somebody approves it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub(super) struct ToolHeld {
+    pub(super) server: String,
+    pub(super) tool: String,
+    /// For whom the server lists it so, where that is not everybody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) audience: Option<String>,
+    pub(super) digest: String,
+    /// How it differs from what was pinned.
+    #[serde(default)]
+    pub(super) classes: Vec<String>,
+    /// How many things in it are suspicious.
+    #[serde(default)]
+    pub(super) findings: u64,
+}
+
+/// A tool call that is not made until somebody approves it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub(super) struct ApprovalPending {
+    pub(super) approval: String,
+    pub(super) server: String,
+    pub(super) tool: String,
+    pub(super) effect: String,
+    /// For whom the call is made.
+    pub(super) whose: String,
+    pub(super) why: String,
+    pub(super) ends_at: Timestamp,
+    /// The call that asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) call_id: Option<String>,
+}
+
 /// Nothing: somebody wants to see that alerts arrive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Test {}
@@ -115,6 +150,9 @@ impl Alert {
             AlertKind::KeyExpiring => serde_json::from_value(detail).map(What::KeyExpiring),
             AlertKind::Cooldown => serde_json::from_value(detail)
                 .map(|read: Cooldown| What::Cooldown(Cooldown { call_id, held_back: 0, ..read })),
+            AlertKind::ToolHeld => serde_json::from_value(detail).map(What::ToolHeld),
+            AlertKind::ApprovalPending => serde_json::from_value(detail)
+                .map(|read: ApprovalPending| What::ApprovalPending(ApprovalPending { call_id, ..read })),
         };
         match what {
             Ok(what) => Some((kind, Self { id: id(at, &what), at, what })),
@@ -138,6 +176,8 @@ impl Alert {
             What::Budget(_) => AlertKind::Budget.name(),
             What::Cooldown(_) => AlertKind::Cooldown.name(),
             What::KeyExpiring(_) => AlertKind::KeyExpiring.name(),
+            What::ToolHeld(_) => AlertKind::ToolHeld.name(),
+            What::ApprovalPending(_) => AlertKind::ApprovalPending.name(),
             What::Test(_) => "test",
         }
     }
@@ -166,6 +206,10 @@ fn id(at: Timestamp, what: &What) -> String {
         What::KeyExpiring(KeyExpiring { key, lead_days, ends_at, .. }) => {
             hashed(&["key_expiring", key, &lead_days.to_string(), &ends_at.to_string()])
         }
+        What::ToolHeld(ToolHeld { server, tool, audience, digest, .. }) => {
+            hashed(&["tool_held", server, tool, audience.as_deref().unwrap_or_default(), digest])
+        }
+        What::ApprovalPending(ApprovalPending { approval, .. }) => hashed(&["approval_pending", approval]),
         What::Test(_) => hashed(&["test", &at.to_string()]),
     }
 }

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use tollgate_core::access::HolderKind;
 
-use super::alert::{Alert, Budget, Cooldown, Holder, KeyExpiring, What};
+use super::alert::{Alert, ApprovalPending, Budget, Cooldown, Holder, KeyExpiring, ToolHeld, What};
 
 /// The longest name that is shown, and the longest command, in characters.
 const LONGEST: usize = 100;
@@ -18,6 +18,8 @@ pub(super) fn of(alert: &Alert, now: Timestamp) -> String {
         What::Budget(budget) => of_budget(budget),
         What::Cooldown(cooldown) => of_cooldown(cooldown),
         What::KeyExpiring(key) => of_key(key),
+        What::ToolHeld(held) => of_tool(held),
+        What::ApprovalPending(pending) => of_approval(pending),
         What::Test(_) => "This is a test alert of Tollgate: alerts arrive here.".to_owned(),
     };
     if now.duration_since(alert.at) < LATE {
@@ -43,6 +45,29 @@ fn of_budget(budget: &Budget) -> String {
     let holder = format!("{}/{}", holder.kind.name(), holder.id);
     let raise = command(&format!("tollgate budget raise {holder} {id} --by AMOUNT --until 2d"));
     format!("{happened}: {spent_usd} of {amount_usd} USD. {resets} {then}More for a while: {raise}")
+}
+
+fn of_tool(held: &ToolHeld) -> String {
+    let ToolHeld { server, tool, classes, findings, .. } = held;
+    let why = match (classes.is_empty(), findings) {
+        (false, _) => format!("has changed ({})", name(&classes.join(", "))),
+        (true, 0) => "is new".to_owned(),
+        (true, _) => "looks suspicious".to_owned(),
+    };
+    let look = command(&format!("tollgate tools diff {server}/{tool}"));
+    format!("The tool {} of {} {why} and is not offered. Look at it: {look}", name(tool), name(server))
+}
+
+fn of_approval(pending: &ApprovalPending) -> String {
+    let ApprovalPending { approval, server, tool, effect, whose, ends_at, .. } = pending;
+    let look = command(&format!("tollgate approval show {approval}"));
+    format!(
+        "A {effect} call of {} of {} for {} waits for somebody's approval until {}. Look at it: {look}",
+        name(tool),
+        name(server),
+        name(whose),
+        time(*ends_at)
+    )
 }
 
 fn of_cooldown(cooldown: &Cooldown) -> String {

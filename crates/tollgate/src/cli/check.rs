@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 use clap::Args;
 use tollgate_core::config::resolve::Overrides;
 use tollgate_core::config::snapshot::{Deployment, Snapshot};
+use tollgate_core::config::tools::{Reached, ToolServer};
 
 use super::say;
 use crate::configuration::{Read, Source};
@@ -58,11 +59,28 @@ fn lines(read: &Read) -> Vec<String> {
         lines.push(model.name.to_string());
         lines.extend(model.deployments.iter().map(|deployment| format!("  {}", describe(deployment))));
     }
+    for server in read.snapshot.tool_servers.values() {
+        lines.push(format!("tools of {}  {}", server.name, reached(server)));
+    }
+    for bundle in read.snapshot.tool_bundles.values() {
+        lines.push(format!("tools at /mcp/{}  {}", bundle.name, bundle.servers.join(", ")));
+    }
     if !read.not_acted_on.is_empty() {
         lines.push("understood but not acted on:".to_owned());
         lines.extend(read.not_acted_on.iter().map(|name| format!("  {name}")));
     }
     lines
+}
+
+/// How a tool server is reached, without what may be a secret in it.
+fn reached(server: &ToolServer) -> String {
+    let shared = if server.shared { ", shared" } else { "" };
+    match &server.reached {
+        Reached::Command(command) => {
+            format!("{}{shared}", command.line.first().map_or("", String::as_str))
+        }
+        Reached::Url(url) => format!("{}{shared}", url.uri.host().unwrap_or_default()),
+    }
 }
 
 fn describe(deployment: &Deployment) -> String {
@@ -91,6 +109,8 @@ fn as_json(read: &Read) -> serde_json::Value {
         "listen": read.snapshot.listen.to_string(),
         "master_key": read.snapshot.master_key.is_some(),
         "models": models,
+        "tool_servers": read.snapshot.tool_servers.keys().collect::<Vec<_>>(),
+        "tool_bundles": read.snapshot.tool_bundles.keys().collect::<Vec<_>>(),
         "not_acted_on": read.not_acted_on,
     })
 }

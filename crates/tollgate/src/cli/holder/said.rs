@@ -34,6 +34,9 @@ pub(in crate::cli) struct Said<O: Own> {
     /// The models that it may call, with commas; `*` stands for anything
     #[arg(long, value_name = "MODELS", value_delimiter = ',')]
     models: Option<Vec<String>>,
+    /// The tools that it may call, with commas: files/read_*, memory/*
+    #[arg(long, value_name = "TOOLS", value_delimiter = ',')]
+    tools: Option<Vec<String>>,
     /// What may be spent: 10/month, 5/30d:strict, trial=1/total:soft; may be given again
     // Further: :warn=PERCENT and :zone=AREA/CITY, or a budget as JSON; docs/budgets.md has them.
     #[arg(long, value_name = "BUDGET", value_parser = rules::budget)]
@@ -54,6 +57,7 @@ impl<O: Own> Said<O> {
         let mut said = Map::new();
         put(&mut said, "alias", self.alias);
         put(&mut said, "models", self.models);
+        put(&mut said, "tools", self.tools);
         put(&mut said, "budgets", self.budget);
         put(&mut said, "limits", self.limit);
         put(&mut said, "metadata", self.metadata);

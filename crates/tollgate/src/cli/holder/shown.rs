@@ -72,15 +72,15 @@ pub(super) fn one(kind: HolderKind, holder: &Value) -> Vec<String> {
         line(member, text(&holder[member]).to_owned());
     }
     line("members", members(&holder["members"]));
-    let models = &holder["models"];
-    line(
-        "models",
-        match models.as_array().map(Vec::len) {
+    for what in ["models", "tools"] {
+        let list = &holder[what];
+        let may = match list.as_array().map(Vec::len) {
             None => "all".to_owned(),
             Some(0) => "none".to_owned(),
-            Some(_) => texts(models),
-        },
-    );
+            Some(_) => texts(list),
+        };
+        line(what, may);
+    }
     line("from", texts(&holder["addresses"]));
     line("made", time(&holder["created_at"]));
     line("changed", time(&holder["updated_at"]));
