@@ -88,7 +88,12 @@ pub(crate) async fn serve(port: u16, upstream: &str, mode: &str) -> Result<()> {
         "master_key: {master}\nmodels:\n  stub: [{{ provider: openai, model: gpt-4o, base_url: '{upstream}/v1', api_key: x }}]\n"
     );
     let loaded = parse("bench", &yaml)?;
-    let world = World { environment: &Empty, providers: &providers::Table, catalog: &catalog::BuiltIn };
+    let world = World {
+        environment: &Empty,
+        providers: &providers::Table,
+        catalog: &catalog::BuiltIn,
+        expressions: &tollgate_core::policy::NoExpressions,
+    };
     let overrides = Overrides { host: None, port: Some(port) };
     let snapshot = resolve("bench", &yaml, &loaded, &overrides, world)?;
     let folder = tempfile::tempdir()?;

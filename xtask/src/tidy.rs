@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 const LONGEST_FILE: usize = 500;
 
 /// Crates that a crate may depend on, of this workspace. The binary may depend on all.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("tollgate-core", &[]),
     ("tollgate-llm", &["tollgate-core"]),
     ("tollgate-mcp", &["tollgate-core"]),
@@ -21,6 +21,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("tollgate-models", &["tollgate-core"]),
     ("tollgate-contracts", &["tollgate-core", "tollgate-mcp"]),
     ("tollgate-approvals", &["tollgate-core"]),
+    ("tollgate-policy", &["tollgate-core"]),
     (
         "tollgate-admin",
         &[

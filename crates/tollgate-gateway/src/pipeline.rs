@@ -48,9 +48,9 @@ pub trait Protocol: Sized + Sync {
         Ok(())
     }
 
-    /// The arguments of the call, for whoever is asked to let it pass.
+    /// The arguments of the call, JSON: for rules, and for whoever is asked to let it pass.
     fn arguments(&self, _call: &Self::Call) -> String {
-        String::new()
+        "{}".to_owned()
     }
 
     /// Whether the call is still aimed at what it was aimed at, after somebody took the time to let it pass.
@@ -159,7 +159,7 @@ fn may<P: Protocol>(
     ticket: &Ticket,
 ) -> Result<Option<String>, Fault> {
     // 3 authorize
-    let held = policies::authorize(gate, protocol.head(call), ticket)?;
+    let held = policies::authorize(gate, protocol.head(call), ticket, || protocol.arguments(call))?;
     // 4 guard: nobody is asked to approve what cannot be made
     guardrails::check_input(protocol.text(call), &ticket.runtime.snapshot)?;
     protocol.guard(call)?;

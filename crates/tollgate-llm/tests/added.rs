@@ -26,7 +26,12 @@ fn file(text: &str) -> Snapshot {
         ("AWS_REGION", "us-east-1"),
         ("GOOGLE_CLOUD_PROJECT", "of-the-gate"),
     ]);
-    let world = World { environment: &environment, providers: &providers::Table, catalog: &catalog::BuiltIn };
+    let world = World {
+        environment: &environment,
+        providers: &providers::Table,
+        catalog: &catalog::BuiltIn,
+        expressions: &tollgate_core::policy::NoExpressions,
+    };
     let text = format!("models: {{ sim: [{{ provider: simulator }}] }}\n{text}");
     let loaded = parse("test.yaml", &text).unwrap();
     resolve("test.yaml", &text, &loaded, &Overrides::default(), world).unwrap()

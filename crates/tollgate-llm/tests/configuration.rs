@@ -21,7 +21,12 @@ fn read_in(
     text: &str,
     overrides: &Overrides,
 ) -> Result<(Snapshot, Loaded), String> {
-    let world = World { environment, providers: &providers::Table, catalog: &catalog::BuiltIn };
+    let world = World {
+        environment,
+        providers: &providers::Table,
+        catalog: &catalog::BuiltIn,
+        expressions: &tollgate_core::policy::NoExpressions,
+    };
     let loaded = parse("tollgate.yaml", text).map_err(|e| e.to_string())?;
     let snapshot = resolve("tollgate.yaml", text, &loaded, overrides, world).map_err(|e| e.to_string())?;
     Ok((snapshot, loaded))

@@ -37,7 +37,12 @@ struct Instance {
 
 fn file(text: &str) -> Snapshot {
     let environment = FakeEnvironment::default();
-    let world = World { environment: &environment, providers: &providers::Table, catalog: &catalog::BuiltIn };
+    let world = World {
+        environment: &environment,
+        providers: &providers::Table,
+        catalog: &catalog::BuiltIn,
+        expressions: &tollgate_core::policy::NoExpressions,
+    };
     let loaded = parse("test.yaml", text).unwrap();
     resolve("test.yaml", text, &loaded, &Overrides::default(), world).unwrap()
 }

@@ -99,7 +99,12 @@ pub(crate) fn snapshot(yaml: &str) -> Result<Snapshot, String> {
         ("OPENAI_API_KEY", "sk-openai-secret"),
         ("ANTHROPIC_API_KEY", "sk-ant-secret"),
     ]);
-    let world = World { environment: &environment, providers: &providers::Table, catalog: &catalog::BuiltIn };
+    let world = World {
+        environment: &environment,
+        providers: &providers::Table,
+        catalog: &catalog::BuiltIn,
+        expressions: &tollgate_core::policy::NoExpressions,
+    };
     let loaded = parse("test.yaml", yaml).map_err(|e| e.to_string())?;
     resolve("test.yaml", yaml, &loaded, &Overrides::default(), world).map_err(|e| e.to_string())
 }

@@ -8,6 +8,7 @@ use tollgate_core::config::snapshot::Snapshot;
 use tollgate_core::config::{Loaded, parse};
 use tollgate_core::ports::Environment;
 use tollgate_llm::{catalog, providers};
+use tollgate_policy::Cel;
 
 /// Where the configuration comes from.
 #[derive(Clone, Debug)]
@@ -42,7 +43,12 @@ impl Source {
             Self::BuiltIn(text) => ("built-in".to_owned(), (*text).to_owned()),
         };
         let loaded: Loaded = parse(&name, &text)?;
-        let world = World { environment: &Process, providers: &providers::Table, catalog: &catalog::BuiltIn };
+        let world = World {
+            environment: &Process,
+            providers: &providers::Table,
+            catalog: &catalog::BuiltIn,
+            expressions: &Cel::default(),
+        };
         let snapshot = resolve(&name, &text, &loaded, overrides, world).map_err(|error| match self {
             // Lines of a file that nobody wrote help nobody.
             Self::Models(models) => {

@@ -68,7 +68,12 @@ fn additions(journal: Arc<dyn Journal>, clock: Arc<dyn Clock>) -> Additions {
     const FILE: &str =
         "models: { sim: [{ provider: simulator }] }\nsecrets_key: 0123456789abcdef0123456789abcdef";
     let environment = FakeEnvironment::default();
-    let world = World { environment: &environment, providers: &providers::Table, catalog: &catalog::BuiltIn };
+    let world = World {
+        environment: &environment,
+        providers: &providers::Table,
+        catalog: &catalog::BuiltIn,
+        expressions: &tollgate_core::policy::NoExpressions,
+    };
     let loaded = parse("test.yaml", FILE).unwrap();
     let file = resolve("test.yaml", FILE, &loaded, &Overrides::default(), world).unwrap();
     let registry = Arc::new(MemoryRegistry::<Addition>::default());

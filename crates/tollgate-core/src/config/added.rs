@@ -15,6 +15,7 @@ use super::{ConfigError, SecretRef, file};
 use crate::access::SpecError;
 use crate::addition::{ModelSpec, check_name};
 use crate::egress::{Host, Reach};
+use crate::policy::NoExpressions;
 use crate::ports::{Catalog, CredentialKind, Environment, Providers};
 use crate::secret::Secret;
 
@@ -122,7 +123,12 @@ fn deployment(
     open: Open<'_>,
 ) -> Result<Deployment, SpecError> {
     let (written, opened) = read(ground, said, open)?;
-    let world = World { environment: &Nothing, providers: ground.providers, catalog: ground.catalog };
+    let world = World {
+        environment: &Nothing,
+        providers: ground.providers,
+        catalog: ground.catalog,
+        expressions: &NoExpressions,
+    };
     let resolver = Resolver { world, lenient: false };
     let resolved = resolver.deployment(name, &written, &ground.file.shared_timeouts);
     let mut deployment = resolved.map_err(|error| wrong("", error.in_words()))?;

@@ -11,6 +11,7 @@ use super::alerts::AlertWritten;
 use super::budgets::BudgetsWritten;
 use super::bundles::BundleWritten;
 use super::contracts::ToolsWritten;
+use super::policies::PolicyWritten;
 use super::recording::{CaptureWritten, JournalWritten, TelemetryWritten};
 use super::tools::ToolServerWritten;
 
@@ -42,6 +43,8 @@ pub struct File {
     pub tool_servers: BTreeMap<String, ToolServerWritten>,
     /// How tools are offered.
     pub tools: ToolsWritten,
+    /// Rules for calls.
+    pub policies: Vec<PolicyWritten>,
     /// Choices of tool servers and tools, each at an address of its own.
     pub tool_bundles: BTreeMap<String, BundleWritten>,
     /// Retries, fallbacks and cooldown.

@@ -16,6 +16,7 @@ pub mod file;
 pub mod litellm;
 mod litellm_keys;
 mod nearest;
+pub mod policies;
 pub mod recording;
 pub mod resolve;
 mod secret_ref;

@@ -16,6 +16,7 @@ use super::snapshot::{
 };
 use super::{ConfigError, Loaded, SecretRef};
 use crate::egress::Host;
+use crate::policy::Expressions;
 use crate::ports::{Catalog, Environment, Providers};
 use crate::secret::Secret;
 
@@ -31,6 +32,8 @@ pub struct World<'a> {
     pub providers: &'a dyn Providers,
     /// The model catalog.
     pub catalog: &'a dyn Catalog,
+    /// Whoever understands rules.
+    pub expressions: &'a dyn Expressions,
 }
 
 /// What the command line says about where to serve; it wins over the file.
@@ -105,6 +108,7 @@ impl Resolver<'_> {
             tool_servers,
             contracts: self.contracts(&file.tools.contracts, &known)?,
             holds: file.tools.approvals.resolved(),
+            policies: self.policies(&file.policies)?,
             sessions_not_before: file.tools.sessions.not_before,
             tool_names: file.tools.names.clone(),
             routing,

@@ -20,6 +20,7 @@ use super::resolve::timeouts;
 use super::secrets::SecretsKeys;
 use super::tools::ToolServer;
 use crate::egress::{Host, Reach};
+use crate::policy::Rule;
 use crate::ports::ModelFacts;
 use crate::secret::Secret;
 
@@ -46,6 +47,8 @@ pub struct Snapshot {
     pub tool_bundles: BTreeMap<Arc<str>, Arc<Bundle>>,
     /// What becomes of tools that have changed.
     pub contracts: Contracts,
+    /// Rules for calls, in the order in which they are asked.
+    pub policies: Arc<[Rule]>,
     /// Which calls somebody must approve.
     pub holds: HoldRules,
     /// Sessions of MCP clients that began earlier are over.

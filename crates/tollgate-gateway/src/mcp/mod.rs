@@ -168,7 +168,7 @@ impl Protocol for Mcp {
     }
 
     fn arguments(&self, call: &Call) -> String {
-        let Aim::Server(Aimed { params, .. }) = &call.aim else { return String::new() };
+        let Aim::Server(Aimed { params, .. }) = &call.aim else { return "{}".to_owned() };
         let params = params.as_deref().and_then(Object::read);
         params
             .and_then(|params| params.get("arguments").map(str::to_owned))

@@ -9,6 +9,8 @@ use serde_json::Value;
 use tollgate_core::access::Caller;
 use tollgate_core::config::bundles::{NamePrefix, OnFailure, ToolNames};
 use tollgate_core::fault::Fault;
+use tollgate_core::policy::{Rule, effect};
+use tollgate_core::principal::Principal;
 use tollgate_mcp::bridge::{Answer, Notes, Way, answer};
 use tollgate_mcp::json::{Object, elements, quoted};
 use tollgate_mcp::lint;
@@ -21,6 +23,7 @@ use super::ask::message;
 use super::endpoint::Endpoint;
 use super::listed::{Listed, ListedTool};
 use crate::gate::Gate;
+use crate::policies::rules::may_list;
 
 /// Offers that are remembered: one for each choice of servers that somebody may use.
 const MOST: usize = 1_000;
@@ -120,13 +123,20 @@ impl Offer {
     }
 
     /// The definitions of the tools that `caller` may call, in the words of `revision`.
-    pub(crate) fn tools_for(&self, caller: Option<&Caller>, revision: Revision) -> Vec<&str> {
+    pub(crate) fn tools_for(
+        &self,
+        (caller, principal): (Option<&Caller>, &Principal),
+        rules: &[Rule],
+        revision: Revision,
+    ) -> Vec<&str> {
         let at = Revision::ALL.iter().position(|known| *known == revision).unwrap_or_default();
         let words = self.words[at].get_or_init(|| self.worded(revision));
         let may = |(name, _): &(&String, &String)| {
-            self.tools
-                .get(*name)
-                .is_some_and(|shown| who_forbids(caller, &shown.listed.server.name, &shown.name).is_none())
+            self.tools.get(*name).is_some_and(|shown| {
+                let (server, tool) = (&*shown.listed.server.name, &*shown.name);
+                who_forbids(caller, server, tool).is_none()
+                    && may_list(rules, principal, server, tool, effect(shown.tool.facts.effect))
+            })
         };
         words.iter().filter(may).map(|(_, text)| text.as_str()).collect()
     }

@@ -46,7 +46,9 @@ impl Mcp {
             }
             "server/discover" => answers::discover(offer, &self.endpoint, caller, client),
             "tools/list" => {
-                answers::page("tools", &offer.tools_for(caller, client.revision), asked, client, true)?
+                let rules = &ticket.runtime.snapshot.policies;
+                let whose = (caller, ticket.principal());
+                answers::page("tools", &offer.tools_for(whose, rules, client.revision), asked, client, true)?
             }
             "prompts/list" => {
                 answers::page("prompts", &offer.prompts_for(caller, client.revision), asked, client, true)?

@@ -11,10 +11,18 @@ use crate::gate::Gate;
 use crate::ticket::Ticket;
 
 /// Why the call is held, where it is.
-pub(super) fn check(question: &Question<'_>) -> Option<String> {
+pub(super) fn check(question: &Question<'_>) -> Result<Option<String>, Fault> {
     let ticket = question.ticket;
-    let used = ticket.tool().filter(|used| used.method == "tools/call" && used.approval.is_none())?;
-    ticket.runtime.snapshot.holds.why(used.server.as_deref()?, used.name.as_deref()?, used.effect)
+    let used = ticket.tool().filter(|used| used.method == "tools/call" && used.approval.is_none());
+    let Some((server, name, effect)) =
+        used.and_then(|used| Some((used.server.as_deref()?, used.name.as_deref()?, used.effect)))
+    else {
+        return Ok(None);
+    };
+    match ticket.runtime.snapshot.holds.why(server, name, effect) {
+        Some(why) => Ok(Some(why)),
+        None => super::rules::held(question),
+    }
 }
 
 /// Waits until somebody has approved the call, for as long as the client may be expected to wait. `arguments` is for

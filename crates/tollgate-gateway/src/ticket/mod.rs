@@ -189,6 +189,16 @@ impl Ticket {
         self.runtime = self.gate.runtime();
     }
 
+    /// What the client speaks.
+    pub fn surface(&self) -> &'static str {
+        self.surface
+    }
+
+    /// Why the call is made, where that is known.
+    pub fn cause(&self) -> Option<&Cause> {
+        self.witness.trace.cause.as_ref()
+    }
+
     /// The trace that the call belongs to.
     pub fn trace_id(&self) -> TraceId {
         self.witness.trace.trace_id
