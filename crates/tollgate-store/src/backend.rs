@@ -32,7 +32,7 @@ macro_rules! backend {
         /// Calls of a trace that are answered at most.
         const MOST_OF_TRACE: usize = 500;
 
-        const COLUMNS: &str = "call_id, instance, at, principal_kind, principal, surface, model, deployment, outcome, status, fault, input_tokens, output_tokens, cost_nano_usd, duration_us, attempts, trace_id, user_id, team";
+        const COLUMNS: &str = "call_id, instance, at, principal_kind, principal, surface, model, deployment, outcome, status, fault, input_tokens, output_tokens, cost_nano_usd, duration_us, attempts, trace_id, user_id, team, tool";
 
         impl $name {
             async fn prepare(&self) -> Result<(), StoreError> {
@@ -171,7 +171,7 @@ macro_rules! backend {
                         select.push(" AND ").push(what).push_bind(value);
                     }
                     if let Some(tool) = &filter.tool {
-                        select.push(format!(" AND call_id IN (SELECT call_id FROM tools_{month} WHERE role = 'chosen' AND name = ")).push_bind(tool.clone()).push(")");
+                        select.push(format!(" AND call_id IN (SELECT call_id FROM tools_{month} WHERE role IN ('chosen', 'executed') AND name = ")).push_bind(tool.clone()).push(")");
                     }
                     select.push(" ORDER BY call_id DESC LIMIT ").push_bind(i64::try_from(limit + 1 - calls.len()).unwrap_or(i64::MAX));
                     for row in select.build().fetch_all(&self.pool).await? {
@@ -231,7 +231,7 @@ macro_rules! backend {
                 Ok((!calls.is_empty()).then_some(TraceStory { trace_id, calls, truncated }))
             }
 
-            /// The calls that chose what `call` carries the result of, and those that carry the result of what it chose.
+            /// The calls that chose what `call` executes or carries the result of, and those that do so with what it chose.
             async fn tied_to(&self, months: &[Month], call: &str) -> Result<Vec<String>, StoreError> {
                 let mut tied = Vec::new();
                 let Some(own) = Month::of_call(call).filter(|month| months.contains(month)) else { return Ok(tied) };
@@ -239,10 +239,10 @@ macro_rules! backend {
                 let rows = sqlx::query(AssertSqlSafe(text)).bind(call).fetch_all(&self.pool).await?;
                 for row in rows {
                     let (tenant, id, role): (String, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-                    let other = if role == "chosen" { "result" } else { "chosen" };
+                    let other = if role == "chosen" { "<>" } else { "=" };
                     for month in months {
-                        let text = format!("SELECT call_id FROM tools_{month} WHERE tenant = $1 AND tool_call_id = $2 AND role = $3 LIMIT 100");
-                        let rows = sqlx::query(AssertSqlSafe(text)).bind(&tenant).bind(&id).bind(other).fetch_all(&self.pool).await?;
+                        let text = format!("SELECT call_id FROM tools_{month} WHERE tenant = $1 AND tool_call_id = $2 AND role {other} $3 LIMIT 100");
+                        let rows = sqlx::query(AssertSqlSafe(text)).bind(&tenant).bind(&id).bind("chosen").fetch_all(&self.pool).await?;
                         for row in rows {
                             tied.push(row.try_get(0)?);
                         }
@@ -275,13 +275,13 @@ macro_rules! backend {
                     .push_bind(&row.model).push_bind(&row.deployment).push_bind(&row.outcome)
                     .push_bind(row.status).push_bind(&row.fault).push_bind(row.input_tokens)
                     .push_bind(row.output_tokens).push_bind(row.cost_nano_usd).push_bind(row.duration_us)
-                    .push_bind(row.attempts).push_bind(&row.trace_id).push_bind(&row.user).push_bind(&row.team)
+                    .push_bind(row.attempts).push_bind(&row.trace_id).push_bind(&row.user).push_bind(&row.team).push_bind(&row.tool)
                     .push_bind(&call.opened).push_bind(&call.between).push_bind(&call.closed);
             });
             insert.push(" ON CONFLICT (call_id) DO UPDATE SET ");
             // A row that holds only an attempt says nothing but that.
             let known = format!("calls_{month}");
-            for column in ["principal_kind", "principal", "surface", "model", "deployment", "outcome", "status", "fault", "input_tokens", "output_tokens", "cost_nano_usd", "duration_us", "attempts", "trace_id", "user_id", "team"] {
+            for column in ["principal_kind", "principal", "surface", "model", "deployment", "outcome", "status", "fault", "input_tokens", "output_tokens", "cost_nano_usd", "duration_us", "attempts", "trace_id", "user_id", "team", "tool"] {
                 insert.push(format!("{column} = CASE WHEN excluded.closed = '' THEN {known}.{column} ELSE excluded.{column} END, "));
             }
             insert.push(format!(
@@ -311,6 +311,7 @@ macro_rules! backend {
                 trace_id: row.try_get(16)?,
                 user: row.try_get(17)?,
                 team: row.try_get(18)?,
+                tool: row.try_get(19)?,
             })
         }
 

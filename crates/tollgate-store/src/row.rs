@@ -93,6 +93,8 @@ struct Line<'a> {
     #[serde(default)]
     chosen: Vec<Chosen>,
     #[serde(default)]
+    tool: Option<Used>,
+    #[serde(default)]
     end_user: Option<String>,
     #[serde(default)]
     tags: Vec<String>,
@@ -103,6 +105,34 @@ struct Line<'a> {
 #[derive(Deserialize)]
 struct Trace<'a> {
     trace_id: &'a str,
+    #[serde(default)]
+    cause: Option<Cause>,
+}
+
+#[derive(Deserialize)]
+struct Cause {
+    by: String,
+    #[serde(default)]
+    tool_call_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Used {
+    method: String,
+    #[serde(default)]
+    server: Option<String>,
+    #[serde(default)]
+    name: Option<String>,
+}
+
+impl Used {
+    /// The tool, with its server; of what is no call of a tool, the method.
+    fn shown(&self) -> String {
+        match (self.method.as_str(), &self.server, &self.name) {
+            ("tools/call", Some(server), Some(name)) => format!("{server}/{name}"),
+            (method, ..) => method.to_owned(),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -200,6 +230,7 @@ impl Batch {
         row.trace_id = read.trace.as_ref().map_or(String::new(), |trace| storable(trace.trace_id));
         row.surface = storable(&read.surface);
         row.model = storable(&read.model);
+        row.tool = read.tool.as_ref().map_or(String::new(), |used| storable(&used.shown()));
         row.deployment = storable(&read.deployment);
         if read.entry == "closed" {
             row.outcome = read.outcome.to_string();
@@ -220,6 +251,14 @@ impl Batch {
             name: storable(name),
         };
         self.tools.extend(read.chosen.iter().map(|chosen| tool("chosen", &chosen.id, &chosen.name)));
+        let executed = read.tool.as_ref().filter(|used| used.method == "tools/call");
+        if let Some(name) = executed.and_then(|used| used.name.as_deref()) {
+            let cause = read.trace.as_ref().and_then(|trace| trace.cause.as_ref());
+            let choice =
+                cause.filter(|cause| cause.by == "choice").and_then(|cause| cause.tool_call_id.as_deref());
+            // What nobody chose is tied to nothing, and found by its name all the same.
+            self.tools.push(tool("executed", choice.unwrap_or(id), name));
+        }
         // Of a conversation all results are sent again with each prompt; the last one is what the call is about.
         self.tools.extend(read.results.last().map(|id| tool("result", id, "")));
     }

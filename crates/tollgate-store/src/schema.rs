@@ -3,7 +3,7 @@
 use crate::month::Month;
 
 /// Raised when the tables change: an index of another version is made anew from the journal.
-pub(crate) const VERSION: &str = "2";
+pub(crate) const VERSION: &str = "3";
 
 /// What there is once. Where `clustered` says so, sums of spend are kept in the order of their key: a question reads those
 /// of many days one after the other.
@@ -56,7 +56,7 @@ pub(crate) fn monthly(month: Month) -> Vec<String> {
             "CREATE TABLE IF NOT EXISTS calls_{month} (
                 call_id TEXT PRIMARY KEY, instance TEXT NOT NULL, at TEXT NOT NULL,
                 principal_kind TEXT NOT NULL, principal TEXT NOT NULL, user_id TEXT NOT NULL, team TEXT NOT NULL,
-                surface TEXT NOT NULL, model TEXT NOT NULL, deployment TEXT NOT NULL, outcome TEXT NOT NULL, status BIGINT NOT NULL,
+                surface TEXT NOT NULL, model TEXT NOT NULL, tool TEXT NOT NULL, deployment TEXT NOT NULL, outcome TEXT NOT NULL, status BIGINT NOT NULL,
                 fault TEXT NOT NULL, input_tokens BIGINT NOT NULL, output_tokens BIGINT NOT NULL,
                 cost_nano_usd BIGINT, duration_us BIGINT NOT NULL, attempts BIGINT NOT NULL, trace_id TEXT NOT NULL,
                 opened TEXT NOT NULL, in_between TEXT NOT NULL, closed TEXT NOT NULL)"
@@ -67,7 +67,8 @@ pub(crate) fn monthly(month: Month) -> Vec<String> {
         format!("CREATE INDEX IF NOT EXISTS calls_{month}_outcome ON calls_{month} (outcome, call_id)"),
         format!("CREATE INDEX IF NOT EXISTS calls_{month}_fault ON calls_{month} (fault, call_id)"),
         format!("CREATE INDEX IF NOT EXISTS calls_{month}_trace ON calls_{month} (trace_id, call_id)"),
-        // Which tools an answer chose (`chosen`), and whose results a prompt carries (`result`).
+        // Which tools an answer chose (`chosen`), which a call executed (`executed`), and whose results a prompt carries
+        // (`result`).
         format!(
             "CREATE TABLE IF NOT EXISTS tools_{month} (
                 tenant TEXT NOT NULL, tool_call_id TEXT NOT NULL, role TEXT NOT NULL, call_id TEXT NOT NULL,

@@ -44,7 +44,7 @@ pub struct CallFilter {
     /// The fault's class; `any` for all that have one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
-    /// A tool that the model chose.
+    /// A tool that the model chose, or that was called.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool: Option<String>,
     /// The trace.
@@ -87,6 +87,8 @@ pub struct CallRow {
     pub surface: String,
     /// The public model name; empty where it was not read.
     pub model: String,
+    /// The tool that was called, as `SERVER/TOOL`, or what else was asked of a tool server; empty of calls to models.
+    pub tool: String,
     /// Who answered; empty where nobody did.
     pub deployment: String,
     /// How it ended; `open` where it has not.

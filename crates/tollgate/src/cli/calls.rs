@@ -37,7 +37,7 @@ pub(crate) struct Arguments {
     /// With this fault, such as rate_limited; `any` for all that have one
     #[arg(long)]
     fault: Option<String>,
-    /// Whose model chose this tool
+    /// Whose model chose this tool, or that called it
     #[arg(long)]
     tool: Option<String>,
     /// Of this trace
@@ -102,9 +102,18 @@ pub(super) fn line(call: &CallRow) -> String {
         call.call_id,
         cost(call),
         call.duration_us / 1_000,
-        if call.model.is_empty() { "-" } else { &call.model },
+        about(call),
         call.principal,
     )
+}
+
+/// What it was about: a model, or a tool.
+fn about(call: &CallRow) -> &str {
+    match (call.model.as_str(), call.tool.as_str()) {
+        ("", "") => "-",
+        ("", tool) => tool,
+        (model, _) => model,
+    }
 }
 
 fn cost(call: &CallRow) -> String {
