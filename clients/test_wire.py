@@ -271,7 +271,9 @@ def test_the_demo_runs_once_without_a_terminal(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "it wants get_weather" in done.stdout and str(tmp_path / "journal") in done.stdout
     closed = [line for line in world.journal(tmp_path).splitlines() if '"closed"' in line]
-    assert len(closed) == 7
+    assert len([line for line in closed if '"surface":"mcp"' not in line]) == 9
+    for step in ["it is offered delete_note, who_is, write_note", "waits for somebody's approval", "approved, and called again", "took back", "it is not offered any more", "approved, and it is offered again", "because   it executes who_is, chosen in 1"]:
+        assert step in done.stdout, done.stdout
     assert "call 3: 429, budget_exceeded: the budget `day` of key `demo-" in done.stdout
     assert re.search(r"of 0\.0005 USD today, (0\.0004\d+) are spent.*spent: \1 of 0\.0005 USD", done.stdout, re.S), done.stdout
 

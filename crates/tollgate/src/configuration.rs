@@ -17,8 +17,8 @@ pub(crate) enum Source {
     File(PathBuf),
     /// Models named on the command line, as `provider/model`.
     Models(Vec<String>),
-    /// Text that is part of the binary.
-    BuiltIn(&'static str),
+    /// Text that the binary has, or makes.
+    BuiltIn(String),
 }
 
 /// A configuration that resolved.
@@ -40,7 +40,7 @@ impl Source {
                 (path.display().to_string(), text)
             }
             Self::Models(models) => ("--model".to_owned(), file_for(models)?),
-            Self::BuiltIn(text) => ("built-in".to_owned(), (*text).to_owned()),
+            Self::BuiltIn(text) => ("built-in".to_owned(), text.clone()),
         };
         let loaded: Loaded = parse(&name, &text)?;
         let world = World {

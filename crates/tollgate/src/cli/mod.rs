@@ -99,6 +99,9 @@ enum Command {
     Import(import::Arguments),
     /// Ask a gate on this machine whether it is ready; status 0 when it is
     Health(health::Arguments),
+    /// Be one of the demo's tool servers; the demo starts it
+    #[command(hide = true)]
+    DemoServer(demo::server::Arguments),
     /// Guard a program that is a tool server; the gate starts it
     #[command(hide = true)]
     ChildGuard(child_guard::Arguments),
@@ -141,6 +144,7 @@ impl Cli {
             Some(Command::Journal(arguments)) => arguments.run().await,
             Some(Command::Import(arguments)) => arguments.run().await,
             Some(Command::Health(arguments)) => arguments.run().await,
+            Some(Command::DemoServer(arguments)) => arguments.run(),
             Some(Command::ChildGuard(_)) => Ok(()),
         }
     }

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 use serde_json::Value;
+use tollgate_core::query::TraceStory;
 
 use super::ask::{Source, Where};
 use super::frames;
@@ -34,22 +35,31 @@ impl Arguments {
             say(&serde_json::to_string_pretty(&trace)?)?;
             return Ok(());
         }
-        let calls: Vec<Story> = trace.calls.iter().map(Story::of).collect();
-        let begin = calls.iter().filter_map(|call| call.began_us).min().unwrap_or(0);
-        let end = calls.iter().map(|call| call.ended_us()).max().unwrap_or(begin);
-        summary(&trace.trace_id, &calls, end - begin)?;
-        for (number, call) in calls.iter().enumerate() {
-            say("")?;
-            show(number + 1, call, &calls, (begin, end))?;
-            if self.raw {
-                raw(&source, call).await?;
-            }
-        }
-        if trace.truncated {
-            say("… and more calls than are shown")?;
-        }
-        Ok(())
+        story(&source, &trace, self.raw).await
     }
+}
+
+/// Prints the trace `id`.
+pub(super) async fn print(source: &Source, id: &str) -> Result<()> {
+    story(source, &source.trace(id).await?, false).await
+}
+
+async fn story(source: &Source, trace: &TraceStory, with_content: bool) -> Result<()> {
+    let calls: Vec<Story> = trace.calls.iter().map(Story::of).collect();
+    let begin = calls.iter().filter_map(|call| call.began_us).min().unwrap_or(0);
+    let end = calls.iter().map(|call| call.ended_us()).max().unwrap_or(begin);
+    summary(&trace.trace_id, &calls, end - begin)?;
+    for (number, call) in calls.iter().enumerate() {
+        say("")?;
+        show(number + 1, call, &calls, (begin, end))?;
+        if with_content {
+            raw(source, call).await?;
+        }
+    }
+    if trace.truncated {
+        say("… and more calls than are shown")?;
+    }
+    Ok(())
 }
 
 fn summary(trace_id: &str, calls: &[Story], span_us: i64) -> Result<()> {

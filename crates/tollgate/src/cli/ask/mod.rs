@@ -29,6 +29,11 @@ pub(super) struct Gate {
 }
 
 impl Gate {
+    /// The gate at `url`.
+    pub(super) fn at(url: &str) -> Self {
+        Self { url: url.to_owned() }
+    }
+
     /// The gate.
     pub(super) fn remote(&self) -> Result<Remote> {
         self.or("")

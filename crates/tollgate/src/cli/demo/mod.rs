@@ -1,6 +1,8 @@
 //! `tollgate demo`: a gate in front of the built-in simulator, and real calls through it.
 
+pub(super) mod server;
 mod spending;
+mod tools;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -37,12 +39,16 @@ pub(crate) struct Arguments {
 
 impl Arguments {
     pub(super) async fn run(self) -> Result<()> {
-        log::start("warn")?;
+        log::start("error")?;
         let folder = self
             .data_dir
             .clone()
             .unwrap_or_else(|| std::env::temp_dir().join(format!("tollgate-demo-{}", std::process::id())));
-        let ready = self.prepare(folder).await?;
+        std::fs::create_dir_all(&folder).with_context(|| format!("{}", folder.display()))?;
+        // The end of a call's id is a random number, and so is this: the tools begin with nothing.
+        let own = folder.join(format!("tools-{}", std::process::id()));
+        std::fs::create_dir_all(&own)?;
+        let ready = self.prepare(folder, &own).await?;
         let demo = Demo { url: ready.url(), client: Client::builder(TokioExecutor::new()).build_http() };
         let records = ready.journal.folder().to_owned();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -52,6 +58,7 @@ impl Arguments {
         // The end of a call's id is a random number.
         let unique = calls.first().map_or("", |id| &id[id.len().saturating_sub(6)..]).to_owned();
         calls.extend(spending::calls(&demo, &unique).await?);
+        calls.extend(tools::calls(&demo, &own).await?);
         summary(&records, &calls)?;
         if !self.once && std::io::stdout().is_terminal() {
             invitation(&demo.url)?;
@@ -62,8 +69,9 @@ impl Arguments {
         Ok(())
     }
 
-    async fn prepare(&self, folder: PathBuf) -> Result<wire::Ready> {
-        let source = Source::BuiltIn(include_str!("demo.yaml"));
+    async fn prepare(&self, folder: PathBuf, own: &Path) -> Result<wire::Ready> {
+        let tools = tools::configuration(&std::env::current_exe()?, own);
+        let source = Source::BuiltIn(format!("{}{tools}", include_str!("demo.yaml")));
         let on = |port| source.read(&Overrides { host: None, port: Some(port) });
         let wanted = self.port.unwrap_or(4000);
         match (wire::prepare(on(wanted)?, Some(folder.clone())).await, self.port) {

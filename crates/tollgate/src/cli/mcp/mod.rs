@@ -1,7 +1,7 @@
 //! `tollgate mcp list|inspect|call|stdio`: the tools behind a gate, from a shell, and for clients that only start programs.
 
 mod call;
-pub(super) mod client;
+pub(in crate::cli) mod client;
 mod inspect;
 mod list;
 mod stdio;

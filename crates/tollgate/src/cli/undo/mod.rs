@@ -63,8 +63,21 @@ impl Arguments {
             return Ok(());
         }
         let remote = self.place.remote()?;
-        take_back(&remote, &trace.trace_id, &wanted).await
+        take_back(&remote, &trace.trace_id, &wanted, "").await
     }
+}
+
+/// Prints what takes back the call `id`, and takes it back.
+pub(super) async fn show_and_run(source: &Source, remote: &Remote, id: &str, indent: &str) -> Result<()> {
+    let trace = source.trace(id).await?;
+    let calls: Vec<Story> = trace.calls.iter().map(Story::of).collect();
+    let mut contents = Vec::new();
+    for call in &calls {
+        contents.push(content(source, call).await?);
+    }
+    let plan = plan::of(&calls, &contents, &[id.to_owned()]);
+    plan.lines(false).iter().try_for_each(|line| say(&format!("{indent}{line}")))?;
+    take_back(remote, &trace.trace_id, &plan.to_run(false).collect::<Vec<_>>(), indent).await
 }
 
 /// What was kept of a tool call: its request, and what was answered.
@@ -84,7 +97,7 @@ async fn content(source: &Source, call: &Story) -> Result<plan::Content> {
 }
 
 /// Makes the calls, one after the other, until one fails: what follows may rest on it.
-async fn take_back(remote: &Remote, trace_id: &str, steps: &[&Step]) -> Result<()> {
+async fn take_back(remote: &Remote, trace_id: &str, steps: &[&Step], indent: &str) -> Result<()> {
     for (number, step) in steps.iter().enumerate() {
         let Then::Call { tool, arguments } = &step.then else { continue };
         let peer = Peer::at(remote, Some(&step.server));
@@ -105,7 +118,7 @@ async fn take_back(remote: &Remote, trace_id: &str, steps: &[&Step]) -> Result<(
             Ok(result) if result["isError"] == true => {
                 return Err(stopped(texts(&result).join("\n")));
             }
-            Ok(_) => say(&format!("took back {} with {} ({id})", step.call, step.shown()))?,
+            Ok(_) => say(&format!("{indent}took back {} with {} ({id})", step.call, step.shown()))?,
         }
     }
     Ok(())
