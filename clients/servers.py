@@ -49,6 +49,12 @@ class Postgres:
             time.sleep(0.05)
         raise RuntimeError("postgres did not start")
 
+    def database(self) -> str:
+        """The address of a database of its own, which is empty."""
+        name = f"own{time.monotonic_ns()}"
+        subprocess.run([self.program("createdb"), "-h", "127.0.0.1", "-p", str(self.port), "-U", "tollgate", name], check=True)
+        return self.url.replace("/postgres", f"/{name}")
+
     def stop(self, how: signal.Signals):
         """Stops it so. SIGINT is its fast shutdown, SIGQUIT its immediate one."""
         self.process.send_signal(how)

@@ -84,6 +84,18 @@ def test_models_have_rules_too(gate):
     assert post(f"{gate.url}/v1/chat/completions", {"model": "dear", **prompt}, MASTER)[0] == 200
 
 
+def test_what_can_be_called_how_often_depends_on_what_it_can_change(gate):
+    bob = cli(gate, "key", "create", "bob", "--limit", "requests:write+destructive=2/hour", "--quiet").strip()
+    client = Client(gate, "/fixture", key=bob)
+    assert text(client.call("test_simple_text")).startswith("This is")
+    for _ in range(5):
+        assert text(client.call("add", a=1, b=1)) == "2", "reads are not counted"
+    assert text(client.call("test_simple_text")).startswith("This is")
+    refused = fault(client.call("test_simple_text"))
+    assert refused["class"] == "limit_exceeded" and refused["retry_after_ms"] > 0
+    assert text(client.call("add", a=1, b=1)) == "2"
+
+
 @pytest.mark.parametrize(
     ("rule", "said"),
     [

@@ -112,6 +112,7 @@ pub(crate) async fn serve(port: u16, upstream: &str, mode: &str) -> Result<()> {
     let parts = Parts {
         contracts: Arc::new(tollgate_mcp::contract::port::Unpinned),
         approvals: Arc::new(tollgate_core::approval::NobodyApproves),
+        peers: Arc::new(tollgate_core::ports::Alone),
         child_guard: None,
         access,
         clock: Arc::clone(&clock),

@@ -17,9 +17,23 @@ pub(crate) struct Load {
 
 /// Posts `body` to `url` over `connections` connections for `seconds`.
 pub(crate) fn run(url: &str, body: &str, connections: u32, seconds: u32, folder: &Path) -> Result<Load> {
+    with(url, body, &[], connections, seconds, folder)
+}
+
+/// The same, with `headers`.
+pub(crate) fn with(
+    url: &str,
+    body: &str,
+    headers: &[(&'static str, String)],
+    connections: u32,
+    seconds: u32,
+    folder: &Path,
+) -> Result<Load> {
+    let more: String =
+        headers.iter().map(|(name, value)| format!("wrk.headers['{name}'] = '{value}'\n")).collect();
     let script = folder.join("post.lua");
     let lua = format!(
-        "wrk.method = 'POST'\nwrk.body = [==[{body}]==]\nwrk.headers['content-type'] = 'application/json'\nwrk.headers['authorization'] = 'Bearer sk-bench'\n\
+        "wrk.method = 'POST'\nwrk.body = [==[{body}]==]\nwrk.headers['content-type'] = 'application/json'\nwrk.headers['authorization'] = 'Bearer sk-bench'\n{more}\
          done = function(summary, latency)\n\
          io.write(string.format('RESULT %d %d %d %d %d\\n', summary.requests, summary.duration, latency:percentile(50), latency:percentile(99), summary.errors.status + summary.errors.read + summary.errors.write + summary.errors.connect + summary.errors.timeout))\nend\n"
     );

@@ -11,6 +11,7 @@ mod process;
 mod report;
 mod run;
 mod stub;
+mod tools;
 
 use anyhow::{Result, bail};
 
@@ -35,6 +36,12 @@ async fn main() -> Result<()> {
             use std::io::Write;
             Ok(std::io::stdout().write_all(text.as_bytes())?)
         }
+        ["tools", gate, seconds] => {
+            let (gate, seconds) = (gate.to_owned(), seconds.parse()?);
+            let text = tokio::task::spawn_blocking(move || tools::run(&gate, seconds)).await??;
+            use std::io::Write;
+            Ok(std::io::stdout().write_all(text.as_bytes())?)
+        }
         ["journal", seconds, calls] => {
             let (seconds, calls) = (seconds.parse()?, calls.parse()?);
             let text = tokio::task::spawn_blocking(move || journal::run(seconds, calls)).await??;
@@ -42,7 +49,7 @@ async fn main() -> Result<()> {
             Ok(std::io::stdout().write_all(text.as_bytes())?)
         }
         _ => bail!(
-            "usage: bench run GATE_BINARY SECONDS | bench journal SECONDS CALLS | bench governed SECONDS | bench stub PORT | bench floor PORT UPSTREAM | bench gate PORT UPSTREAM none|interval|every|off|six-rules|fifteen-rules"
+            "usage: bench run GATE_BINARY SECONDS | bench tools GATE_BINARY SECONDS | bench journal SECONDS CALLS | bench governed SECONDS | bench stub PORT | bench floor PORT UPSTREAM | bench gate PORT UPSTREAM none|interval|every|off|six-rules|fifteen-rules"
         ),
     }
 }

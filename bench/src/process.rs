@@ -1,6 +1,6 @@
 //! A server under measurement: started, asked what it used, killed.
 
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -72,4 +72,9 @@ pub(crate) fn now() -> Instant {
 #[expect(clippy::disallowed_methods, reason = "nothing else runs on this thread")]
 pub(crate) fn pause(duration: Duration) {
     std::thread::sleep(duration);
+}
+
+/// A port that nobody listens on.
+pub(crate) fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }

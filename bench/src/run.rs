@@ -1,12 +1,12 @@
 //! The measurement: every target under every workload, in turn.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
 use crate::load::{self, Load};
 use crate::process::Server;
+use crate::process::free_port;
 use crate::report::{self, Facts, Row};
 
 /// Concurrency levels.
@@ -50,10 +50,6 @@ fn workloads() -> Vec<Workload> {
         make(LONGEST, &longest, false),
         make("stream of 20 chunks", "Hello!", true),
     ]
-}
-
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 /// Measures the gate at `gate`, each point for `seconds`, and writes the results.
@@ -116,7 +112,9 @@ pub(crate) fn run(gate: &str, seconds: u32) -> Result<()> {
     facts.cold_build = std::env::var("COLD_BUILD").unwrap_or_else(|_| "not measured in this run".to_owned());
     drop(served);
     std::fs::remove_dir_all(&folder).ok();
-    let journal = crate::governed::run(seconds)? + &crate::journal::run(seconds, 1_000_000)?;
+    let journal = crate::tools::run(gate, seconds)?
+        + &crate::governed::run(seconds)?
+        + &crate::journal::run(seconds, 1_000_000)?;
     report::write(Path::new("bench/RESULTS.md"), &facts, &rows, seconds, &journal)
 }
 

@@ -1,4 +1,5 @@
-//! An upstream that answers at once: a chat completion, or a stream of 20 chunks where one is asked for.
+//! An upstream that answers at once: a chat completion, or a stream of 20 chunks where one is asked for; and at `/mcp` a
+//! tool server with one tool.
 
 use std::convert::Infallible;
 
@@ -32,7 +33,11 @@ pub(crate) async fn serve(port: u16) -> Result<()> {
 }
 
 async fn answer(request: Request<Incoming>) -> Result<Response<Body>, hyper::Error> {
+    let tools = request.uri().path() == "/mcp";
     let body = request.into_body().collect().await?.to_bytes();
+    if tools {
+        return Ok(tool_server(&body));
+    }
     let streamed = body.windows(13).any(|w| w == b"\"stream\":true");
     let (content_type, body) = if streamed {
         ("text/event-stream", chunks())
@@ -42,6 +47,37 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Body>, hyper::Err
     let mut response = Response::new(body);
     response.headers_mut().insert("content-type", hyper::header::HeaderValue::from_static(content_type));
     Ok(response)
+}
+
+/// Streamable HTTP of 2025-11-25, as little of it as a client needs.
+fn tool_server(body: &[u8]) -> Response<Body> {
+    let asked: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    let result = match asked["method"].as_str() {
+        Some("initialize") => {
+            r#"{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"stub","version":"1"}}"#
+        }
+        Some("tools/list") => {
+            r#"{"tools":[{"name":"echo","description":"Says what it is told.","inputSchema":{"type":"object","properties":{"text":{"type":"string"}},"required":["text"]}}]}"#
+        }
+        Some("tools/call") => r#"{"content":[{"type":"text","text":"hello"}]}"#,
+        Some("ping") => "{}",
+        _ => "",
+    };
+    let text = match (result, &asked["id"]) {
+        ("", _) => String::new(),
+        (result, id) => format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#),
+    };
+    let mut response = Response::new(Full::new(Bytes::from(text)).boxed_unsync());
+    if result.is_empty() {
+        *response.status_mut() = if body.is_empty() { 405 } else { 202 }.try_into().unwrap_or_default();
+        return response;
+    }
+    let headers = response.headers_mut();
+    headers.insert("content-type", hyper::header::HeaderValue::from_static("application/json"));
+    if asked["method"] == "initialize" {
+        headers.insert("mcp-session-id", hyper::header::HeaderValue::from_static("stub"));
+    }
+    response
 }
 
 /// Twenty chunks, the usage and the end, each a frame of its own.

@@ -111,6 +111,7 @@ class Session {
   #waiting = new Map();
   #next = 1;
   #level = "debug";
+  #count = 0;
   #listener;
   #kept = new Map();
 
@@ -222,6 +223,7 @@ class Session {
     const token = meta?.progressToken;
     const call = {
       closeStream,
+      count: () => ++this.#count,
       log: (level, data) => {
         if (this.#level !== "emergency") tell("notifications/message", { level, data });
       },

@@ -215,6 +215,11 @@ export const tools = {
       return text("late");
     },
   ],
+  count: [
+    "Counts how often this client has asked.",
+    none,
+    (_, call) => text(String(call.count?.() ?? "nobody counts without a session")),
+  ],
   add: [
     "Adds two numbers.",
     {

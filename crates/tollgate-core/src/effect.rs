@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What a call can change, apart from what it costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Effect {
     /// Nothing: a model is asked.

@@ -143,6 +143,8 @@ fault_classes! {
     Cut, "upstream_cut", 502, Upstream, true, Possible;
     /// The client went away before its answer was complete.
     ClientGone, "client_gone", 499, Client, false, Possible;
+    /// The instance of the gate that holds the client's session cannot be reached.
+    InstanceAway, "instance_away", 503, Gate, true, None;
     /// Nothing can serve the model now: a credential is missing, or its provider is not supported.
     Unavailable, "unavailable", 503, Gate, false, None;
     /// The record cannot be written, so the call must not be made.

@@ -5,13 +5,14 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::access::{Caller, Holder, NotLetIn};
 use crate::config::snapshot::Snapshot;
 use crate::digest::{Digest, DigestKey};
 use crate::document::{Document, DocumentRef};
 use crate::fault::Fault;
-use crate::ledger::{Hold, Meter, Need, Refusal, Standing};
+use crate::ledger::{About, Hold, Meter, Need, Refusal, Standing};
 use crate::price::{NanoUsd, Price};
 use crate::query::Answering;
 use crate::record::Entry;
@@ -99,8 +100,8 @@ pub trait Access: Send + Sync {
     /// Who holds the key that was `presented` from `peer`.
     fn identify(&self, presented: &str, peer: Option<IpAddr>, now: Timestamp) -> Result<Caller, NotLetIn>;
 
-    /// What will be held for a call of `caller` to `model`, under every budget and limit that counts it; nothing yet.
-    fn open(&self, caller: &Caller, model: &str, now: Timestamp) -> Hold;
+    /// What will be held for a call of `caller` that is `about` this, under every budget and limit that counts it; nothing yet.
+    fn open(&self, caller: &Caller, about: About<'_>, now: Timestamp) -> Hold;
 
     /// Holds as much as a call now needs, under all of its rules or under none of them.
     fn hold(&self, hold: &mut Hold, need: &Need, now: Timestamp) -> Result<(), Refusal>;
@@ -123,6 +124,45 @@ pub trait Access: Send + Sync {
 
 /// A wait for other instances.
 pub type Asking<'a> = Pin<Box<dyn Future<Output = Result<(), Fault>> + Send + 'a>>;
+
+/// An instance that others can reach.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Peer {
+    /// This run of it: another one remembers nothing of what this one held in memory.
+    pub life: Arc<str>,
+    /// Where, as the beginning of an address: `http://10.0.0.7:4000`.
+    pub url: Arc<str>,
+}
+
+/// The instances that serve together.
+pub trait Peers: Send + Sync {
+    /// This run of this instance.
+    fn life(&self) -> &str;
+
+    /// Those that can be reached now, this one among them where it says how; none where this one serves alone.
+    fn present(&self) -> Vec<Peer>;
+
+    /// Finds out again who can be reached: one that was to be reached was not.
+    fn look_again(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+}
+
+/// One instance that serves alone.
+#[derive(Clone, Copy, Debug)]
+pub struct Alone;
+
+impl Peers for Alone {
+    fn life(&self) -> &str {
+        "alone"
+    }
+
+    fn present(&self) -> Vec<Peer> {
+        Vec::new()
+    }
+
+    fn look_again(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(std::future::ready(()))
+    }
+}
 
 /// Documents that instances share, each with a version: whoever writes one says which version was read.
 pub trait Shelf: Send + Sync {

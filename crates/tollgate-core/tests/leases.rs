@@ -193,7 +193,7 @@ impl World {
                         instance.exchange = None;
                         return;
                     }
-                    roster.renew(&instance.name, at(exchange.asked + LEASE_S));
+                    roster.renew(&instance.name, at(exchange.asked + LEASE_S), None);
                     self.shelf.roster = (*version + 1, roster.clone());
                     exchange.renews = true;
                 }

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tollgate_core::approval::Approvals;
 use tollgate_core::config::snapshot::{Deployment, Found, Snapshot};
-use tollgate_core::ports::{Access, Catalog, Clock, Journal, Publish};
+use tollgate_core::ports::{Access, Catalog, Clock, Journal, Peers, Publish};
 use tollgate_core::record::{Entry, Event};
 use tollgate_mcp::contract::port::ToolContracts;
 
@@ -45,6 +45,8 @@ pub struct Parts {
     pub contracts: Arc<dyn ToolContracts>,
     /// Who is asked to approve calls.
     pub approvals: Arc<dyn Approvals>,
+    /// The instances that serve together.
+    pub peers: Arc<dyn Peers>,
     /// The binary that guards programs which are tool servers; `None` starts them without a guard.
     pub child_guard: Option<PathBuf>,
     /// Who answers requests below `/api/`; `None` where nobody does.
@@ -97,6 +99,7 @@ impl Gate {
                     shim: parts.child_guard.clone(),
                 }),
                 seals,
+                parts.peers.life(),
             ),
             parts,
             metrics: Metrics::new(),

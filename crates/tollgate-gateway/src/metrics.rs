@@ -78,6 +78,12 @@ pub struct Metrics {
     pub open_calls: Gauge,
     /// Connections of clients.
     pub connections: Gauge,
+    /// Other instances that requests can be handed on to.
+    pub peers: Gauge,
+    /// Requests of tools' clients that were handed on to another instance.
+    pub handed_on: Counter<u64, AtomicU64>,
+    /// Sessions with tool servers.
+    pub tool_sessions: Gauge,
     /// Reloads that failed.
     pub failed_reloads: Counter<u64, AtomicU64>,
     /// 1 while new calls can be recorded.
@@ -136,6 +142,13 @@ impl Metrics {
             ),
             open_calls: counted!("open_calls", "Calls that have begun and not ended", Gauge::default()),
             connections: counted!("connections", "Connections of clients", Gauge::default()),
+            peers: counted!("peers", "Other instances that requests can be handed on to", Gauge::default()),
+            handed_on: counted!(
+                "handed_on",
+                "Requests of tools' clients that were handed on to another instance",
+                Counter::default()
+            ),
+            tool_sessions: counted!("tool_sessions", "Sessions with tool servers", Gauge::default()),
             recordable: counted!("recordable", "1 while new calls can be recorded", Gauge::default()),
             stale_configuration: counted!(
                 "stale_configuration",

@@ -20,6 +20,7 @@ pub(crate) async fn call(mut ticket: Ticket, fault: &Fault, voice: &dyn Voice) -
     }
     let outcome = match fault.class {
         FaultClass::ClientGone => Outcome::ClientGone,
+        FaultClass::Lost => Outcome::Unknown,
         _ if ticket.attempts() == 0 => Outcome::Refused,
         _ => Outcome::Failed,
     };

@@ -49,7 +49,7 @@ pub(crate) fn patched<S: Spec>(spec: &S, patch: Value, now: Timestamp) -> Result
 
 /// A rule without a name is called by what it is: `month`, `requests-minute`.
 fn name_rules(whole: &mut Value) {
-    for (list, parts) in [("budgets", &["window"][..]), ("limits", &["measure", "per"][..])] {
+    for (list, parts) in [("budgets", &["window"][..]), ("limits", &["measure", "effects", "per"][..])] {
         for rule in whole
             .get_mut(list)
             .and_then(Value::as_array_mut)
@@ -58,7 +58,12 @@ fn name_rules(whole: &mut Value) {
             .filter_map(Value::as_object_mut)
         {
             if !rule.contains_key("id") {
-                let words: Vec<&str> = parts.iter().filter_map(|part| rule.get(*part)?.as_str()).collect();
+                let of = |part: &&str| match rule.get(*part) {
+                    Some(Value::Array(words)) => words.iter().filter_map(Value::as_str).collect(),
+                    Some(Value::String(word)) => vec![word.as_str()],
+                    _ => Vec::new(),
+                };
+                let words: Vec<&str> = parts.iter().flat_map(of).collect();
                 let id = words.join("-");
                 rule.insert("id".to_owned(), Value::String(id));
             }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,11 +11,12 @@ use parking_lot::{Mutex, RwLock};
 use serde_json::json;
 use tollgate_core::access::{Account, Caller, Holder, HolderKind, HolderRef, KeyHash, NotLetIn};
 use tollgate_core::fault::{Fault, FaultClass};
-use tollgate_core::ledger::{Book, Hold, Meter, Need, Refusal, Standing, Usd, Warned};
-use tollgate_core::ports::{Access, Asking, Change, Journal, Registry, Stored};
+use tollgate_core::ledger::{About, Book, Hold, Meter, Need, Refusal, Standing, Usd, Warned};
+use tollgate_core::ports::{Access, Asking, Change, Journal, Peer, Peers, Registry, Stored};
 use tollgate_core::price::NanoUsd;
 use tollgate_core::query::QueryError;
 use tollgate_core::record::{Counted, Entry, Event};
+use uuid::Uuid;
 
 use crate::directory::{Directory, Listed, Page};
 use crate::sharing::Sharing;
@@ -28,6 +30,8 @@ pub struct Ledger {
     journal: Arc<dyn Journal>,
     /// What is shared with other instances, where there may be any.
     sharing: Option<Sharing>,
+    /// This run of the gate.
+    life: Arc<str>,
 }
 
 impl std::fmt::Debug for Ledger {
@@ -45,12 +49,14 @@ impl Ledger {
             before: Mutex::default(),
             journal,
             sharing: None,
+            life: Uuid::now_v7().simple().to_string().into(),
         }
     }
 
     /// The same, for one of several instances: each counts only what it has taken of a rule.
     pub fn sharing(journal: Arc<dyn Journal>, sharing: Sharing) -> Self {
-        Self { book: Mutex::new(Book::shared()), sharing: Some(sharing), ..Self::new(journal) }
+        let life = Arc::clone(&sharing.life);
+        Self { book: Mutex::new(Book::shared()), sharing: Some(sharing), life, ..Self::new(journal) }
     }
 
     /// Exchanges with other instances, for as long as the task lives; for ever nothing where there are none.
@@ -190,6 +196,27 @@ impl Ledger {
     }
 }
 
+impl Peers for Ledger {
+    fn life(&self) -> &str {
+        &self.life
+    }
+
+    fn present(&self) -> Vec<Peer> {
+        self.sharing.as_ref().map(Sharing::peers).unwrap_or_default()
+    }
+
+    fn look_again(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async {
+            // Where the store is away, what was known stays until it is too old.
+            if let Some(sharing) = &self.sharing
+                && let Err(error) = sharing.roster().await
+            {
+                tracing::debug!(%error, "who else serves was not read");
+            }
+        })
+    }
+}
+
 impl Access for Ledger {
     fn identify(&self, presented: &str, peer: Option<IpAddr>, now: Timestamp) -> Result<Caller, NotLetIn> {
         let caller = self.directory.read().caller(KeyHash::of(presented), now)?;
@@ -203,8 +230,8 @@ impl Access for Ledger {
         }
     }
 
-    fn open(&self, caller: &Caller, model: &str, now: Timestamp) -> Hold {
-        self.book.lock().open(caller.meters(model), now)
+    fn open(&self, caller: &Caller, about: About<'_>, now: Timestamp) -> Hold {
+        self.book.lock().open(caller.meters(about), now)
     }
 
     fn hold(&self, hold: &mut Hold, need: &Need, now: Timestamp) -> Result<(), Refusal> {

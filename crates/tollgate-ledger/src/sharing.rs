@@ -14,9 +14,10 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
 use tollgate_core::ledger::{Book, Due, Lease, ReleaseError, Roster, Sheet, SheetKey, Taken, Urgency, Wish};
-use tollgate_core::ports::{Documents, Rewritten, Shelf};
+use tollgate_core::ports::{Documents, Peer, Rewritten, Shelf};
 use tollgate_core::query::QueryError;
 use tollgate_core::record::Counted;
+use uuid::Uuid;
 
 /// The document that says which instances there are.
 const ROSTER: &str = "instances";
@@ -38,6 +39,12 @@ pub struct Sharing {
     shelf: Arc<dyn Shelf>,
     /// This instance: never the same for two data folders.
     who: Arc<str>,
+    /// This run of this instance.
+    pub(crate) life: Arc<str>,
+    /// Where the others reach this instance; `None` where they do not, and once it stops.
+    peer: Mutex<Option<Peer>>,
+    /// The instances, as they were when last heard of, and when that was.
+    seen: Mutex<Option<(Roster, Timestamp, Instant)>>,
     /// For how long leases are good that are not renewed.
     lease: Duration,
     /// Until when they are good, by this machine's monotonic clock; `None` before the first time.
@@ -65,11 +72,17 @@ struct Exchange {
 }
 
 impl Sharing {
-    /// Shares over `shelf` as `who`, with leases that last for `lease`.
-    pub fn new(shelf: Arc<dyn Shelf>, who: Arc<str>, lease: Duration) -> Self {
+    /// Shares over `shelf` as `who`, with leases that last for `lease`. The others are told to reach it at
+    /// `url`.
+    pub fn new(shelf: Arc<dyn Shelf>, who: Arc<str>, lease: Duration, url: Option<Arc<str>>) -> Self {
+        let life: Arc<str> = Uuid::now_v7().simple().to_string().into();
+        let peer = url.map(|url| Peer { life: Arc::clone(&life), url });
         Self {
             shelf,
             who,
+            life,
+            peer: Mutex::new(peer),
+            seen: Mutex::default(),
             lease,
             usable_until: Mutex::default(),
             gave_up: AtomicBool::new(false),
@@ -90,6 +103,13 @@ impl Sharing {
         if self.gave_up.swap(lapsed, Ordering::SeqCst) != lapsed && lapsed {
             book.lapse();
         }
+    }
+
+    /// The instances that can be reached now.
+    pub(crate) fn peers(&self) -> Vec<Peer> {
+        let seen = self.seen.lock();
+        let Some((roster, then, at)) = &*seen else { return Vec::new() };
+        roster.peers(later(*then, at.elapsed())).cloned().collect()
     }
 
     /// Waits for an exchange that begins after this moment.
@@ -144,7 +164,7 @@ impl Sharing {
             let mut due = book.lock().due(urgency);
             due.retain(|due| !done.contains(&due.key));
             due.truncate(BATCH);
-            if due.is_empty() && !self.renews() {
+            if due.is_empty() && !self.renews() && !self.moved() {
                 return Ok(());
             }
             let more = due.len() == BATCH;
@@ -167,6 +187,7 @@ impl Sharing {
     /// Gives back everything that is not used. To be called when no call comes any more and nobody else exchanges.
     pub(crate) async fn leave(&self, book: &Mutex<Book>) -> Result<(), QueryError> {
         book.lock().leave();
+        *self.peer.lock() = None;
         self.exchange(book, Urgency::Soon).await
     }
 
@@ -174,6 +195,13 @@ impl Sharing {
     fn renews(&self) -> bool {
         let soon = Instant::now() + self.lease / 2;
         self.usable_until.lock().is_none_or(|until| soon >= until)
+    }
+
+    /// Whether the others think that this instance is reached in another way than it is.
+    fn moved(&self) -> bool {
+        let seen = self.seen.lock();
+        let Some((roster, ..)) = &*seen else { return false };
+        roster.knows(&self.who) && roster.peer(&self.who) != self.peer.lock().as_ref()
     }
 
     async fn read(&self, due: Vec<Due>) -> Result<Exchange, QueryError> {
@@ -184,7 +212,8 @@ impl Sharing {
         let text = |at: usize| documents.each.get(at).and_then(|(_, text)| text.as_deref());
         let sheets = due.into_iter().enumerate().map(|(at, due)| Ok((due, parsed(text(at))?, None)));
         let sheets = sheets.collect::<Result<_, QueryError>>()?;
-        let roster = parsed(text(names.len() - 1))?;
+        let roster: Roster = parsed(text(names.len() - 1))?;
+        *self.seen.lock() = Some((roster.clone(), documents.now, asked));
         Ok(Exchange { asked, documents, roster, sheets })
     }
 
@@ -210,10 +239,13 @@ impl Sharing {
         exchange: Exchange,
     ) -> Result<(Vec<SheetKey>, bool), QueryError> {
         let Exchange { asked, documents, mut roster, sheets } = exchange;
-        let renews = self.renews() || !roster.knows(&self.who) || roster.is_settling(documents.now);
+        let renews = self.renews()
+            || !roster.knows(&self.who)
+            || roster.is_settling(documents.now)
+            || roster.peer(&self.who) != self.peer.lock().as_ref();
         let mut all = Vec::new();
         if renews {
-            roster.renew(&self.who, later(documents.now, self.lease));
+            roster.renew(&self.who, later(documents.now, self.lease), self.peer.lock().clone());
             let text = written(&roster)?;
             all.push(Rewritten {
                 name: ROSTER.to_owned(),
@@ -236,6 +268,7 @@ impl Sharing {
         if renews && renewed {
             // Measured from before the store was asked, and with a tenth of it to spare: clocks do not run alike.
             *self.usable_until.lock() = Some(asked + self.lease - self.lease / 10);
+            *self.seen.lock() = Some((roster, documents.now, asked));
         }
         // Without leases that are good nothing is counted on, whatever the sheets say.
         if self.lapsed() {

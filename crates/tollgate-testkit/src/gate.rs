@@ -141,6 +141,7 @@ impl TestGate {
             instance: Arc::from("test-gate"),
             contracts: Arc::new(Unpinned),
             approvals: Arc::new(tollgate_core::approval::NobodyApproves),
+            peers: Arc::new(tollgate_core::ports::Alone),
             child_guard: None,
             managed: None,
         };

@@ -95,6 +95,7 @@ fn reload(
             let (old, new) = (&before.snapshot.budgets, &read.snapshot.budgets);
             old.shared_at == new.shared_at && old.lease == new.lease
         }),
+        ("advertise_url", before.snapshot.advertise_url == read.snapshot.advertise_url),
         ("journal", before.snapshot.journal == read.snapshot.journal),
         ("telemetry", before.snapshot.otlp == read.snapshot.otlp),
         ("alerts", before.snapshot.alerts == read.snapshot.alerts),

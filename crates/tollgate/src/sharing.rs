@@ -57,10 +57,16 @@ impl Shared {
         Some(Self { shelf: Arc::new(Later { url, opened: OnceCell::new() }), who: who.into() })
     }
 
-    /// A ledger that shares its rules there; with nobody, where nothing is shared.
-    pub(crate) fn ledger(shared: Option<&Self>, journal: Arc<dyn Journal>, budgets: &Budgets) -> Arc<Ledger> {
-        let sharing =
-            shared.map(|Self { shelf, who }| Sharing::new(Arc::clone(shelf), Arc::clone(who), budgets.lease));
+    /// A ledger that shares its rules there, and tells the others to reach this instance at `advertise_url`; with nobody, where nothing is shared.
+    pub(crate) fn ledger(
+        shared: Option<&Self>,
+        journal: Arc<dyn Journal>,
+        budgets: &Budgets,
+        advertise_url: Option<Arc<str>>,
+    ) -> Arc<Ledger> {
+        let sharing = shared.map(|Self { shelf, who }| {
+            Sharing::new(Arc::clone(shelf), Arc::clone(who), budgets.lease, advertise_url)
+        });
         Arc::new(match sharing {
             None => Ledger::new(journal),
             Some(sharing) => Ledger::sharing(journal, sharing),

@@ -129,7 +129,12 @@ pub(crate) async fn prepare(read: Read, data_dir: Option<PathBuf>) -> Result<Rea
         content_key: snapshot.journal.content_key.clone(),
     };
     let shared = Shared::of(&snapshot.budgets, &sharer(&folder, journal.instance())?);
-    let ledger = Shared::ledger(shared.as_ref(), Arc::clone(&journal) as Arc<_>, &snapshot.budgets);
+    let ledger = Shared::ledger(
+        shared.as_ref(),
+        Arc::clone(&journal) as Arc<_>,
+        &snapshot.budgets,
+        snapshot.advertise_url.clone(),
+    );
     ledger.restore(journal.counted().0);
     let registry = RegistrySlot::new(snapshot.database_url.clone(), folder.clone());
     let additions = Arc::new(Additions::new(
@@ -188,6 +193,7 @@ pub(crate) async fn prepare(read: Read, data_dir: Option<PathBuf>) -> Result<Rea
         instance: Arc::from(journal.instance()),
         contracts: Arc::clone(&contracts) as Arc<_>,
         approvals,
+        peers: Arc::clone(&ledger) as Arc<_>,
         child_guard: std::env::current_exe().ok(),
         managed: Some(Arc::new(Management(tollgate_admin::router(sources)))),
     };

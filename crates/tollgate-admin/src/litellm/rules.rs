@@ -186,7 +186,7 @@ pub(super) fn limits(body: &Body, before: &[Limit]) -> Result<Vec<Limit>, ApiErr
 }
 
 fn limit_of(id: &str, measure: Measure, models: Option<Vec<ModelPattern>>, max: u64) -> Limit {
-    Limit { id: id.to_owned(), measure, max, per: per(measure), models }
+    Limit { id: id.to_owned(), measure, max, per: per(measure), models, effects: None }
 }
 
 /// A rule's name for one model: readable where the model's is plain, and one to one in any case.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{Account, HolderRef, Key, Network, Role, ToolPattern};
 use crate::fault::{Fault, FaultClass};
-use crate::ledger::Meter;
+use crate::ledger::{About, Meter};
 use crate::principal::{ActorKind, Principal};
 
 /// Whoever presented a key that the gate has given out: the key, and the user and the team that it belongs to.
@@ -50,9 +50,9 @@ impl Caller {
         [Some(&self.key), self.user.as_ref(), self.team.as_ref()].into_iter().flatten()
     }
 
-    /// Every budget and limit that counts calls to `model`.
-    pub fn meters<'a>(&'a self, model: &'a str) -> impl Iterator<Item = &'a Arc<Meter>> {
-        self.accounts().flat_map(|account| &account.meters).filter(move |meter| meter.counts(model))
+    /// Every budget and limit that counts calls which are `about` this.
+    pub fn meters<'a>(&'a self, about: About<'a>) -> impl Iterator<Item = &'a Arc<Meter>> {
+        self.accounts().flat_map(|account| &account.meters).filter(move |meter| meter.counts(about))
     }
 
     /// Whoever does not allow calls to `model`, if anybody.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 
 use super::{Caller, NotLetIn};
-use crate::ledger::{Hold, Meter, Need, Refusal, Standing};
+use crate::ledger::{About, Hold, Meter, Need, Refusal, Standing};
 use crate::ports::{Access, Asking};
 use crate::price::NanoUsd;
 
@@ -18,7 +18,7 @@ impl Access for Nobody {
         Err(NotLetIn::Unknown)
     }
 
-    fn open(&self, _: &Caller, _: &str, _: Timestamp) -> Hold {
+    fn open(&self, _: &Caller, _: About<'_>, _: Timestamp) -> Hold {
         Hold::default()
     }
 

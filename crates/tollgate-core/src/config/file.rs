@@ -35,6 +35,8 @@ pub struct File {
     pub database_url: Option<Spanned<SecretRef>>,
     /// Where instances share budgets and limits: Valkey, Redis or PostgreSQL; default the database.
     pub counters_url: Option<Spanned<SecretRef>>,
+    /// Where other instances reach this one, default `TOLLGATE_ADVERTISE_URL`: `http://10.0.0.7:4000`.
+    pub advertise_url: Option<Spanned<SecretRef>>,
     /// How budgets and limits are held.
     pub budgets: BudgetsWritten,
     /// Public model names, each with the deployments that serve it. A name may hold one `*`.

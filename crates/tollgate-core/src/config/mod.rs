@@ -4,6 +4,7 @@
 //! ([`litellm::translate`]), and only [`resolve::resolve`] makes a snapshot.
 
 pub mod added;
+mod advertise;
 pub mod alerts;
 pub mod approvals;
 pub mod budgets;

@@ -103,6 +103,7 @@ impl Resolver<'_> {
             data_dir: file.data_dir.clone(),
             budgets: self.budgets(&file.budgets, file.counters_url.as_ref(), database_url.as_ref())?,
             database_url,
+            advertise_url: self.advertise_url(file.advertise_url.as_ref(), &secrets)?,
             models,
             tool_bundles: super::bundles::bundles(&file.tool_bundles, &known)?,
             tool_servers,

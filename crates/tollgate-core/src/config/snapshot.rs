@@ -37,6 +37,8 @@ pub struct Snapshot {
     pub data_dir: Option<PathBuf>,
     /// The index's PostgreSQL database; `None` where it is a file in the data folder.
     pub database_url: Option<Secret>,
+    /// Where other instances reach this one, where they do.
+    pub advertise_url: Option<Arc<str>>,
     /// How budgets and limits are held.
     pub budgets: Budgets,
     /// Public models by name, and patterns by their text.

@@ -22,7 +22,7 @@ fn budget(kind: HolderKind, amount: u64, more: serde_json::Value) -> Arc<Meter> 
 
 fn limit(measure: Measure, max: u64) -> Arc<Meter> {
     let per = (measure != Measure::ConcurrentCalls).then_some(crate::ledger::Window::Minute);
-    let limit = Limit { id: "l".into(), measure, max, per, models: None };
+    let limit = Limit { id: "l".into(), measure, max, per, models: None, effects: None };
     Arc::new(Meter::of_limit(&holder(HolderKind::Key), &limit))
 }
 

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::{Bounds, Budget, Limit, Measure, RuleError, Window};
+use super::{About, Bounds, Budget, Limit, Measure, RuleError, Window};
 use crate::access::HolderRef;
+use crate::effect::Effect;
 use crate::price::{Cost, NanoUsd};
 use crate::usage::{Usage, UsageSource};
 
@@ -76,12 +77,14 @@ impl Meter {
     }
 
     /// Whether it counts calls to `model`.
-    pub fn counts(&self, model: &str) -> bool {
-        let models = match &self.rule {
-            Rule::Budget(budget) => &budget.models,
-            Rule::Limit(limit) => &limit.models,
+    pub fn counts(&self, about: About<'_>) -> bool {
+        let (models, effects) = match &self.rule {
+            Rule::Budget(budget) => (&budget.models, &None),
+            Rule::Limit(limit) => (&limit.models, &limit.effects),
         };
-        models.as_ref().is_none_or(|models| models.iter().any(|pattern| pattern.fits(model)))
+        let among = |effects: &Vec<Effect>| about.effect.is_some_and(|effect| effects.contains(&effect));
+        models.as_ref().is_none_or(|models| models.iter().any(|pattern| pattern.fits(about.model)))
+            && effects.as_ref().is_none_or(among)
     }
 
     /// Over which time it counts; `None` where it counts what is under way.

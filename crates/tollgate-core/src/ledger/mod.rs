@@ -16,7 +16,7 @@ pub use self::book::{Book, Held, Hold, Standing, Warned};
 pub use self::meter::{Meter, Need, Rule};
 pub use self::part::{Due, SheetKey, Taken, Urgency};
 pub use self::refusal::{Elsewhere, Refusal};
-pub use self::rule::{Budget, Increase, Limit, Measure, RuleError};
+pub use self::rule::{About, Budget, Increase, Limit, Measure, RuleError};
 pub use self::sheet::{Lease, Presence, ReleaseError, Roster, Share, Sheet, Wish};
 pub use self::usd::Usd;
 pub use self::window::{Bounds, Window};

@@ -144,6 +144,7 @@ mod tests {
                 max: 10,
                 per: Some(Window::Minute),
                 models: None,
+                effects: None,
             };
             refusal(Meter::of_limit(&holder(), &limit), needs).fault(now)
         };

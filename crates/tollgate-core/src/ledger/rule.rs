@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Usd, Window};
 use crate::access::ModelPattern;
+use crate::effect::Effect;
 
 /// A ceiling on what is spent over a window.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -101,6 +102,18 @@ pub struct Limit {
     /// The models that it counts; all where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub models: Option<Vec<ModelPattern>>,
+    /// Counts tool calls only, those that can change so much: `[destructive]`; all calls where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effects: Option<Vec<Effect>>,
+}
+
+/// What a call is about, for rules that count some calls and not others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct About<'a> {
+    /// The public model name; empty of calls to tool servers.
+    pub model: &'a str,
+    /// What a tool call can change; `None` of other calls.
+    pub effect: Option<Effect>,
 }
 
 /// Why a rule is none.

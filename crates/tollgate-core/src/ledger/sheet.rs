@@ -11,6 +11,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::ports::Peer;
+
 /// One instance's part of a rule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Lease {
@@ -50,6 +52,9 @@ pub struct Presence {
     /// Whether an operator has said that it will not come back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub released: bool,
+    /// Where the others reach it, where it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<Peer>,
 }
 
 /// The instances.
@@ -84,9 +89,22 @@ pub enum ReleaseError {
 }
 
 impl Roster {
-    /// Notes that `who` uses its leases until `until`.
-    pub fn renew(&mut self, who: &Arc<str>, until: Timestamp) {
-        self.instances.insert(Arc::clone(who), Presence { until, released: false });
+    /// Notes that `who` uses its leases until `until`, and where the others reach it.
+    pub fn renew(&mut self, who: &Arc<str>, until: Timestamp, peer: Option<Peer>) {
+        self.instances.insert(Arc::clone(who), Presence { until, released: false, peer });
+    }
+
+    /// Where the others reach `who`, as it last said.
+    pub fn peer(&self, who: &str) -> Option<&Peer> {
+        self.instances.get(who)?.peer.as_ref()
+    }
+
+    /// The instances that can be reached now.
+    pub fn peers(&self, now: Timestamp) -> impl Iterator<Item = &Peer> {
+        self.instances
+            .values()
+            .filter(move |presence| now < presence.until)
+            .filter_map(|presence| presence.peer.as_ref())
     }
 
     /// Notes which life of what is shared this is. In another than before, everybody says first what they have, for as

@@ -2,25 +2,55 @@
 //! must not be there for another one.
 
 use tollgate_core::config::tools::{Reached, ToolServer};
-use tollgate_core::digest::DigestKey;
 
 use super::client::Client;
+use crate::gate::Gate;
 
-/// Everybody's link.
-pub(super) const SHARED: &str = "shared";
+/// Whose link to a server it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audience {
+    /// Its name.
+    pub name: String,
+    /// Whether what the server remembers is somebody's, who must be told where it is lost.
+    pub own: bool,
+    /// Whether there may have been a link before, elsewhere or in an earlier run of this instance.
+    pub earlier: bool,
+}
 
-/// Whose link it is that `client`, who speaks for `whose`, uses to reach `server`: everybody's where the configuration
-/// shares it by name; otherwise, of a child process, the principal's, and over HTTP that of the client's session. A client
-/// that can do other things gets another: servers offer what the client can do.
-pub(super) fn audience(server: &ToolServer, client: &Client, whose: &str, key: &DigestKey) -> String {
-    if server.shared {
-        return SHARED.to_owned();
+impl Audience {
+    /// The gate's own, which lists what `server` has: everybody's, where the configuration shares the server by name.
+    pub(super) fn of_gate(server: &ToolServer) -> Self {
+        Self::common(if server.shared { "shared" } else { "tollgate" })
     }
-    match (&server.reached, &client.session) {
-        (Reached::Url(_), Some(session)) => format!("session/{}", session.name),
-        _ => {
-            let can = key.digest(client.capabilities.as_bytes()).to_string();
-            format!("{whose}#{}", &can[..16])
+
+    fn common(name: &str) -> Self {
+        Self { name: name.to_owned(), own: false, earlier: false }
+    }
+
+    /// Whose link it is that `client`, who speaks for `whose`, uses to reach `server`: everybody's where the configuration
+    /// shares it by name; otherwise, of a child process, the principal's, and over HTTP that of the client's session. A
+    /// client that can do other things gets another: servers offer what the client can do.
+    pub(super) fn of(gate: &Gate, server: &ToolServer, client: &Client, whose: &str) -> Self {
+        if server.shared {
+            return Self::common("shared");
         }
+        let session = client.session.as_ref();
+        let name = match (&server.reached, session) {
+            (Reached::Url(_), Some(session)) => Self::of_session(&session.name),
+            _ => {
+                let can = gate.parts.journal.digest_key().digest(client.capabilities.as_bytes()).to_string();
+                format!("{whose}#{}", &can[..16])
+            }
+        };
+        Self {
+            name,
+            own: true,
+            earlier: session.is_some_and(|session| session.life != gate.parts.peers.life()),
+        }
+    }
+
+    /// The name of those of a session.
+    pub(super) fn of_session(session: &str) -> String {
+        format!("session/{session}")
     }
 }

@@ -52,6 +52,8 @@ pub(crate) struct Wanted {
     pub(crate) hears: bool,
     /// What the server is told besides: the trace.
     pub(crate) headers: HeaderMap,
+    /// Whether the server has forgotten what it knew of the client, who is told so with the answer.
+    pub(crate) renewed: bool,
     /// Until when it must be over.
     pub(crate) deadline: Instant,
 }

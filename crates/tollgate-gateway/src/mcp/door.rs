@@ -8,11 +8,13 @@ use http::{HeaderValue, Method, Response, StatusCode, header};
 use tollgate_core::fault::{Fault, FaultClass};
 use tollgate_mcp::revision::Revision;
 
+use super::audience::Audience;
 use super::endpoint::Endpoint;
+use super::home::{Home, NotHandedOn};
 use super::said::{Asked, Posted, Reader, Refused, Said, check_type, limits, takes_events};
 use super::session::whose;
 use super::voice::McpVoice;
-use super::{Mcp, listen, told};
+use super::{Mcp, home, listen, told};
 use crate::answer::AnswerBody;
 use crate::gate::{Gate, Runtime};
 use crate::identify::{self, Identified};
@@ -26,7 +28,14 @@ const METHODS: &str = "GET, POST, DELETE";
 pub(crate) async fn handle(gate: &Arc<Gate>, inbound: Inbound, address: &str) -> Response<AnswerBody> {
     let runtime = gate.runtime();
     let voice = McpVoice::unread(Revision::NEWEST_STATEFUL);
+    let (inbound, handed_on) = match home::accept(gate, &runtime.snapshot, inbound).await {
+        Ok(accepted) => accepted,
+        Err(refused) => return pipeline::refuse_stranger(gate, &refused.1, &voice, refused.0.peer),
+    };
     let refuse = |fault: &Fault| pipeline::refuse_stranger(gate, fault, &voice, inbound.peer);
+    if handed_on && gate.is_draining() {
+        return stopping();
+    }
     let identified = match identify::identify(gate, &runtime.snapshot, &inbound) {
         Ok(identified) => identified,
         Err(fault) => return refuse(&fault),
@@ -38,11 +47,11 @@ pub(crate) async fn handle(gate: &Arc<Gate>, inbound: Inbound, address: &str) ->
         Ok(endpoint) => endpoint,
         Err(fault) => return refuse(&fault),
     };
-    let visit = Visit { gate, runtime, identified, endpoint };
+    let visit = Visit { gate, runtime, identified, endpoint, handed_on };
     match inbound.head.method {
         Method::POST => visit.post(inbound).await,
-        Method::GET => visit.listen(&inbound),
-        Method::DELETE => visit.end(&inbound),
+        Method::GET => visit.listen(inbound).await,
+        Method::DELETE => visit.end(inbound).await,
         _ => {
             let fault = Fault::new(FaultClass::MethodNotAllowed, format!("this path takes {METHODS}"));
             let mut response = refuse(&fault);
@@ -58,6 +67,8 @@ struct Visit<'a> {
     runtime: Arc<Runtime>,
     identified: Identified,
     endpoint: Endpoint,
+    /// Whether another instance has handed the request on to this one, which is to answer it.
+    handed_on: bool,
 }
 
 impl Visit<'_> {
@@ -88,6 +99,23 @@ impl Visit<'_> {
             }
         };
         let posted = self.reader().post(&head.headers, &body);
+        if let Ok(posted) = &posted {
+            let asked = match &posted.said {
+                Said::Asked(asked) => Some(asked),
+                _ => None,
+            };
+            match self.at_home((&posted.client, asked), (&head, &body), peer).await {
+                Ok(None) => {}
+                Ok(Some(answer)) => return answer,
+                Err(fault) => {
+                    let revision = posted.client.revision;
+                    let code = tollgate_mcp::message::codes::INTERNAL_ERROR;
+                    let id = asked.map(|asked| asked.id.clone());
+                    let refused = Box::new(Refused { fault, code, id, data: None, revision });
+                    return self.refused(refused, rest(head, body)).await;
+                }
+            }
+        }
         match posted {
             Err(refused) => self.refused(refused, rest(head, body)).await,
             Ok(Posted { client, said: Said::Asked(asked) }) => {
@@ -167,6 +195,7 @@ impl Visit<'_> {
                 runtime: Arc::clone(&self.runtime),
                 identified: self.identified.clone(),
                 endpoint: self.endpoint.clone(),
+                handed_on: self.handed_on,
             };
             let answer = Box::pin(visit.post(inbound)).await;
             if let AnswerBody::Whole(Some(body)) = answer.into_body() {
@@ -182,8 +211,38 @@ impl Visit<'_> {
         response
     }
 
+    /// The answer of the client's home, where that is another instance.
+    async fn at_home(
+        &self,
+        (client, asked): (&super::client::Client, Option<&Asked>),
+        (head, body): (&Parts, &Bytes),
+        from: Option<std::net::IpAddr>,
+    ) -> Result<Option<Response<AnswerBody>>, Fault> {
+        let whose = whose(&self.identified.principal);
+        let peers = &*self.gate.parts.peers;
+        if self.handed_on {
+            return Ok(None);
+        }
+        let home = || home::elsewhere(peers, &self.endpoint, &whose, (client, asked));
+        let Some(Home { peer, holds }) = home() else { return Ok(None) };
+        let request = (head, body.clone());
+        match home::hand_on(self.gate, &self.runtime.snapshot, &peer, request, from).await {
+            Ok(answer) => {
+                self.gate.metrics.handed_on.inc();
+                Ok(Some(answer))
+            }
+            Err(NotHandedOn::Over) => Ok(None),
+            Err(NotHandedOn::Failed(fault)) if fault.class == FaultClass::InstanceAway => {
+                peers.look_again().await;
+                // What it held is over where it has gone; otherwise it may still be there for others.
+                if holds && home().is_some_and(|home| home.peer == peer) { Err(fault) } else { Ok(None) }
+            }
+            Err(NotHandedOn::Failed(fault)) => Err(fault),
+        }
+    }
+
     /// A stream of what servers say outside of requests.
-    fn listen(self, inbound: &Inbound) -> Response<AnswerBody> {
+    async fn listen(self, inbound: Inbound) -> Response<AnswerBody> {
         let session = self.reader().session(&inbound.head.headers);
         let client = match session {
             Ok(client) => client,
@@ -193,6 +252,13 @@ impl Visit<'_> {
             let fault =
                 Fault::new(FaultClass::MediaType, "the stream is one of events: accept text/event-stream");
             return reject::stranger(&fault, &McpVoice::unread(Revision::NEWEST_STATEFUL));
+        }
+        if let Some(client) = &client {
+            match self.at_home((client, None), (&inbound.head, &Bytes::new()), inbound.peer).await {
+                Ok(None) => {}
+                Ok(Some(answer)) => return answer,
+                Err(fault) => return reject::stranger(&fault, &McpVoice::unread(client.revision)),
+            }
         }
         match client {
             Some(client) => listen::stream(self.gate, &self.endpoint, self.identified, client),
@@ -207,12 +273,17 @@ impl Visit<'_> {
     }
 
     /// The client's session is over, and so is what servers keep for it.
-    fn end(self, inbound: &Inbound) -> Response<AnswerBody> {
+    async fn end(self, inbound: Inbound) -> Response<AnswerBody> {
         match self.reader().session(&inbound.head.headers) {
             Ok(Some(client)) => {
+                match self.at_home((&client, None), (&inbound.head, &Bytes::new()), inbound.peer).await {
+                    Ok(None) => {}
+                    Ok(Some(answer)) => return answer,
+                    Err(fault) => return reject::stranger(&fault, &McpVoice::unread(client.revision)),
+                }
                 if let Some(session) = &client.session {
                     self.gate.tools.seals.end(session);
-                    self.gate.tools.links.close_audience(&format!("session/{}", session.name));
+                    self.gate.tools.links.close_audience(&Audience::of_session(&session.name));
                 }
                 empty(StatusCode::NO_CONTENT)
             }
@@ -237,6 +308,13 @@ fn from_a_page_of_ours(inbound: &Inbound) -> Result<(), Fault> {
         return Ok(());
     }
     Err(Fault::new(FaultClass::Forbidden, "requests of web pages elsewhere are not served (`Origin`)"))
+}
+
+/// What an instance hears that hands a request on to one that is stopping.
+fn stopping() -> Response<AnswerBody> {
+    let mut response = empty(StatusCode::SERVICE_UNAVAILABLE);
+    response.headers_mut().insert(home::DRAINING, HeaderValue::from_static("1"));
+    response
 }
 
 fn empty(status: StatusCode) -> Response<AnswerBody> {

@@ -13,7 +13,7 @@ use tollgate_mcp::json::{Object, elements};
 use tollgate_mcp::tool::{Listing, Tool, ToolLimits};
 
 use super::ask::{ask, gate_as_client, message, refuse};
-use super::audience::SHARED;
+use super::audience::Audience;
 use super::catalogue::{Kept, Known, OfGate};
 use super::link::{Heard, Link};
 use super::listed::{Entries, Listed, ListedTool};
@@ -79,8 +79,8 @@ async fn round(gate: &Arc<Gate>, kept: &Arc<Kept>) -> Result<(), Fault> {
     let server = &kept.server;
     let deadline = Instant::now() + TIME;
     let failed = |error| trouble::fault(server, &error);
-    let audience = if server.shared { SHARED } else { "tollgate" };
-    let link = gate.tools.link(server, audience, &gate_as_client(), deadline).await.map_err(failed)?;
+    let audience = Audience::of_gate(server);
+    let link = gate.tools.link(server, &audience, &gate_as_client(), deadline).await.map_err(failed)?;
     let mut events = link.events();
     let mut decisions = 0;
     loop {

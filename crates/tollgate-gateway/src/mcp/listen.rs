@@ -13,7 +13,7 @@ use tollgate_mcp::message::{Kind, notification};
 use tollgate_mcp::method::{Fate, fate};
 
 use super::ask::{message, refuse};
-use super::audience::audience;
+use super::audience::Audience;
 use super::client::Client;
 use super::conversation::{asked_capability, with_id};
 use super::endpoint::Endpoint;
@@ -120,8 +120,8 @@ impl Listening {
     /// Listens to links of this client that have been opened since.
     fn find_links(&mut self) {
         for server in &self.endpoint.servers {
-            let audience = audience(server, &self.client, &self.whose, self.gate.parts.journal.digest_key());
-            let Some(link) = self.gate.tools.links.find(server, &audience) else { continue };
+            let audience = Audience::of(&self.gate, server, &self.client, &self.whose);
+            let Some(link) = self.gate.tools.links.find(server, &audience.name) else { continue };
             if !self.links.iter().any(|(known, _)| Arc::ptr_eq(known, &link)) {
                 let events = link.events();
                 self.links.push((link, events));

@@ -6,13 +6,14 @@ mod aim;
 pub(crate) mod allowed;
 mod answers;
 mod ask;
-mod audience;
+pub mod audience;
 mod catalogue;
 mod client;
 mod conversation;
 mod door;
 mod endpoint;
 mod events;
+mod home;
 mod keeper;
 pub mod link;
 mod listed;
@@ -196,7 +197,7 @@ impl Protocol for Mcp {
                 let runtime = Arc::clone(&ticket.runtime);
                 let server = Arc::clone(&aimed.listed.server);
                 let health = runtime.health_of_server(&server.name);
-                let candidate = ServerCandidate { server, health };
+                let candidate = ServerCandidate { server, health, renewed: false };
                 ticket.holds(Usage::default(), std::iter::once(Target::from(candidate.clone())));
                 Ok(Routed::Upstream(ServerTries::new(ticket.gate(), &runtime, candidate, aimed.repeatable)))
             }

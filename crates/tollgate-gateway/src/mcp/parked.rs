@@ -42,10 +42,24 @@ impl std::fmt::Debug for Waiting {
 }
 
 /// Requests that wait, by what their clients recognise them by.
-#[derive(Debug, Default)]
-pub(crate) struct Parked(Mutex<HashMap<String, Waiting>>);
+#[derive(Debug)]
+pub(crate) struct Parked {
+    /// This run of this instance, where they wait.
+    life: String,
+    waiting: Mutex<HashMap<String, Waiting>>,
+}
+
+/// The run of an instance at which the request waits that is recognised by `token`.
+pub(super) fn life(token: &str) -> Option<&str> {
+    token.strip_prefix(MARK)?.split_once('-').map(|(life, _)| life)
+}
 
 impl Parked {
+    /// None yet, in the run `life` of this instance.
+    pub(super) fn new(life: &str) -> Self {
+        Self { life: life.to_owned(), waiting: Mutex::default() }
+    }
+
     /// Lets a request wait, and says what to recognise it by.
     pub(super) fn park(
         &self,
@@ -54,9 +68,9 @@ impl Parked {
         question: Bytes,
         conversation: Conversation,
     ) -> String {
-        let token = format!("{MARK}{}", Uuid::now_v7().simple());
+        let token = format!("{MARK}{}-{}", self.life, Uuid::now_v7().simple());
         let waiting = Waiting { owner, request, call_id, question, conversation, since: Instant::now() };
-        let mut all = self.0.lock();
+        let mut all = self.waiting.lock();
         all.retain(|_, waiting| waiting.since.elapsed() < PATIENCE);
         if all.len() >= MOST
             && let Some(oldest) =
@@ -70,12 +84,12 @@ impl Parked {
 
     /// The call that was answered with the question which `owner` recognises by `token`.
     pub(super) fn call_of(&self, token: &str, owner: &str) -> Option<CallId> {
-        self.0.lock().get(token).filter(|waiting| waiting.owner == owner).map(|waiting| waiting.call_id)
+        self.waiting.lock().get(token).filter(|waiting| waiting.owner == owner).map(|waiting| waiting.call_id)
     }
 
     /// Takes the request that `owner` recognises by `token`, where it asks for the same.
     pub(super) fn take(&self, token: &str, owner: &str, request: &[u8]) -> Option<Waiting> {
-        let mut all = self.0.lock();
+        let mut all = self.waiting.lock();
         let waiting = all.get(token)?;
         let same = waiting.owner == owner && waiting.request == request && waiting.since.elapsed() < PATIENCE;
         if same { all.remove(token) } else { None }

@@ -65,7 +65,9 @@ pub(super) fn ended(
             let fault = (failed && wanted.aimed.tool.is_some()).then(|| {
                 Fault::new(FaultClass::ToolFailed, format!("{}: the tool says that it failed", server.name))
             });
-            Ok(Ended { message: said, fault, status: 200 })
+            let message =
+                if wanted.renewed { with_beside(&said, RENEWED, "true").unwrap_or(said) } else { said };
+            Ok(Ended { message, fault, status: 200 })
         }
         Kind::Error { error, .. } => {
             let fault = Some(trouble::said(server, &wanted.method, error));
@@ -75,17 +77,24 @@ pub(super) fn ended(
     }
 }
 
+/// In `_meta`: the server has forgotten what it knew of the client.
+const RENEWED: &str = "tollgate/session_renewed";
+
 /// `message`, an answer, with `fault` as data beside what the server says: in the result's `_meta`, or in the error's
 /// `data` where that is an object or nothing.
 pub(super) fn with_fault(message: &str, fault: &str) -> Option<String> {
+    with_beside(message, super::voice::FAULT, fault)
+}
+
+fn with_beside(message: &str, name: &str, value: &str) -> Option<String> {
     let whole = Object::read(message)?;
     let (outer, inner) = if whole.has("result") { ("result", "_meta") } else { ("error", "data") };
     let mut answer = whole.object(outer)?.draft();
     let beside = match answer.was().get(inner) {
-        None => format!("{{\"{}\":{fault}}}", super::voice::FAULT),
+        None => format!("{{\"{name}\":{value}}}"),
         Some(text) => {
             let mut beside = Object::read(text)?.draft();
-            beside.set(super::voice::FAULT, fault);
+            beside.set(name, value);
             beside.finish().into_owned()
         }
     };

@@ -13,7 +13,7 @@ use tollgate_mcp::message::{Failure, codes, error, response};
 
 use super::aim::Aimed;
 use super::ask::message;
-use super::audience::audience;
+use super::audience::Audience;
 use super::conversation::{Conversation, Step, Wanted};
 use super::offer::Offer;
 use super::relay::Answer;
@@ -85,8 +85,7 @@ impl Mcp {
             {
                 continue;
             }
-            let audience =
-                audience(&listed.server, &self.client, &self.whose, gate.parts.journal.digest_key());
+            let audience = Audience::of(gate, &listed.server, &self.client, &self.whose);
             let Ok(link) = gate.tools.link(&listed.server, &audience, &self.client, deadline).await else {
                 continue;
             };
@@ -114,13 +113,13 @@ impl Mcp {
             client: self.client.clone(),
             hears: self.takes_events,
             headers: headers(leg, head, aimed),
+            renewed: candidate.renewed,
             deadline,
         };
         let mut conversation = match self.goes_on(asked.params.as_deref(), leg).await? {
             Some(conversation) => conversation,
             None => {
-                let key = gate.parts.journal.digest_key();
-                let audience = audience(&candidate.server, &self.client, &self.whose, key);
+                let audience = Audience::of(&gate, &candidate.server, &self.client, &self.whose);
                 let link = gate.tools.link(&candidate.server, &audience, &self.client, deadline).await;
                 let link = link.map_err(|error| trouble::fault(&candidate.server, &error))?;
                 leg.shoot(Direction::ToUpstream, aimed.params.as_deref().unwrap_or_default().as_bytes());

@@ -33,6 +33,8 @@ const LONGEST: usize = 16 << 10;
 pub(crate) struct Session {
     /// Its name: what of the session may stand in records.
     pub(crate) name: String,
+    /// The run of the instance at which it began, and which holds what servers keep for it.
+    pub(crate) life: String,
 }
 
 /// How long a key seals, in seconds. A session lasts no longer, so two keys open all that is good.
@@ -82,6 +84,7 @@ const MOST_ENDED: usize = 100_000;
 #[derive(Debug)]
 pub struct Seals {
     keys: ArcSwap<SealKeys>,
+    life: String,
     /// Sessions that clients have ended here, the latest last.
     ended: Mutex<(HashSet<String>, VecDeque<String>)>,
 }
@@ -91,6 +94,8 @@ pub struct Seals {
 struct Sealed {
     /// The session's name.
     n: String,
+    /// At which run of an instance it began.
+    l: String,
     /// Whose it is.
     p: String,
     /// At which address of the gate.
@@ -127,9 +132,9 @@ pub(crate) fn whose(principal: &Principal) -> String {
 }
 
 impl Seals {
-    /// Seals with `keys`.
-    pub fn new(keys: SealKeys) -> Self {
-        Self { keys: ArcSwap::from_pointee(keys), ended: Mutex::default() }
+    /// Seals with `keys`, for sessions that begin in the run `life` of this instance.
+    pub fn new(keys: SealKeys, life: &str) -> Self {
+        Self { keys: ArcSwap::from_pointee(keys), life: life.to_owned(), ended: Mutex::default() }
     }
 
     /// Seals with `keys` from now on.
@@ -166,6 +171,7 @@ impl Seals {
         }
         let sealed = Sealed {
             n: name.clone(),
+            l: self.life.clone(),
             p: whose(principal),
             a: address.to_owned(),
             r: client.revision.name().to_owned(),
@@ -177,7 +183,7 @@ impl Seals {
         let period = period(now);
         let key = key(keys.roots.first()?, period);
         let id = seal(period, &key, &serde_json::to_vec(&sealed).ok()?)?;
-        client.session = Some(Session { name });
+        client.session = Some(Session { name, life: self.life.clone() });
         Some(id)
     }
 
@@ -206,7 +212,7 @@ impl Seals {
             info: sealed.i,
             capabilities: sealed.c,
             log_level: None,
-            session: Some(Session { name: sealed.n }),
+            session: Some(Session { name: sealed.n, life: sealed.l }),
         })
     }
 }
@@ -257,7 +263,8 @@ mod tests {
     }
 
     fn seals(roots: &[&[u8]], not_before: Option<Timestamp>) -> Seals {
-        Seals::new(SealKeys::new(roots.iter().map(|root| DigestKey::derive(root)).collect(), not_before))
+        let roots = roots.iter().map(|root| DigestKey::derive(root)).collect();
+        Seals::new(SealKeys::new(roots, not_before), "this run")
     }
 
     const WEEK: Duration = Duration::from_secs(PERIOD.unsigned_abs());

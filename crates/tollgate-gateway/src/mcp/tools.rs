@@ -7,8 +7,10 @@ use tokio::time::Instant;
 use tollgate_core::config::tools::ToolServer;
 
 use super::ask::gate_as_client;
+use super::audience::Audience;
 use super::catalogue::Catalogue;
 use super::client::Client;
+use super::home::Nonces;
 use super::link::{ClientSays, Link, LinkError, Links};
 use super::offer::Offers;
 use super::parked::Parked;
@@ -30,6 +32,7 @@ pub struct Tools {
     pub(crate) questions: Questions,
     pub(crate) running: Running,
     pub(crate) parked: Parked,
+    pub(crate) nonces: Nonces,
     /// Tells of servers whose lists have changed.
     pub(crate) changes: broadcast::Sender<Changed>,
 }
@@ -48,16 +51,18 @@ pub(crate) struct Changed {
 }
 
 impl Tools {
-    /// Nothing is known of any server yet; links are opened by `links`, and sessions sealed with `keys`.
-    pub fn new(links: Links, keys: SealKeys) -> Self {
+    /// Nothing is known of any server yet; links are opened by `links`, and sessions sealed with `keys`. `life` is this run
+    /// of this instance.
+    pub fn new(links: Links, keys: SealKeys, life: &str) -> Self {
         Self {
-            seals: Seals::new(keys),
+            seals: Seals::new(keys, life),
             links,
             catalogue: Catalogue::default(),
             offers: Offers::default(),
             questions: Questions::default(),
             running: Running::default(),
-            parked: Parked::default(),
+            parked: Parked::new(life),
+            nonces: Nonces::default(),
             changes: broadcast::Sender::new(MOST_CHANGES),
         }
     }
@@ -71,7 +76,7 @@ impl Tools {
     pub(super) async fn link(
         &self,
         server: &Arc<ToolServer>,
-        audience: &str,
+        audience: &Audience,
         client: &Client,
         deadline: Instant,
     ) -> Result<Arc<Link>, LinkError> {

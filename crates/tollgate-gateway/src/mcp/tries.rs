@@ -18,6 +18,8 @@ pub struct ServerCandidate {
     pub server: Arc<ToolServer>,
     /// How it has been doing.
     pub health: Arc<Health>,
+    /// Whether the session with it was lost, and is begun anew.
+    pub renewed: bool,
 }
 
 impl ServerCandidate {
@@ -96,6 +98,6 @@ impl Tries for ServerTries {
         } else {
             most / 2 + Duration::from_millis(jitter)
         };
-        Next::Try(pause.max(asked), self.candidate.clone())
+        Next::Try(pause.max(asked), ServerCandidate { renewed: self.renewed, ..self.candidate.clone() })
     }
 }

@@ -42,7 +42,7 @@ pub(super) fn answer(gate: &Arc<Gate>, inbound: &Inbound, path: &str) -> Option<
         // Model names and spend are nobody's business who has no key, or one that is for calls only.
         "/metrics" => match operator(gate, inbound) {
             Ok(()) => {
-                gate.metrics.recordable.set(i64::from(gate.is_recordable()));
+                measure(gate);
                 text(StatusCode::OK, OPEN_METRICS, gate.metrics.render())
             }
             Err(fault) => refuse_stranger(gate, &fault, &InFormat(&OpenAiChat), inbound.peer),
@@ -54,6 +54,15 @@ pub(super) fn answer(gate: &Arc<Gate>, inbound: &Inbound, path: &str) -> Option<
         },
         _ => return None,
     })
+}
+
+/// Takes the measures that are not taken whenever they change.
+fn measure(gate: &Gate) {
+    let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    gate.metrics.recordable.set(i64::from(gate.is_recordable()));
+    gate.metrics.tool_sessions.set(count(gate.tools.links.count()));
+    let peers = &gate.parts.peers;
+    gate.metrics.peers.set(count(peers.present().iter().filter(|peer| *peer.life != *peers.life()).count()));
 }
 
 /// Whoever may see how the whole gate does.

@@ -21,7 +21,7 @@ use tollgate_core::access::Caller;
 use tollgate_core::call::CallId;
 use tollgate_core::config::snapshot::ModelRules;
 use tollgate_core::fault::{Fault, FaultClass, SideEffect};
-use tollgate_core::ledger::{Hold, Meter};
+use tollgate_core::ledger::{About, Hold, Meter};
 use tollgate_core::price::Cost;
 use tollgate_core::principal::Principal;
 use tollgate_core::record::{
@@ -238,9 +238,15 @@ impl Ticket {
 
     /// The strict budget that counts the call, if any does and it is billed.
     pub fn strict(&self) -> Option<&Arc<Meter>> {
-        let model = self.model.as_deref().unwrap_or_default();
-        let mut meters = self.caller.iter().flat_map(|caller| caller.meters(model));
+        let about = self.about();
+        let mut meters = self.caller.iter().flat_map(|caller| caller.meters(about));
         meters.find(|meter| meter.is_strict() && self.billed)
+    }
+
+    /// What the call is about, for rules that count some calls and not others.
+    fn about(&self) -> About<'_> {
+        let called = self.tool().filter(|tool| tool.method == "tools/call");
+        About { model: self.model.as_deref().unwrap_or_default(), effect: called.map(|tool| tool.effect) }
     }
 
     /// Notes the most that the call can use.
@@ -472,7 +478,9 @@ impl Ticket {
                 (true, _) => attempt.entry.fault.unwrap_or(fault.class).side_effect(),
             }
         });
-        of_attempts.max().unwrap_or(SideEffect::None)
+        // Lost without an attempt: it went on to another instance, which may have made one.
+        let elsewhere = if fault.class == FaultClass::Lost { SideEffect::Possible } else { SideEffect::None };
+        of_attempts.max().unwrap_or(elsewhere)
     }
 }
 

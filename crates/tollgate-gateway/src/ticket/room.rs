@@ -157,8 +157,7 @@ impl Ticket {
     /// while it waited.
     fn open_anew(&mut self, gate: &Gate) {
         if let Some(caller) = self.caller.as_ref().filter(|_| self.attempts.is_empty()) {
-            let model = self.model.as_deref().unwrap_or_default();
-            self.hold = gate.parts.access.open(caller, model, gate.parts.clock.now());
+            self.hold = gate.parts.access.open(caller, self.about(), gate.parts.clock.now());
         }
     }
 

@@ -61,7 +61,7 @@ impl Governed {
         registry: &Arc<MemoryRegistry>,
         counted: Vec<Counted>,
     ) -> (Self, AbortOnDrop) {
-        let sharing = Sharing::new(Arc::clone(shelf) as Arc<_>, who.into(), LEASE);
+        let sharing = Sharing::new(Arc::clone(shelf) as Arc<_>, who.into(), LEASE, None);
         let made = |journal| Ledger::sharing(journal, sharing);
         let governed = Self::of(CONFIG, Arc::clone(registry), counted, made).await;
         let ledger = Arc::clone(governed.registrar.ledger());

@@ -166,6 +166,14 @@ impl Link {
         }
     }
 
+    /// Whether the server may remember something of whoever used the link.
+    pub(super) fn remembers(&self) -> bool {
+        match &self.transport {
+            Transport::Http(http) => http.has_session(),
+            Transport::Pipe(_) => true,
+        }
+    }
+
     /// Asks `method` with `params`, which are in the server's revision. A progress token in them is exchanged for one of
     /// the link's own, and comes back as it was. `headers` go with it where the transport has any.
     pub async fn ask(

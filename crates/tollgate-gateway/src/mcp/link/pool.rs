@@ -1,7 +1,7 @@
 //! Links that are open, by server and audience. One is opened when it is needed first, and closed when nobody has used it for
 //! as long as the configuration says.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -18,6 +18,7 @@ use super::handshake::{With, greet};
 use super::http::Http;
 use super::pumps::Pumps;
 use super::{ClientSays, Link, LinkError, Transport, sse, stdio};
+use crate::mcp::audience::Audience;
 use crate::mcp::tokens::Tokens;
 use crate::upstream::Upstream;
 
@@ -68,10 +69,39 @@ struct Failing {
 
 type Key = (Arc<str>, String);
 
+fn key(server: &ToolServer, audience: &str) -> Key {
+    (Arc::clone(&server.name), audience.to_owned())
+}
+
+/// Links that the gate has closed by itself: of so many it is known that their servers have forgotten something.
+const MOST_FORGOTTEN: usize = 20_000;
+
+/// Whose links the gate has closed by itself.
+#[derive(Debug, Default)]
+struct Forgotten(HashSet<Key>, VecDeque<Key>);
+
+impl Forgotten {
+    fn insert(&mut self, key: Key) {
+        if self.0.insert(key.clone()) {
+            self.1.push_back(key);
+        }
+        while self.1.len() > MOST_FORGOTTEN {
+            if let Some(oldest) = self.1.pop_front() {
+                self.0.remove(&oldest);
+            }
+        }
+    }
+
+    fn take(&mut self, key: &Key) -> bool {
+        self.0.remove(key)
+    }
+}
+
 #[derive(Debug, Default)]
 struct Open {
     slots: Mutex<HashMap<Key, Arc<Slot>>>,
     failing: Mutex<HashMap<Arc<str>, Failing>>,
+    forgotten: Mutex<Forgotten>,
 }
 
 /// Links that are open.
@@ -109,12 +139,12 @@ impl Links {
     pub async fn get(
         &self,
         server: &Arc<ToolServer>,
-        audience: &str,
+        audience: &Audience,
         says: ClientSays<'_>,
         deadline: Instant,
     ) -> Result<Arc<Link>, LinkError> {
         self.sweeping.call_once(|| drop(tokio::spawn(sweep(Arc::downgrade(&self.open)))));
-        let slot = self.slot(server, audience)?;
+        let slot = self.slot(server, &audience.name)?;
         let late = || {
             let limit = server.timeouts.first_byte;
             LinkError::TooLate {
@@ -127,7 +157,7 @@ impl Links {
         if let Some(open) = link.as_ref().filter(|link| link.is_open() && *link.server == **server) {
             return Ok(Arc::clone(open));
         }
-        *link = None;
+        let ended = link.take().is_some() | self.open.forgotten.lock().take(&key(server, &audience.name));
         self.rested(server)?;
         let limit = deadline.min(Instant::now() + server.timeouts.first_byte);
         let opening = tokio::time::timeout_at(limit, opened(&self.means, server, &says, limit));
@@ -136,9 +166,14 @@ impl Links {
                 self.open.failing.lock().remove(&server.name);
                 *link = Some(Arc::clone(&opened));
                 self.opened.send_modify(|count| *count += 1);
-                Ok(opened)
+                // Whoever asks again has this link, and knows that it is another one.
+                let lost = audience.own && (ended || audience.earlier) && opened.remembers();
+                if lost { Err(LinkError::SessionGone) } else { Ok(opened) }
             }
             Err(error) => {
+                if ended {
+                    self.open.forgotten.lock().insert(key(server, &audience.name));
+                }
                 self.failed(server);
                 Err(unsent(error))
             }
@@ -147,8 +182,7 @@ impl Links {
 
     /// The link of `audience` to `server`, where there is one.
     pub fn find(&self, server: &ToolServer, audience: &str) -> Option<Arc<Link>> {
-        let key = (Arc::clone(&server.name), audience.to_owned());
-        let slot = self.open.slots.lock().get(&key).cloned()?;
+        let slot = self.open.slots.lock().get(&key(server, audience)).cloned()?;
         let link = slot.link.try_lock().ok()?.clone();
         link.filter(|link| link.is_open())
     }
@@ -172,7 +206,7 @@ impl Links {
     }
 
     fn slot(&self, server: &Arc<ToolServer>, audience: &str) -> Result<Arc<Slot>, LinkError> {
-        let key = (Arc::clone(&server.name), audience.to_owned());
+        let key = key(server, audience);
         let mut slots = self.open.slots.lock();
         if let Some(slot) = slots.get(&key) {
             *slot.used.lock() = Instant::now();
@@ -185,8 +219,11 @@ impl Links {
             // Whoever has not used one for longest gives it up, where nothing is under way.
             let idle = slots.iter().filter(|((name, _), slot)| *name == server.name && is_idle(slot));
             let oldest = idle.min_by_key(|(_, slot)| *slot.used.lock()).map(|(key, _)| key.clone());
-            match oldest.and_then(|key| slots.remove(&key)) {
-                Some(slot) => drop(tokio::spawn(close(slot))),
+            match oldest.and_then(|key| slots.remove_entry(&key)) {
+                Some((key, slot)) => {
+                    self.open.forgotten.lock().insert(key);
+                    drop(tokio::spawn(close(slot)));
+                }
                 None => return Err(LinkError::Full(most)),
             }
         }
@@ -298,7 +335,10 @@ async fn sweep(open: Weak<Open>) {
         };
         let gone: Vec<Key> =
             slots.iter().filter(|(_, slot)| over(slot)).map(|(key, _)| key.clone()).collect();
-        for slot in gone.iter().filter_map(|key| slots.remove(key)) {
+        for (key, slot) in gone.iter().filter_map(|key| slots.remove_entry(key)) {
+            if slot.link.try_lock().is_ok_and(|link| link.is_some()) {
+                open.forgotten.lock().insert(key);
+            }
             tokio::spawn(close(slot));
         }
     }

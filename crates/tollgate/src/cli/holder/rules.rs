@@ -32,7 +32,7 @@ pub(in crate::cli) fn budget(text: &str) -> Result<Value, String> {
     Ok(budget)
 }
 
-/// Reads `requests=60/minute`, `concurrent_calls=5`, or a limit as JSON, for clap.
+/// Reads `requests=60/minute`, `requests:destructive=5/hour`, `concurrent_calls=5`, or a limit as JSON, for clap.
 pub(in crate::cli) fn limit(text: &str) -> Result<Value, String> {
     if text.trim_start().starts_with('{') {
         return object(text);
@@ -42,7 +42,12 @@ pub(in crate::cli) fn limit(text: &str) -> Result<Value, String> {
         .ok_or_else(|| format!("{text}: write MEASURE=NUMBER/WINDOW, such as requests=60/minute"))?;
     let (max, per) = rest.split_once('/').map_or((rest, None), |(max, per)| (max, Some(per)));
     let max: u64 = max.parse().map_err(|_| format!("{max:?} is no number"))?;
+    let (measure, effects) =
+        measure.split_once(':').map_or((measure, None), |(measure, of)| (measure, Some(of)));
     let mut limit = json!({ "measure": measure, "max": max });
+    if let Some(effects) = effects {
+        limit["effects"] = effects.split('+').collect();
+    }
     if let Some(per) = per {
         limit["per"] = json!(per.parse::<Window>()?);
     }
@@ -80,6 +85,12 @@ mod tests {
     fn limits_are_read_as_people_write_them() {
         let minute = json!({ "measure": "requests", "max": 60, "per": "minute" });
         assert_eq!(limit("requests=60/minute"), Ok(minute));
+        assert_eq!(
+            limit("requests:write+destructive=5/hour"),
+            Ok(
+                json!({ "measure": "requests", "effects": ["write", "destructive"], "max": 5, "per": "hour" })
+            )
+        );
         assert_eq!(limit("concurrent_calls=5"), Ok(json!({ "measure": "concurrent_calls", "max": 5 })));
         for wrong in ["60/minute", "requests=many/minute", "requests=60/moment", "{1}"] {
             assert!(limit(wrong).is_err(), "{wrong}");

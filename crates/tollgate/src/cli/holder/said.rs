@@ -41,7 +41,7 @@ pub(in crate::cli) struct Said<O: Own> {
     // Further: :warn=PERCENT and :zone=AREA/CITY, or a budget as JSON; docs/budgets.md has them.
     #[arg(long, value_name = "BUDGET", value_parser = rules::budget)]
     budget: Option<Vec<Value>>,
-    /// What may be used: requests=60/minute, tokens=100000/day, concurrent_calls=5; may be given again
+    /// What may be used: requests=60/minute, requests:destructive=5/hour, tokens=100000/day, concurrent_calls=5; may be given again
     #[arg(long, value_name = "LIMIT", value_parser = rules::limit)]
     limit: Option<Vec<Value>>,
     /// Whatever else is to be kept with it

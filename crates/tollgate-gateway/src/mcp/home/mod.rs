@@ -1,0 +1,90 @@
+//! Which instance answers a client. What servers keep for a client (a session, a program, a question that waits for its
+//! answer) is in the memory of one instance, and requests may come to any. So each client has a home: that of a session is
+//! where it began, and everything else of a principal goes to the same instance for as long as the same ones are there. An
+//! instance hands a request on to its home as it came, and all phases happen there.
+
+mod hand_on;
+mod signed;
+
+use tollgate_core::digest::DigestKey;
+use tollgate_core::ports::{Peer, Peers};
+use tollgate_mcp::bridge::Retry;
+
+pub(super) use self::hand_on::{DRAINING, NotHandedOn, hand_on};
+pub(crate) use self::signed::Nonces;
+pub(super) use self::signed::accept;
+use super::client::Client;
+use super::endpoint::Endpoint;
+use super::parked;
+use super::said::Asked;
+
+/// An instance that is to answer a client.
+#[derive(Debug)]
+pub(super) struct Home {
+    pub(super) peer: Peer,
+    /// Whether it holds something for this client. Another one can answer what it does not.
+    pub(super) holds: bool,
+}
+
+/// The home of `client`, where that is another instance.
+pub(super) fn elsewhere(
+    peers: &dyn Peers,
+    endpoint: &Endpoint,
+    whose: &str,
+    (client, asked): (&Client, Option<&Asked>),
+) -> Option<Home> {
+    let waits_at = asked.and_then(|asked| Retry::of(asked.params.as_deref())).and_then(|again| again.state);
+    let life = match &client.session {
+        Some(session) => Some(session.life.as_str()),
+        None => waits_at.as_deref().and_then(parked::life),
+    };
+    if let Some(life) = life {
+        // Where its home is gone, it is here from now on.
+        let known = (life != peers.life()).then(|| peers.present())?;
+        let peer = known.into_iter().find(|peer| &*peer.life == life)?;
+        return Some(Home { peer, holds: true });
+    }
+    let asked = asked.filter(|asked| asked.method == "initialize" || client.revision.is_stateless())?;
+    if is_answered_here(&asked.method) || endpoint.servers.iter().all(|server| server.shared) {
+        return None;
+    }
+    let peer = of(whose, &peers.present())?;
+    (*peer.life != *peers.life()).then_some(Home { peer, holds: false })
+}
+
+/// Whether the gate answers `method` itself, of what it knows.
+fn is_answered_here(method: &str) -> bool {
+    matches!(method, "ping" | "server/discover") || method.ends_with("/list")
+}
+
+/// The home of `whose` among `present`: where an instance comes or goes, only what is its own moves (rendezvous hashing).
+fn of(whose: &str, present: &[Peer]) -> Option<Peer> {
+    let key = DigestKey::derive(b"tollgate home of principals");
+    let weight = |peer: &&Peer| key.digest(format!("{}\n{whose}", peer.life).as_bytes());
+    present.iter().max_by_key(weight).cloned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peers(lives: &[&str]) -> Vec<Peer> {
+        lives.iter().map(|life| Peer { life: (*life).into(), url: format!("http://{life}").into() }).collect()
+    }
+
+    #[test]
+    fn a_principal_moves_only_when_its_home_goes_or_becomes_the_new_one() {
+        let three = peers(&["a", "b", "c"]);
+        let mut at_home = [0; 3];
+        for number in 0..300 {
+            let whose = format!("key/{number}");
+            let home = of(&whose, &three).unwrap();
+            at_home[three.iter().position(|peer| *peer == home).unwrap()] += 1;
+            let without: Vec<Peer> = three.iter().filter(|peer| *peer.life != *"c").cloned().collect();
+            let then = of(&whose, &without).unwrap();
+            assert!(*home.life == *"c" || home == then, "{whose}");
+        }
+        assert!(at_home.iter().all(|count| *count > 50), "{at_home:?}");
+        assert_eq!(of("key/1", &[]), None);
+    }
+}
