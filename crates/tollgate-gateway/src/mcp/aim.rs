@@ -103,7 +103,9 @@ impl Aiming<'_> {
     fn tool(&self, offer: &Offer, used: &mut ToolUse) -> Result<Aim, Fault> {
         let name = self.asked.string("name").ok_or_else(|| missing("name"))?;
         used.name = Some(clipped(&name));
-        let Some(shown) = offer.tools.get(&name) else { return Err(no_tool(offer, &name)) };
+        // At a server's own address its tools are known by its own names, too.
+        let own = || offer.tools.values().find(|shown| self.endpoint.single && shown.name == name);
+        let Some(shown) = offer.tools.get(&name).or_else(own) else { return Err(no_tool(offer, &name)) };
         used.server = Some(Arc::clone(&shown.listed.server.name));
         used.shown_as = (name != shown.name).then(|| clipped(&name));
         used.name = Some(clipped(&shown.name));

@@ -72,13 +72,17 @@ impl Tries for ServerTries {
     }
 
     fn next(&mut self, fault: &Fault, _now: Instant) -> Next<ServerCandidate> {
+        // A session that was lost is begun anew, however often is tried otherwise: nothing was done.
+        if fault.class == FaultClass::SessionLost && !std::mem::replace(&mut self.renewed, true) {
+            return Next::Try(Duration::ZERO, ServerCandidate { renewed: true, ..self.candidate.clone() });
+        }
         if self.made > self.routing().retries || self.made >= self.runtime.snapshot.limits.attempts {
             return Next::Stop;
         }
         // What was not sent did nothing. What may have arrived is sent again only where twice is as once.
         let again = match fault.class {
             FaultClass::Connect => true,
-            FaultClass::SessionLost => !std::mem::replace(&mut self.renewed, true),
+            FaultClass::SessionLost => false,
             class => self.repeatable && class.retryable(),
         };
         if !again {
@@ -93,11 +97,7 @@ impl Tries for ServerTries {
         let most = routing.backoff.saturating_mul(1 << (self.made - 2).min(16)).min(routing.backoff_max);
         // Between half and all of it, so that clients that failed together do not come back together.
         let jitter = self.gate.parts.dice.below(u64::try_from(most.as_millis() / 2).unwrap_or(0) + 1);
-        let pause = if fault.class == FaultClass::SessionLost {
-            Duration::ZERO
-        } else {
-            most / 2 + Duration::from_millis(jitter)
-        };
+        let pause = most / 2 + Duration::from_millis(jitter);
         Next::Try(pause.max(asked), ServerCandidate { renewed: self.renewed, ..self.candidate.clone() })
     }
 }

@@ -17,7 +17,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::time::Instant;
-use tollgate_core::access::Caller;
+use tollgate_core::access::{Caller, Role};
 use tollgate_core::call::CallId;
 use tollgate_core::config::snapshot::ModelRules;
 use tollgate_core::fault::{Fault, FaultClass, SideEffect};
@@ -115,8 +115,9 @@ impl Ticket {
     ) -> Self {
         gate.call_began();
         let call_id = CallId::new();
+        let operator = identified.caller.as_ref().is_none_or(|caller| caller.role() == Role::Admin);
         Self {
-            witness: Witness::new(call_id, inbound, &runtime.snapshot),
+            witness: Witness::new(call_id, inbound, &runtime.snapshot, operator),
             gate: Arc::clone(gate),
             runtime,
             call_id,

@@ -54,10 +54,11 @@ pub(super) struct Witness {
 }
 
 impl Witness {
-    pub(super) fn new(call: CallId, inbound: &Inbound, snapshot: &Snapshot) -> Self {
+    /// What is said of it. An `operator` may say why the call is made; of others that would be an excuse.
+    pub(super) fn new(call: CallId, inbound: &Inbound, snapshot: &Snapshot, operator: bool) -> Self {
         let told: Option<TraceParent> =
             inbound.header("traceparent").and_then(|value| value.trim().parse().ok());
-        let cause = inbound.header(CAUSE).map(str::trim);
+        let cause = inbound.header(CAUSE).map(str::trim).filter(|_| operator);
         let replayed = cause.and_then(|id| id.parse().ok());
         let undone = cause.and_then(|said| said.strip_prefix(UNDO)?.trim().parse().ok());
         let value = |name: &http::HeaderName| {

@@ -161,6 +161,23 @@ impl Story {
         self.closed["fault"]["side_effect"].as_str()
     }
 
+    /// The class of what went wrong.
+    pub(super) fn fault_class(&self) -> Option<&str> {
+        self.closed["fault"]["class"].as_str()
+    }
+
+    /// On whose behalf: kind and name.
+    pub(super) fn whose(&self) -> String {
+        let sub =
+            &self.closed.get("principal").or(self.opened.get("principal")).unwrap_or(&Value::Null)["sub"];
+        let text = |member: &str| sub[member].as_str().unwrap_or("?");
+        if text("kind") == text("id") {
+            text("id").to_owned()
+        } else {
+            format!("{}/{}", text("kind"), text("id"))
+        }
+    }
+
     /// What is asked of which tool, in words.
     pub(super) fn used(&self) -> Option<String> {
         let tool = self.tool();

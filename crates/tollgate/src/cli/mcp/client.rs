@@ -104,6 +104,8 @@ impl<'a> Peer<'a> {
         let names: Vec<&str> = tools.iter().filter_map(|tool| tool["name"].as_str()).collect();
         match names.iter().position(|known| *known == name) {
             Some(at) => Ok(tools[at].clone()),
+            // At a server's own address its own names are understood, also of tools that are shown under another one.
+            None if self.path != "/mcp" => Ok(json!({ "name": name })),
             None => {
                 let near = tollgate_core::config::nearest(name, names.iter().copied());
                 let near = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));

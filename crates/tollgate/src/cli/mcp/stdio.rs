@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tollgate_llm::sse::SseReader;
 use tollgate_mcp::headers::{Mirrors, mirrored};
 use tollgate_mcp::json::Object;
@@ -29,6 +30,9 @@ const LARGEST: usize = 64 << 20;
 
 /// Messages that the client has not read yet.
 const MOST_WAITING: usize = 256;
+
+/// How long requests may take that were made before the input ended.
+const TO_END: Duration = Duration::from_secs(30);
 
 /// What is known of the conversation.
 #[derive(Default)]
@@ -46,12 +50,20 @@ struct Bridge {
     path: String,
     known: Mutex<Known>,
     out: mpsc::Sender<Bytes>,
+    /// Hears what the gate says unasked.
+    listening: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// Bridges until standard input ends.
 pub(super) async fn run(remote: Remote, at: Option<&str>) -> Result<()> {
     let (out, outgoing) = mpsc::channel(MOST_WAITING);
-    let bridge = Arc::new(Bridge { remote, path: path(at), known: Mutex::default(), out });
+    let bridge = Arc::new(Bridge {
+        remote,
+        path: path(at),
+        known: Mutex::default(),
+        out,
+        listening: Mutex::default(),
+    });
     let writing = tokio::spawn(write(outgoing));
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     let mut under_way = JoinSet::new();
@@ -72,8 +84,12 @@ pub(super) async fn run(remote: Remote, at: Option<&str>) -> Result<()> {
             under_way.spawn(async move { bridge.pass(line).await });
         }
     }
-    bridge.end().await;
+    // What was asked before the input ended is answered, unless that takes too long.
+    let answered = async { while under_way.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(TO_END, answered).await;
     under_way.shutdown().await;
+    bridge.stop_listening().await;
+    bridge.end().await;
     drop(bridge);
     writing.await?
 }
@@ -113,10 +129,22 @@ impl Bridge {
         }
         if listens {
             let bridge = Arc::clone(&self);
-            tokio::spawn(async move {
+            let listening = tokio::spawn(async move {
                 // A gate that tells nothing unasked is no reason to end.
                 let _ = bridge.listen().await;
             });
+            if let Some(before) = self.listening.lock().replace(listening) {
+                before.abort();
+            }
+        }
+    }
+
+    /// Hears nothing more that is not asked for.
+    async fn stop_listening(&self) {
+        let listening = self.listening.lock().take();
+        if let Some(listening) = listening {
+            listening.abort();
+            let _ = listening.await;
         }
     }
 

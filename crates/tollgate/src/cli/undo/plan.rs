@@ -72,6 +72,8 @@ pub(super) enum Then {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Step {
     pub(super) call: String,
+    /// On whose behalf it was made.
+    whose: String,
     pub(super) server: String,
     tool: String,
     effect: String,
@@ -93,7 +95,7 @@ pub(super) fn of(calls: &[Story], contents: &[Content], only: &[String]) -> Plan
     let mut plan = Plan { steps: Vec::new(), done: 0, not_done: 0, unknown: 0 };
     for (call, content) in calls.iter().zip(contents).rev() {
         let tool = call.tool();
-        if tool["method"] != "tools/call" || call.undoes().is_some() {
+        if tool["method"] != "tools/call" || is_undo(call, calls) || was_made_later(call, calls) {
             continue;
         }
         let happened = happened(call);
@@ -108,6 +110,7 @@ pub(super) fn of(calls: &[Story], contents: &[Content], only: &[String]) -> Plan
         let text = |member: &str| tool[member].as_str().unwrap_or("?").to_owned();
         plan.steps.push(Step {
             call: call.id.clone(),
+            whose: call.whose(),
             server: text("server"),
             tool: text("name"),
             effect: text("effect"),
@@ -156,6 +159,23 @@ fn then(call: &Story, happened: Happened, content: &Content, all: &[Story]) -> T
     }
 }
 
+/// Whether `call` takes back another one of `all`, as its configuration says: then it is no change of its own.
+fn is_undo(call: &Story, all: &[Story]) -> bool {
+    let undone = all.iter().find(|other| call.undoes() == Some(other.id.as_str()));
+    let tool = undone.map(|undone| &undone.tool()["undo"]["tool"]);
+    tool.is_some_and(|tool| tool.is_string() && *tool == call.tool()["name"])
+}
+
+/// Whether `call` waited for an approval, and is there again as the call that was made with it.
+fn was_made_later(call: &Story, all: &[Story]) -> bool {
+    let same = |member: &str, other: &Story| call.tool()[member] == other.tool()[member];
+    let later = all.iter().skip_while(|other| other.id != call.id).skip(1);
+    call.fault_class() == Some("approval_pending")
+        && later
+            .into_iter()
+            .any(|other| ["server", "name", "arguments_digest"].iter().all(|member| same(member, other)))
+}
+
 /// Whether `other` is the call that takes `call` back, and was made.
 fn takes_back(other: &Story, call: &Story, undo: &Compensation) -> bool {
     other.undoes() == Some(call.id.as_str())
@@ -175,7 +195,7 @@ impl Step {
 
     pub(super) fn json(&self) -> Value {
         let mut value = json!({
-            "call_id": self.call, "server": self.server, "tool": self.tool, "effect": self.effect,
+            "call_id": self.call, "whose": self.whose, "server": self.server, "tool": self.tool, "effect": self.effect,
             "happened": match self.happened {
                 Happened::Yes => "yes",
                 Happened::No => "no",
@@ -234,11 +254,12 @@ impl Plan {
                 Happened::Unknown => "unknown",
             };
             lines.push(format!(
-                "{:>2}  {}/{} ({}, {happened})  {}",
+                "{:>2}  {}/{} ({}, {happened}) by {}  {}",
                 number + 1,
                 step.server,
                 step.tool,
                 step.effect,
+                step.whose,
                 step.call
             ));
             let skipped = step.happened == Happened::Unknown && !uncertain;
