@@ -82,6 +82,22 @@ def test_a_client_that_starts_programs_reaches_everything(gate, mode):
     assert "sampling" in heard and len(heard) > 2
 
 
+def test_what_was_asked_before_the_input_ended_is_answered(gate):
+    env = {"TOLLGATE_URL": gate.url, "TOLLGATE_KEY": "sk-master"}
+    begin = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+    said = [
+        {"id": 1, "method": "initialize", "params": begin},
+        {"method": "notifications/initialized"},
+        {"id": 2, "method": "tools/call", "params": {"name": "slow", "arguments": {"ms": 500}}},
+        {"id": 3, "method": "ping"},
+    ]
+    lines = "".join(json.dumps({"jsonrpc": "2.0", **message}) + "\n" for message in said)
+    command = [world.binary(), "mcp", "stdio", "--at", "fixture"]
+    done = subprocess.run(command, input=lines, capture_output=True, text=True, env=env, timeout=20)
+    assert {json.loads(line)["id"] for line in done.stdout.splitlines()} == {1, 2, 3}, done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_bridge_says_when_no_gate_is_there(gate):
     env = {"TOLLGATE_URL": "http://127.0.0.1:1", "PATH": "/usr/bin:/bin"}
     hello = json.dumps({"jsonrpc": "2.0", "id": 7, "method": "ping"}) + "\n"

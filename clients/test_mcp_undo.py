@@ -110,6 +110,35 @@ def test_an_undo_goes_through_all_phases(own_gate, memory):
     assert graph(client)["entities"] == []
 
 
+def test_an_agent_cannot_pass_its_changes_off_as_an_undo(own_gate, memory):
+    gate = own_gate(config=memory())
+    bot = mcp_world.post(f"{gate.url}/api/v1/keys", {"id": "bot"}, MASTER)[1]["key"]
+    client = Client(gate, "/memory", key=bot)
+    ann(client)
+    made = client.answered["x-tollgate-call-id"]
+    arguments = {"entities": [{"name": "Eve", "entityType": "person", "observations": []}]}
+    for key, by in ((bot, None), ("sk-master", "undo")):
+        other = Client(gate, "/memory", key=key)
+        other.ask("tools/call", {"name": "create_entities", "arguments": arguments}, **PARENT, **{"x-tollgate-cause": f"undo {made}"})
+        assert (gate.closed(other.answered["x-tollgate-call-id"])["trace"].get("cause") or {}).get("by") == by
+    indexed(gate, 3)
+    steps = json.loads(cli(gate, "undo", TRACE, "--json"))["steps"]
+    assert [step["whose"] for step in steps] == ["master", "key/bot", "key/bot"], "what takes nothing back is a change like others"
+    done = json.loads(cli(gate, "undo", TRACE, "--run", "--json"))
+    assert len(done["taken_back"]) == 3 and done["stopped"] is None
+
+
+def test_a_tool_that_is_shown_under_another_name_takes_back_too(own_gate, memory):
+    rename = "{ server: memory, tool: delete_entities, to: forget_people }"
+    gate = own_gate(config=memory(f"tools: {{ names: {{ rename: [{rename}] }} }}"))
+    client = Client(gate, "/memory", key="sk-master")
+    ann(client)
+    assert "forget_people" in client.tools()
+    indexed(gate, 1)
+    assert "took back" in cli(gate, "undo", TRACE, "--run")
+    assert graph(client)["entities"] == []
+
+
 def test_what_a_killed_gate_left_is_unknown_and_the_plan_says_so(own_gate, tmp_path):
     fixture = mcp_world.Fixture()
     config = f'''

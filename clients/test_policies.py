@@ -75,6 +75,20 @@ def test_a_rule_that_cannot_be_decided_refuses(gate):
     assert "test_image_content" in Client(gate, "/fixture", key="sk-master").tools(), "it might be called otherwise"
 
 
+def test_what_a_rule_says_of_arguments_does_not_concern_calls_without_any(own_gate):
+    fixture = mcp_world.Fixture()
+    config = CONFIG.format(url=fixture.url).split("policies:")[0] + "policies: [{ name: small, deny: 'arguments.a > 100' }]"
+    gate = own_gate(config=config)
+    boss = Client(gate, "/fixture", key="sk-master")
+    assert "add" in boss.tools()
+    assert text(boss.call("add", a=1, b=1)) == "2"
+    assert "policy `small`" in boss.call("add", a=101, b=1)["error"]["message"]
+    assert "cannot be decided" in boss.call("test_simple_text")["error"]["message"], "it has arguments, and not this one"
+    body = {"model": "dear", "messages": [{"role": "user", "content": "hello"}]}
+    assert post(f"{gate.url}/v1/chat/completions", body, MASTER)[0] == 200
+    fixture.stop()
+
+
 def test_models_have_rules_too(gate):
     auth = {"authorization": f"Bearer {intern(gate)}"}
     prompt = {"messages": [{"role": "user", "content": "hello"}]}

@@ -47,11 +47,12 @@ fn first<'a>(
     }
     let trace_id = question.ticket.trace_id().to_string();
     let facts = facts(question.ticket, question.arguments, &trace_id);
+    let calls_a_tool = facts.method == "tools/call";
     for rule in of_outcome {
         match rule.expression.holds(&facts) {
             Ok(true) => return Ok(Some(rule)),
             Ok(false) => {}
-            Err(_) if question.arguments.is_none() && rule.expression.mentions("arguments") => {}
+            Err(_) if !calls_a_tool && rule.expression.mentions("arguments") => {}
             Err(why) => return Err(undecided(rule, &why)),
         }
     }
