@@ -291,4 +291,16 @@ impl Approvals for Waiting {
     fn ask(&self, asks: Asks, patience: Duration) -> Pin<Box<dyn Future<Output = Answered> + Send + '_>> {
         Box::pin(self.answered(asks, patience))
     }
+
+    fn decide<'a>(
+        &'a self,
+        by: &'a Principal,
+        id: &'a str,
+        approve: bool,
+    ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>> {
+        Box::pin(async move {
+            let decided = Self::decide(self, by, id, approve, Some("asked in the call"), None).await;
+            decided.map(drop).map_err(|error| error.to_string())
+        })
+    }
 }

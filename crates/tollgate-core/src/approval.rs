@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::document::{Document, DocumentRef, Kind};
 use crate::effect::Effect;
+use crate::principal::Principal;
 
 /// The kinds of approvals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -182,6 +183,14 @@ pub trait Approvals: Send + Sync {
     /// Asks for what `asks` wants, and waits for `patience`. Who has asked for the same before goes on waiting for the same
     /// approval, and gets what was decided meanwhile.
     fn ask(&self, asks: Asks, patience: Duration) -> Pin<Box<dyn Future<Output = Answered> + Send + '_>>;
+
+    /// Whoever makes the call has decided on the approval `id`; why not, where they may not.
+    fn decide<'a>(
+        &'a self,
+        by: &'a Principal,
+        id: &'a str,
+        approve: bool,
+    ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>;
 }
 
 /// Nobody is asked, and everything that wants an approval is denied.
@@ -191,5 +200,14 @@ pub struct NobodyApproves;
 impl Approvals for NobodyApproves {
     fn ask(&self, _: Asks, _: Duration) -> Pin<Box<dyn Future<Output = Answered> + Send + '_>> {
         Box::pin(async { Answered::Away("this gate has nobody to ask".to_owned()) })
+    }
+
+    fn decide<'a>(
+        &'a self,
+        _: &'a Principal,
+        _: &'a str,
+        _: bool,
+    ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>> {
+        Box::pin(async { Err("this gate has nobody to ask".to_owned()) })
     }
 }

@@ -2,9 +2,11 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::Either;
 use http::Response;
+use tollgate_core::config::approvals::Approver;
 use tollgate_core::fault::Fault;
 
 use crate::answer::AnswerBody;
@@ -12,6 +14,7 @@ use crate::gate::{Gate, Runtime};
 use crate::identify::Identified;
 use crate::inbound::Inbound;
 use crate::leg::Leg;
+use crate::policies::holds::{self, Held};
 use crate::route::Tries;
 use crate::ticket::Ticket;
 use crate::voice::Voice;
@@ -53,6 +56,21 @@ pub trait Protocol: Sized + Sync {
         "{}".to_owned()
     }
 
+    /// What the call would do, where it is only rehearsed; `held` says why somebody would have to approve it.
+    fn rehearse(&self, _call: &Self::Call, _held: Option<&str>, _ticket: &Ticket) -> Option<Self::Answer> {
+        None
+    }
+
+    /// Asks whoever makes the call whether it may be made, of which nobody has decided yet on the approval `id`.
+    fn consult(
+        &self,
+        _call: &Self::Call,
+        _ticket: &mut Ticket,
+        _id: &str,
+    ) -> impl Future<Output = Result<Consulted<Self::Answer>, Fault>> + Send {
+        std::future::ready(Ok(Consulted::Nobody))
+    }
+
     /// Whether the call is still aimed at what it was aimed at, after somebody took the time to let it pass.
     fn still(&self, _call: &Self::Call, _ticket: &Ticket) -> impl Future<Output = Result<(), Fault>> + Send {
         std::future::ready(Ok(()))
@@ -79,6 +97,17 @@ pub trait Protocol: Sized + Sync {
         answer: Self::Answer,
         ticket: Ticket,
     ) -> impl Future<Output = Response<AnswerBody>> + Send;
+}
+
+/// What whoever makes a call says to it.
+#[derive(Debug)]
+pub enum Consulted<A> {
+    /// There is nobody who can be asked, or they do not decide.
+    Nobody,
+    /// It may be made, or not.
+    Says(bool),
+    /// They are asked in this answer, and make the call again when they have decided.
+    Asks(A),
 }
 
 /// Where an answer comes from.
@@ -134,11 +163,18 @@ async fn phases<P: Protocol>(
 ) -> Result<P::Answer, Fault> {
     // 2 parse
     let call = protocol.parse(inbound, ticket).await?;
-    while let Some(why) = may(gate, protocol, &call, ticket)? {
-        policies::holds::wait(gate, ticket, why, &protocol.arguments(&call)).await?;
+    let mut held = may(gate, protocol, &call, ticket)?;
+    if let Some(answer) = protocol.rehearse(&call, held.as_deref(), ticket) {
+        return Ok(answer);
+    }
+    while let Some(why) = held {
+        if let Some(asks) = let_pass(gate, protocol, &call, ticket, &why).await? {
+            return Ok(asks);
+        }
         // What was approved is held to what is in force by now.
         ticket.renew();
         protocol.still(&call, ticket).await?;
+        held = may(gate, protocol, &call, ticket)?;
     }
     // 5 route
     let mut tries = match protocol.route(&call, ticket).await? {
@@ -149,6 +185,42 @@ async fn phases<P: Protocol>(
     let first = attempt::reserve(&mut tries, ticket).await?;
     // 7 attempt
     attempt::run(protocol, &call, tries, first, ticket).await
+}
+
+/// Waits until somebody lets the call pass that is held: whoever makes it, where the configuration says so, or somebody
+/// else. Returns the answer with which whoever makes it is asked, where that is how they are.
+async fn let_pass<P: Protocol>(
+    gate: &Gate,
+    protocol: &P,
+    call: &P::Call,
+    ticket: &mut Ticket,
+    why: &str,
+) -> Result<Option<P::Answer>, Fault> {
+    let arguments = protocol.arguments(call);
+    let (own, wait) = {
+        let holds = &ticket.runtime.snapshot.holds;
+        (holds.approver == Approver::Caller, holds.wait)
+    };
+    if own {
+        let Held::Pending(id) = holds::ask(gate, ticket, why, &arguments, Duration::ZERO).await? else {
+            return Ok(None);
+        };
+        match protocol.consult(call, ticket, &id).await? {
+            Consulted::Nobody => {}
+            Consulted::Asks(answer) => return Ok(Some(answer)),
+            Consulted::Says(allows) => {
+                let decided = gate.parts.approvals.decide(ticket.principal(), &id, allows).await;
+                // Somebody else may have been faster: then that holds.
+                if let Err(why) = decided {
+                    tracing::debug!(why, "what a caller has decided on its call does not count");
+                }
+            }
+        }
+    }
+    match holds::ask(gate, ticket, why, &arguments, wait).await? {
+        Held::Passed => Ok(None),
+        Held::Pending(id) => Err(holds::pending(&id)),
+    }
 }
 
 /// Phases 3 and 4: whether the call may be made; or why somebody must approve it first.

@@ -15,7 +15,7 @@ pub enum Approver {
     /// An admin with another key than the caller's.
     #[default]
     Operator,
-    /// Also whoever makes the call, where that is an admin.
+    /// Also whoever makes the call: with an admin's key, or where the client asks whoever sits before it.
     Caller,
 }
 
@@ -29,7 +29,8 @@ pub struct ApprovalsWritten {
     pub tools: Vec<ToolPattern>,
     /// Tools whose calls are not held.
     pub except: Vec<ToolPattern>,
-    /// Who may decide: `operator` (default), an admin with another key than the caller's, or `caller`, the same key too.
+    /// Who may decide: `operator` (default), an admin with another key than the caller's, or `caller`, also
+    /// whoever makes the call.
     pub approver: Approver,
     /// How long somebody may take to decide, default 3600000; then it is denied.
     pub decide_ms: Option<u64>,

@@ -68,6 +68,9 @@ pub struct ToolUse {
     /// The approval that let it pass.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub approval: Option<String>,
+    /// Whether the call was only rehearsed: nothing was sent.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
 }
 
 /// Whether a model asked for a tool call.

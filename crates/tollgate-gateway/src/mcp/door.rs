@@ -5,10 +5,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode, header};
+use tokio::sync::mpsc;
+use tollgate_core::config::approvals::Approver;
 use tollgate_core::fault::{Fault, FaultClass};
 use tollgate_mcp::revision::Revision;
 
 use super::audience::Audience;
+use super::consent::{self, Consent};
 use super::endpoint::Endpoint;
 use super::home::{Home, NotHandedOn};
 use super::said::{Asked, Posted, Reader, Refused, Said, check_type, limits, takes_events};
@@ -137,7 +140,7 @@ impl Visit<'_> {
     async fn asked(
         self,
         client: super::client::Client,
-        asked: Asked,
+        mut asked: Asked,
         inbound: Inbound,
     ) -> Response<AnswerBody> {
         let voice = McpVoice {
@@ -146,15 +149,30 @@ impl Visit<'_> {
             data: None,
             ..McpVoice::of(&client, &asked.method)
         };
-        let mcp = Mcp {
+        let consent = Consent::of(asked.params.as_deref()).filter(|_| client.revision.is_stateless());
+        let consent = consent.map(|(consent, plain)| {
+            asked.params = Some(plain);
+            consent
+        });
+        let own = self.runtime.snapshot.holds.approver == Approver::Caller && asked.method == "tools/call";
+        let mut mcp = Mcp {
             takes_events: takes_events(&inbound.head.headers),
             whose: whose(&self.identified.principal),
             endpoint: self.endpoint,
             client,
             asked: Ok(asked),
             voice,
+            consent,
+            asks: None,
         };
-        Box::pin(pipeline::run_for(self.gate, self.runtime, self.identified, &mcp, inbound)).await
+        let (gate, runtime, identified) = (Arc::clone(self.gate), self.runtime, self.identified);
+        if !own || !mcp.can_be_asked() {
+            return Box::pin(pipeline::run_for(&gate, runtime, identified, &mcp, inbound)).await;
+        }
+        let (asks, asked_of_client) = mpsc::channel(1);
+        mcp.asks = Some(asks);
+        let answering = async move { pipeline::run_for(&gate, runtime, identified, &mcp, inbound).await };
+        consent::answer_or_ask(Box::pin(answering), asked_of_client).await
     }
 
     /// What cannot be read is on the record like everything else of whoever was identified.
@@ -172,6 +190,8 @@ impl Visit<'_> {
             client: super::client::Client::unknown(refused.revision),
             asked: Err(refused),
             voice,
+            consent: None,
+            asks: None,
         };
         Box::pin(pipeline::run_for(self.gate, self.runtime, self.identified, &mcp, inbound)).await
     }

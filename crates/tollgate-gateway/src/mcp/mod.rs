@@ -9,6 +9,7 @@ mod ask;
 pub mod audience;
 mod catalogue;
 mod client;
+mod consent;
 mod conversation;
 mod door;
 mod endpoint;
@@ -27,6 +28,7 @@ mod running;
 mod said;
 mod send;
 mod session;
+mod stream;
 mod tokens;
 mod told;
 mod tools;
@@ -38,14 +40,17 @@ use std::sync::Arc;
 
 use bytestring::ByteString;
 use http::Response;
+use tokio::sync::mpsc;
 use tollgate_core::effect::Effect;
 use tollgate_core::fault::{Fault, FaultClass};
 use tollgate_core::record::{Cause, ToolUse};
 use tollgate_core::usage::Usage;
 use tollgate_mcp::json::Object;
+use tollgate_mcp::message::response;
 
 use self::aim::{Aim, Aimed, Aiming};
 use self::client::Client;
+use self::consent::Consent;
 pub(crate) use self::door::handle;
 use self::endpoint::Endpoint;
 use self::relay::Answer;
@@ -60,7 +65,7 @@ use crate::answer::AnswerBody;
 use crate::attempt::Failed;
 use crate::inbound::Inbound;
 use crate::leg::Leg;
-use crate::pipeline::{Protocol, Routed};
+use crate::pipeline::{Consulted, Protocol, Routed};
 use crate::route::Target;
 use crate::ticket::Ticket;
 use crate::voice::Voice;
@@ -75,6 +80,10 @@ pub(crate) struct Mcp {
     whose: String,
     /// Whether the client takes its answer as a stream of events.
     takes_events: bool,
+    /// What the client was told whom the gate has asked about an earlier try.
+    consent: Option<Consent>,
+    /// Where the client is asked something while it waits.
+    asks: Option<mpsc::Sender<String>>,
 }
 
 /// A request that was read.
@@ -105,9 +114,19 @@ impl Mcp {
             twins: Vec::new(),
             undo: None,
             approval: None,
+            dry_run: is_rehearsal(asked),
         }
     }
 }
+
+/// Whether a tool call is only to be rehearsed, as its `_meta` says.
+fn is_rehearsal(asked: &Asked) -> bool {
+    let meta = || Object::read(asked.params.as_deref()?)?.object("_meta");
+    asked.method == "tools/call" && meta().is_some_and(|meta| meta.get(DRY_RUN) == Some("true"))
+}
+
+/// In the `_meta` of a tool call: it is only to be rehearsed.
+const DRY_RUN: &str = "tollgate/dry_run";
 
 /// The arguments in `params`, where there are any.
 fn arguments(params: Option<&str>) -> Result<Option<serde_json::Value>, Fault> {
@@ -174,6 +193,16 @@ impl Protocol for Mcp {
         params
             .and_then(|params| params.get("arguments").map(str::to_owned))
             .unwrap_or_else(|| "{}".to_owned())
+    }
+
+    fn rehearse(&self, _call: &Call, held: Option<&str>, ticket: &Ticket) -> Option<Answer> {
+        let used = ticket.tool().filter(|used| used.dry_run)?;
+        let result = consent::rehearsed(used, held, self.client.revision.is_stateless());
+        Some(Answer::Here(response(&self.asked().ok()?.id, &result), None))
+    }
+
+    async fn consult(&self, call: &Call, ticket: &mut Ticket, id: &str) -> Result<Consulted<Answer>, Fault> {
+        self.ask_caller(&self.arguments(call), ticket, id).await
     }
 
     /// A tool that has changed since is another one, and what was approved was not this.

@@ -22,6 +22,8 @@ const QUIET: std::time::Duration = std::time::Duration::from_secs(15);
 pub(crate) enum Answer {
     /// This message of the gate's own, and the id of a session that begins with it.
     Here(String, Option<String>),
+    /// This message, with which the client is asked whether the call may be made.
+    Asks(String),
     /// This message of a server.
     Whole(Ended),
     /// What a server says until it has answered, of which this is the first.
@@ -32,6 +34,7 @@ impl std::fmt::Debug for Answer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Here(..) => "Here",
+            Self::Asks(_) => "Asks",
             Self::Whole(_) => "Whole",
             Self::Stream(..) => "Stream",
         })
@@ -48,6 +51,11 @@ pub(super) async fn relay(answer: Answer, mut ticket: Ticket, voice: &McpVoice) 
                 headers.insert(HeaderName::from_static(super::said::SESSION), session);
             }
             whole(ticket, voice, headers, Ended { message, fault: None, status: 200 }).await
+        }
+        Answer::Asks(message) => {
+            let fault = Fault::new(FaultClass::ApprovalPending, "whoever makes the call is asked");
+            let ended = Ended { message, fault: Some(fault), status: 200 };
+            whole(ticket, voice, HeaderMap::new(), ended).await
         }
         Answer::Whole(ended) => {
             let ended = close(&mut ticket, ended);
@@ -105,7 +113,11 @@ async fn whole(
         .headers_mut()
         .insert(HeaderName::from_static("x-tollgate-overhead-us"), HeaderValue::from(micros));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
-    let outcome = if fault.is_some() { Outcome::Failed } else { Outcome::Ok };
+    let outcome = match &fault {
+        None => Outcome::Ok,
+        Some(fault) if fault.class == FaultClass::ApprovalPending => Outcome::Refused,
+        Some(_) => Outcome::Failed,
+    };
     // An answer that cannot be recorded is not handed over.
     match ticket.settle(outcome, fault.as_ref()).await {
         Ok(()) => {

@@ -1,5 +1,6 @@
 //! Calls of tools that somebody must approve before they are made.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tollgate_core::approval::{Answered, Asks, Wanted};
@@ -25,17 +26,34 @@ pub(super) fn check(question: &Question<'_>) -> Result<Option<String>, Fault> {
     }
 }
 
-/// Waits until somebody has approved the call, for as long as the client may be expected to wait. `arguments` is for
-/// whoever decides.
-pub(crate) async fn wait(
+/// What has become of a call that is held.
+#[derive(Debug)]
+pub(crate) enum Held {
+    /// It may be made.
+    Passed,
+    /// Nobody has decided yet on this approval.
+    Pending(Arc<str>),
+}
+
+/// What a client is told whose call waits for the approval `id`.
+pub(crate) fn pending(id: &str) -> Fault {
+    let message = format!(
+        "the call waits for somebody's approval, as {id}: make it again with the same arguments when that is given \
+         (`tollgate approval approve {id}`)"
+    );
+    Fault::new(FaultClass::ApprovalPending, message)
+}
+
+/// Waits for `wait` until somebody has approved the call, or denied it. `arguments` is for whoever decides.
+pub(crate) async fn ask(
     gate: &Gate,
     ticket: &mut Ticket,
-    why: String,
+    why: &str,
     arguments: &str,
-) -> Result<(), Fault> {
-    let holds = &ticket.runtime.snapshot.holds;
-    let (wait, lasts) = (holds.wait, holds.decide);
-    let Some(asks) = asks(ticket, why, arguments, lasts) else {
+    wait: Duration,
+) -> Result<Held, Fault> {
+    let lasts = ticket.runtime.snapshot.holds.decide;
+    let Some(asks) = asks(ticket, why.to_owned(), arguments, lasts) else {
         return Err(Fault::new(FaultClass::Internal, "nobody can tell what is to be approved"));
     };
     let begun = tokio::time::Instant::now();
@@ -45,15 +63,9 @@ pub(crate) async fn wait(
     match answered {
         Answered::Approved(id) => {
             ticket.approved(&id);
-            Ok(())
+            Ok(Held::Passed)
         }
-        Answered::Pending(id) => fault(
-            FaultClass::ApprovalPending,
-            format!(
-                "the call waits for somebody's approval, as {id}: make it again with the same arguments when that is given \
-                 (`tollgate approval approve {id}`)"
-            ),
-        ),
+        Answered::Pending(id) => Ok(Held::Pending(id)),
         Answered::Denied { id, by: None, .. } => {
             fault(FaultClass::NotApproved, format!("nobody has approved the call in time ({id})"))
         }

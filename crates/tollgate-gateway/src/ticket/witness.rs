@@ -122,7 +122,8 @@ impl Witness {
     /// Takes what is asked of a tool server, and ties the call to the one whose answer chose it.
     pub(super) fn asks(&mut self, mut tool: ToolUse, principal: &Principal, causes: &Causes) {
         let name = tool.shown_as.as_ref().or(tool.name.as_ref());
-        if let (Some(name), Some(arguments)) = (name, tool.arguments_digest) {
+        // What is only rehearsed executes no choice.
+        if let (Some(name), Some(arguments), false) = (name, tool.arguments_digest, tool.dry_run) {
             let choice = causes.choice(principal, name, arguments);
             tool.asked = Some(choice.as_ref().map_or(AskedFor::No, |choice| choice.asked));
             if let Some(choice) = choice.filter(|_| self.trace.cause.is_none()) {

@@ -110,7 +110,7 @@ impl Story {
         }
     }
 
-    fn trace(&self) -> &Value {
+    pub(super) fn trace(&self) -> &Value {
         self.closed.get("trace").or(self.opened.get("trace")).unwrap_or(&Value::Null)
     }
 
@@ -192,6 +192,9 @@ impl Story {
                 Some("no") => words.push_str(", which no recorded answer asked for"),
                 Some("again") => words.push_str(", once more for one choice"),
                 _ => {}
+            }
+            if tool["dry_run"] == true {
+                words.push_str(", a dry run");
             }
         }
         Some(words)

@@ -116,7 +116,7 @@ async fn drift(demo: &Demo, peer: &Peer<'_>, folder: &Path) -> Result<()> {
 
 async fn call(peer: &Peer<'_>, name: &str, arguments: &Value) -> Result<Said> {
     let tool = peer.tool(name).await?;
-    peer.call(&tool, arguments, &[]).await
+    peer.call(&tool, arguments, &[], false).await
 }
 
 /// A call that ended well, and what it said.

@@ -17,13 +17,16 @@ pub(super) struct Arguments {
     /// All arguments, as a JSON object; `-` reads it from standard input
     #[arg(long = "arguments", value_name = "JSON", conflicts_with = "arguments")]
     all: Option<String>,
+    /// Say what the call would do, and do nothing
+    #[arg(long)]
+    dry_run: bool,
 }
 
 impl Arguments {
     pub(super) async fn run(self, peer: &Peer<'_>, how: &How) -> Result<()> {
         let tool = peer.tool(&self.tool).await?;
         let arguments = self.arguments(&tool["inputSchema"])?;
-        let said = peer.call(&tool, &arguments, &[]).await?;
+        let said = peer.call(&tool, &arguments, &[], self.dry_run).await?;
         let result = said.answer.map_err(|error| why(&error))?;
         if result["resultType"] == "input_required" {
             bail!("the server wants to ask something before it goes on, and a shell cannot be asked");

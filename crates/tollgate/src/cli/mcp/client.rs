@@ -49,11 +49,10 @@ impl<'a> Peer<'a> {
         mut params: Value,
         headers: &[(String, String)],
     ) -> Result<Said> {
-        params["_meta"] = json!({
-            meta::PROTOCOL_VERSION: Revision::NEWEST.name(),
-            meta::CLIENT_INFO: { "name": "tollgate", "version": env!("CARGO_PKG_VERSION") },
-            meta::CLIENT_CAPABILITIES: {},
-        });
+        let said = &mut params["_meta"];
+        said[meta::PROTOCOL_VERSION] = json!(Revision::NEWEST.name());
+        said[meta::CLIENT_INFO] = json!({ "name": "tollgate", "version": env!("CARGO_PKG_VERSION") });
+        said[meta::CLIENT_CAPABILITIES] = json!({});
         let text = request("1", method, Some(&params.to_string()));
         let Ok(Body::One(message)) = read(text.as_bytes(), Revision::NEWEST, &OWN) else {
             bail!("what is to be asked is no message: it is too large, or nests too deep");
@@ -114,17 +113,20 @@ impl<'a> Peer<'a> {
         }
     }
 
-    /// Calls `tool` with `arguments`; `headers` go with it.
+    /// Calls `tool` with `arguments`; `headers` go with it. With `dry_run` it is only rehearsed.
     pub(in crate::cli) async fn call(
         &self,
         tool: &Value,
         arguments: &Value,
         headers: &[(String, String)],
+        dry_run: bool,
     ) -> Result<Said> {
         let mirrors = Mirrors::of(&tool["inputSchema"]);
         let repeated = mirrors.headers(arguments).into_iter().map(|(name, value)| (name.to_owned(), value));
         let headers: Vec<_> = headers.iter().cloned().chain(repeated).collect();
-        self.ask("tools/call", json!({ "name": tool["name"], "arguments": arguments }), &headers).await
+        let meta = if dry_run { json!({ "tollgate/dry_run": true }) } else { json!({}) };
+        let params = json!({ "name": tool["name"], "arguments": arguments, "_meta": meta });
+        self.ask("tools/call", params, &headers).await
     }
 }
 

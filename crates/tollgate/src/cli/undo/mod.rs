@@ -155,7 +155,7 @@ async fn take_back_one(remote: &Remote, trace_id: &str, step: &Step) -> Result<S
         ("x-tollgate-cause".to_owned(), format!("undo {}", step.call)),
         ("traceparent".to_owned(), format!("00-{trace_id}-{span}-01")),
     ];
-    let said = peer.call(&tool, arguments, &headers).await?;
+    let said = peer.call(&tool, arguments, &headers, false).await?;
     let result = said.answer.map_err(|error| why(&error))?;
     if result["isError"] == true {
         bail!("{}", texts(&result).join("\n"));

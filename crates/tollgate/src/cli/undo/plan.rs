@@ -95,7 +95,8 @@ pub(super) fn of(calls: &[Story], contents: &[Content], only: &[String]) -> Plan
     let mut plan = Plan { steps: Vec::new(), done: 0, not_done: 0, unknown: 0 };
     for (call, content) in calls.iter().zip(contents).rev() {
         let tool = call.tool();
-        if tool["method"] != "tools/call" || is_undo(call, calls) || was_made_later(call, calls) {
+        let other = tool["method"] != "tools/call" || tool["dry_run"] == true;
+        if other || is_undo(call, calls) || was_made_later(call, calls) {
             continue;
         }
         let happened = happened(call);
@@ -166,10 +167,17 @@ fn is_undo(call: &Story, all: &[Story]) -> bool {
     tool.is_some_and(|tool| tool.is_string() && *tool == call.tool()["name"])
 }
 
-/// Whether `call` waited for an approval, and is there again as the call that was made with it.
+/// Whether `call` waited for an approval, or was ended with a question, and is there again as the call that went on.
 fn was_made_later(call: &Story, all: &[Story]) -> bool {
     let same = |member: &str, other: &Story| call.tool()[member] == other.tool()[member];
     let later = all.iter().skip_while(|other| other.id != call.id).skip(1);
+    let goes_on = |other: &Story| {
+        let cause = &other.trace()["cause"];
+        cause["by"] == "retry" && cause["call_id"] == call.id.as_str()
+    };
+    if later.clone().any(goes_on) {
+        return true;
+    }
     call.fault_class() == Some("approval_pending")
         && later
             .into_iter()
