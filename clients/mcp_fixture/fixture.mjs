@@ -29,6 +29,11 @@ export class Fixture {
     this.#tell(kind);
   }
 
+  // A resource has changed.
+  touch(uri) {
+    this.#tell("resource", uri);
+  }
+
   // A tool's definition is another from now on.
   drift(changed) {
     this.#changed = changed;
@@ -114,6 +119,7 @@ class Session {
   #count = 0;
   #listener;
   #kept = new Map();
+  #subscribed = new Set();
 
   constructor(fixture, params) {
     this.#fixture = fixture;
@@ -144,6 +150,12 @@ class Session {
     this.#listener?.write(
       `event: message\ndata: {"jsonrpc":"2.0","method":"notifications/${kind}/list_changed"}\n\n`,
     );
+  }
+
+  touched(uri) {
+    if (!this.#subscribed.has(uri)) return;
+    const said = { jsonrpc: "2.0", method: "notifications/resources/updated", params: { uri } };
+    this.#listener?.write(`event: message\ndata: ${JSON.stringify(said)}\n\n`);
   }
 
   listen(response, last) {
@@ -182,8 +194,12 @@ class Session {
     if (listed) return listed;
     switch (method) {
       case "ping":
+        return {};
       case "resources/subscribe":
+        this.#subscribed.add(params.uri);
+        return {};
       case "resources/unsubscribe":
+        this.#subscribed.delete(params.uri);
         return {};
       case "logging/setLevel":
         this.#level = params.level;
@@ -224,6 +240,7 @@ class Session {
     const call = {
       closeStream,
       count: () => ++this.#count,
+      touch: (uri) => this.#fixture.touch(uri),
       log: (level, data) => {
         if (this.#level !== "emergency") tell("notifications/message", { level, data });
       },

@@ -202,6 +202,14 @@ export const tools = {
     ({ region }) => text(`region=${region}`),
   ],
   test_trigger_tool_change: ["Has one tool more, or one less.", none, () => text("the tools have changed")],
+  test_touch_resource: [
+    "Changes a resource.",
+    { type: "object", properties: { uri: string }, required: ["uri"] },
+    ({ uri }, call) => {
+      call.touch?.(uri);
+      return text("touched");
+    },
+  ],
   test_trigger_prompt_change: [
     "Has one prompt more, or one less.",
     none,

@@ -51,10 +51,13 @@ async function answer(request, response) {
   return session.asked(body, response);
 }
 
-// Tells everybody that there are other tools, or prompts.
-function changed(kind) {
-  for (const session of sessions.values()) session.listChanged(kind);
-  stateless.listChanged(kind);
+// Tells everybody that there are other tools, or prompts, or that a resource is another.
+function changed(kind, uri) {
+  for (const session of sessions.values()) {
+    if (uri) session.touched(uri);
+    else session.listChanged(kind);
+  }
+  stateless.changed(kind, uri);
 }
 
 function begin(response, body) {

@@ -21,8 +21,8 @@ const NAMED = { "tools/call": "name", "prompts/get": "name", "resources/read": "
 
 const listeners = new Set();
 
-export function listChanged(kind) {
-  for (const listener of listeners) listener(kind);
+export function changed(kind, uri) {
+  for (const listener of listeners) listener(kind, uri);
 }
 
 export async function answer(fixture, request, response, body) {
@@ -41,7 +41,7 @@ export async function answer(fixture, request, response, body) {
     if (body.method === "subscriptions/listen") return listen(response, body);
     if (body.method === "tools/call" && tools[body.params.name]) {
       if (triggers[body.params.name]) fixture.turn(triggers[body.params.name]);
-      return await call(response, body, client);
+      return await call(fixture, response, body, client);
     }
     const result = await answered(fixture, body, client);
     const cached = CACHED.includes(body.method) ? { ttlMs: 0, cacheScope: "private" } : {};
@@ -127,7 +127,7 @@ function round({ name, inputResponses, requestState }, can) {
   return tool(answers, state, can);
 }
 
-async function call(response, { id, params }, { can, level }) {
+async function call(fixture, response, { id, params }, { can, level }) {
   const send = (message) => {
     if (!response.headersSent) response.writeHead(200, { "content-type": "text/event-stream" });
     response.write(`event: message\ndata: ${JSON.stringify(message)}\n\n`);
@@ -135,6 +135,7 @@ async function call(response, { id, params }, { can, level }) {
   const token = params._meta?.progressToken;
   const context = {
     closeStream: () => {},
+    touch: (uri) => fixture.touch(uri),
     log: (of, data) => {
       if (level) send({ jsonrpc: "2.0", method: "notifications/message", params: { level: of, data } });
     },
@@ -183,8 +184,9 @@ function listen(response, { id, params }) {
       `event: message\ndata: ${JSON.stringify({ jsonrpc: "2.0", method, params: { _meta: meta, ...more } })}\n\n`,
     );
   send("notifications/subscriptions/acknowledged", { notifications: wanted });
-  const listener = (kind) => {
+  const listener = (kind, uri) => {
     if (wanted[`${kind}ListChanged`]) send(`notifications/${kind}/list_changed`);
+    if (wanted.resourceSubscriptions?.includes(uri)) send("notifications/resources/updated", { uri });
   };
   listeners.add(listener);
   response.on("close", () => listeners.delete(listener));

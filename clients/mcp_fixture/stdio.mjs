@@ -47,7 +47,7 @@ class Lines {
 
 export function serve(mode) {
   let session;
-  const fixture = new Fixture((kind) => session?.listChanged(kind));
+  const fixture = new Fixture((kind, uri) => (uri ? session?.touched(uri) : session?.listChanged(kind)));
   createInterface({ input: process.stdin }).on("line", (line) => {
     const body = JSON.parse(line);
     if (mode && body.method === "tools/call") return misbehave(mode, body, new Lines());

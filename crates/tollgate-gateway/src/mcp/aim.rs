@@ -43,7 +43,8 @@ pub(crate) struct Aimed {
 
 /// Requests that the gate answers itself, whatever the servers. What clients ask for in order to list is answered from what
 /// the gate has listed, where there are several servers; a single one is asked itself.
-const OWN: [&str; 5] = ["initialize", "server/discover", "ping", "tools/list", "logging/setLevel"];
+const OWN: [&str; 6] =
+    ["initialize", "server/discover", "ping", "tools/list", "logging/setLevel", "subscriptions/listen"];
 
 /// Lists that a single server is asked for itself.
 const LISTS: [&str; 3] = ["prompts/list", "resources/list", "resources/templates/list"];
@@ -81,6 +82,10 @@ impl Aiming<'_> {
             .is_some_and(|known| known.understood && !known.is_in(revision) && revision.is_stateless())
         {
             let why = format!("MCP {revision} has no `{method}`");
+            return Err(Fault::new(FaultClass::MethodNotFound, why));
+        }
+        if method == "subscriptions/listen" && !revision.is_stateless() {
+            let why = format!("MCP {revision} has no `{method}`: ask with GET for what is said unasked");
             return Err(Fault::new(FaultClass::MethodNotFound, why));
         }
         // Nobody waits for servers to say hello or to be told that all is well.
@@ -142,29 +147,8 @@ impl Aiming<'_> {
     fn resource(&self, offer: &Offer, used: &mut ToolUse) -> Result<Aim, Fault> {
         let uri = self.asked.string("uri").ok_or_else(|| missing("uri"))?;
         used.name = Some(clipped(&uri));
-        let listed = self.who_has(offer, &uri)?;
+        let listed = who_has(offer, self.endpoint, self.caller, &uri)?;
         Ok(self.server(listed, self.asked.params.clone(), used))
-    }
-
-    /// The server that has a resource at `uri`. Of several that may have it, nobody can tell.
-    fn who_has(&self, offer: &Offer, uri: &str) -> Result<Arc<Listed>, Fault> {
-        let may = |listed: &&Arc<Listed>| who_forbids_the_rest(self.caller, &listed.server.name).is_none();
-        if let Some(only) = offer.servers.first().filter(|_| self.endpoint.single) {
-            return Ok(Arc::clone(only));
-        }
-        let have: Vec<&Arc<Listed>> =
-            offer.servers.iter().filter(may).filter(|listed| listed.may_have(uri)).collect();
-        match have[..] {
-            [only] => Ok(Arc::clone(only)),
-            [] => Err(none("resource", uri)),
-            [first, second, ..] => Err(Fault::new(
-                FaultClass::Invalid,
-                format!(
-                    "`{}` and `{}` both may have this resource: ask one of them, at /mcp/{0} or /mcp/{1}",
-                    first.server.name, second.server.name
-                ),
-            )),
-        }
     }
 
     fn completion(&self, offer: &Offer, used: &mut ToolUse) -> Result<Aim, Fault> {
@@ -172,7 +156,7 @@ impl Aiming<'_> {
         let of = params.as_ref().and_then(|params| params.object("ref")).ok_or_else(|| missing("ref"))?;
         if let Some(uri) = of.string("uri") {
             used.name = Some(clipped(&uri));
-            let listed = match self.who_has(offer, &uri) {
+            let listed = match who_has(offer, self.endpoint, self.caller, &uri) {
                 // The address of a template is one that it could not have become.
                 Err(fault) => self.who_has_template(offer, &uri).ok_or(fault)?,
                 Ok(listed) => listed,
@@ -239,6 +223,32 @@ impl Aiming<'_> {
             }
         }
         Some(draft.finish().into_owned())
+    }
+}
+
+/// The server that has a resource at `uri`, of those that `caller` may use. Of several that may have it, nobody can tell.
+pub(super) fn who_has(
+    offer: &Offer,
+    endpoint: &Endpoint,
+    caller: Option<&Caller>,
+    uri: &str,
+) -> Result<Arc<Listed>, Fault> {
+    let may = |listed: &&Arc<Listed>| who_forbids_the_rest(caller, &listed.server.name).is_none();
+    if let Some(only) = offer.servers.first().filter(|_| endpoint.single) {
+        return Ok(Arc::clone(only));
+    }
+    let have: Vec<&Arc<Listed>> =
+        offer.servers.iter().filter(may).filter(|listed| listed.may_have(uri)).collect();
+    match have[..] {
+        [only] => Ok(Arc::clone(only)),
+        [] => Err(none("resource", uri)),
+        [first, second, ..] => Err(Fault::new(
+            FaultClass::Invalid,
+            format!(
+                "`{}` and `{}` both may have this resource: ask one of them, at /mcp/{0} or /mcp/{1}",
+                first.server.name, second.server.name
+            ),
+        )),
     }
 }
 

@@ -122,6 +122,7 @@ impl Visit<'_> {
         match posted {
             Err(refused) => self.refused(refused, rest(head, body)).await,
             Ok(Posted { client, said: Said::Asked(asked) }) => {
+                let client = self.gate.tools.levels.of(client);
                 self.asked(client, asked, rest(head, body)).await
             }
             Ok(Posted { client, said: Said::Told(text) }) => {
@@ -281,7 +282,10 @@ impl Visit<'_> {
             }
         }
         match client {
-            Some(client) => listen::stream(self.gate, &self.endpoint, self.identified, client),
+            Some(client) => {
+                let whose = whose(&self.identified.principal);
+                listen::stream(listen::Listening::new(self.gate, &self.endpoint, &whose, client))
+            }
             None => {
                 let fault = Fault::new(
                     FaultClass::Invalid,

@@ -2,16 +2,22 @@
 //! ask unasked.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::select_all;
 use futures_util::stream;
 use http::{HeaderValue, Response, header};
 use tokio::sync::{broadcast, watch};
-use tollgate_mcp::bridge::{Notes, Way, say};
+use tokio::time::Instant;
+use tollgate_core::access::Caller;
+use tollgate_core::fault::{Fault, FaultClass};
+use tollgate_mcp::bridge::{Filter, Notes, Way, acknowledged, closed, say, tagged};
+use tollgate_mcp::capability;
 use tollgate_mcp::message::{Kind, notification};
 use tollgate_mcp::method::{Fate, fate};
 
+use super::aim::who_has;
 use super::ask::{message, refuse};
 use super::audience::Audience;
 use super::client::Client;
@@ -19,39 +25,30 @@ use super::conversation::{asked_capability, with_id};
 use super::endpoint::Endpoint;
 use super::events::{ALIVE, event};
 use super::link::{Events, Heard, Link};
+use super::offer::Offer;
 use super::questions::{Question, Waits};
-use super::session::whose;
 use super::tools::Changed;
+use super::{subscriptions, trouble};
 use crate::answer::{AnswerBody, Incomplete};
 use crate::gate::Gate;
-use crate::identify::Identified;
 
 /// How often a quiet stream says that it is alive.
-const QUIET: std::time::Duration = std::time::Duration::from_secs(15);
+const QUIET: Duration = Duration::from_secs(15);
 
-/// The stream of what `client` hears at `endpoint`.
-pub(super) fn stream(
-    gate: &Arc<Gate>,
-    endpoint: &Endpoint,
-    identified: Identified,
-    client: Client,
-) -> Response<AnswerBody> {
-    let listening = Listening {
-        changes: gate.tools.changes.subscribe(),
-        opened: gate.tools.links.opened(),
-        whose: whose(&identified.principal),
-        gate: Arc::clone(gate),
-        endpoint: endpoint.clone(),
-        client,
-        links: Vec::new(),
-        first: true,
-        open: Vec::new(),
-    };
-    let stop = Box::pin(gate.stopping());
-    let pieces = stream::unfold((listening, stop), |(mut listening, mut stop)| async move {
+/// How long servers may take to say that they tell of resources.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Resources of one subscription.
+const MOST_URIS: usize = 100;
+
+/// The stream of what a client hears.
+pub(super) fn stream(listening: Listening) -> Response<AnswerBody> {
+    let stop = Box::pin(listening.gate.stopping());
+    let pieces = stream::unfold(Some((listening, stop)), |at| async move {
+        let (mut listening, mut stop) = at?;
         tokio::select! {
-            piece = listening.piece() => Some((Ok::<_, Incomplete>(piece), (listening, stop))),
-            () = &mut stop => None,
+            piece = listening.piece() => Some((Ok::<_, Incomplete>(piece), Some((listening, stop)))),
+            () = &mut stop => listening.last().map(|piece| (Ok(piece), None)),
         }
     });
     let mut response = Response::new(AnswerBody::Events(Box::pin(pieces)));
@@ -61,7 +58,17 @@ pub(super) fn stream(
     response
 }
 
-struct Listening {
+/// What a client without a session wants to be told of, which says so in one request.
+struct Subscription {
+    /// The request's id, as it is written: everything that is told names it.
+    id: String,
+    wants: Filter,
+    /// Resources that are watched for it.
+    watched: Vec<(Arc<Link>, String)>,
+}
+
+/// A client that listens.
+pub(crate) struct Listening {
     gate: Arc<Gate>,
     endpoint: Endpoint,
     client: Client,
@@ -72,15 +79,82 @@ struct Listening {
     first: bool,
     /// Questions that were asked here and are not answered.
     open: Vec<String>,
+    /// What it wants to be told of; `None` stands for everything.
+    subscription: Option<Subscription>,
 }
 
 impl Listening {
+    /// `client`, who speaks for `whose` at `endpoint`, listens.
+    pub(super) fn new(gate: &Arc<Gate>, endpoint: &Endpoint, whose: &str, client: Client) -> Self {
+        Self {
+            changes: gate.tools.changes.subscribe(),
+            opened: gate.tools.links.opened(),
+            whose: whose.to_owned(),
+            gate: Arc::clone(gate),
+            endpoint: endpoint.clone(),
+            client,
+            links: Vec::new(),
+            first: true,
+            open: Vec::new(),
+            subscription: None,
+        }
+    }
+
+    /// It listens to what the request `id` says that it wants, as far as there is something to tell of it.
+    pub(super) async fn subscribed(
+        mut self,
+        id: &str,
+        mut wants: Filter,
+        offer: &Offer,
+        caller: Option<&Caller>,
+    ) -> Self {
+        let can = |name: &str| offer.servers.iter().any(|listed| capability::has(&listed.capabilities, name));
+        (wants.prompts, wants.resources) =
+            (wants.prompts && can("prompts"), wants.resources && can("resources"));
+        let mut watched = Vec::new();
+        let deadline = Instant::now() + PATIENCE;
+        wants.uris.truncate(MOST_URIS);
+        for uri in std::mem::take(&mut wants.uris) {
+            match self.watch(offer, caller, &uri, deadline).await {
+                Ok(link) => {
+                    watched.push((link, uri.clone()));
+                    wants.uris.push(uri);
+                }
+                // What is not granted is not in the answer.
+                Err(fault) => tracing::debug!(%fault, "a client is not told of a resource"),
+            }
+        }
+        self.subscription = Some(Subscription { id: id.to_owned(), wants, watched });
+        self
+    }
+
+    async fn watch(
+        &self,
+        offer: &Offer,
+        caller: Option<&Caller>,
+        uri: &str,
+        deadline: Instant,
+    ) -> Result<Arc<Link>, Fault> {
+        let listed = who_has(offer, &self.endpoint, caller, uri)?;
+        if !capability::has(&listed.capabilities, "resources.subscribe") {
+            return Err(Fault::new(FaultClass::Unsupported, "the server does not tell of resources"));
+        }
+        let audience = Audience::of(&self.gate, &listed.server, &self.client, &self.whose);
+        let link = self.gate.tools.link(&listed.server, &audience, &self.client, deadline).await;
+        let link = link.map_err(|error| trouble::fault(&listed.server, &error))?;
+        subscriptions::watch(&link, &self.client, uri, deadline).await?;
+        Ok(link)
+    }
+
     /// The next piece.
     async fn piece(&mut self) -> Bytes {
         if std::mem::take(&mut self.first) {
             self.find_links();
-            // Some clients wait for the first byte before they go on.
-            return Bytes::from_static(ALIVE);
+            return match &self.subscription {
+                Some(subscription) => event(&acknowledged(&subscription.id, &subscription.wants)),
+                // Some clients wait for the first byte before they go on.
+                None => Bytes::from_static(ALIVE),
+            };
         }
         loop {
             let quiet = tokio::time::sleep(QUIET);
@@ -117,6 +191,18 @@ impl Listening {
         }
     }
 
+    /// What is said when the gate stops.
+    fn last(&self) -> Option<Bytes> {
+        self.subscription.as_ref().map(|subscription| event(&closed(&subscription.id)))
+    }
+
+    /// The notification `said`, in the client's words, where it wants to be told.
+    fn wanted(&self, said: String) -> Option<String> {
+        let Some(subscription) = &self.subscription else { return Some(said) };
+        let told = message(said.as_bytes(), self.client.revision).ok()?;
+        subscription.wants.wants(&told).then(|| tagged(&told, &subscription.id).into_owned())
+    }
+
     /// Listens to links of this client that have been opened since.
     fn find_links(&mut self) {
         for server in &self.endpoint.servers {
@@ -148,7 +234,8 @@ impl Listening {
         let said: Vec<u8> = of
             .into_iter()
             .filter(|(has, _)| *has)
-            .flat_map(|(_, method)| event(&notification(method, None)))
+            .filter_map(|(_, method)| self.wanted(notification(method, None)))
+            .flat_map(|said| event(&said))
             .collect();
         (!said.is_empty()).then(|| said.into())
     }
@@ -161,7 +248,8 @@ impl Listening {
         if method.ends_with("/list_changed") || fate(method, way.to) != Fate::Forward {
             return None;
         }
-        say(&told, way, None, &mut Notes::default()).ok().map(|said| said.into_owned())
+        let said = say(&told, way, None, &mut Notes::default()).ok()?.into_owned();
+        self.wanted(said)
     }
 
     /// A server asks something outside of a request.
@@ -190,6 +278,17 @@ impl Listening {
 impl Drop for Listening {
     fn drop(&mut self) {
         self.gate.tools.questions.close(&self.open);
+        let watched = self.subscription.take().map(|subscription| subscription.watched).unwrap_or_default();
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        if !watched.is_empty() {
+            runtime.spawn(async move {
+                for (link, uri) in watched {
+                    if let Err(fault) = subscriptions::unwatch(&link, &uri, Instant::now() + PATIENCE).await {
+                        tracing::debug!(%fault, "a server was not told that nobody listens any more");
+                    }
+                }
+            });
+        }
     }
 }
 

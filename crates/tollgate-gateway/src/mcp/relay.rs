@@ -9,6 +9,7 @@ use tollgate_core::record::Outcome;
 
 use super::conversation::{Conversation, Step};
 use super::events::{ALIVE, event};
+use super::listen::{self, Listening};
 use super::result::{Ended, with_fault};
 use super::voice::{FaultData, McpVoice};
 use crate::answer::{AnswerBody, Incomplete};
@@ -22,6 +23,8 @@ const QUIET: std::time::Duration = std::time::Duration::from_secs(15);
 pub(crate) enum Answer {
     /// This message of the gate's own, and the id of a session that begins with it.
     Here(String, Option<String>),
+    /// What the client wants to be told of, for as long as it listens.
+    Listens(Box<Listening>),
     /// This message, with which the client is asked whether the call may be made.
     Asks(String),
     /// This message of a server.
@@ -34,6 +37,7 @@ impl std::fmt::Debug for Answer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Here(..) => "Here",
+            Self::Listens(_) => "Listens",
             Self::Asks(_) => "Asks",
             Self::Whole(_) => "Whole",
             Self::Stream(..) => "Stream",
@@ -51,6 +55,19 @@ pub(super) async fn relay(answer: Answer, mut ticket: Ticket, voice: &McpVoice) 
                 headers.insert(HeaderName::from_static(super::said::SESSION), session);
             }
             whole(ticket, voice, headers, Ended { message, fault: None, status: 200 }).await
+        }
+        Answer::Listens(listening) => {
+            let head = respond(HeaderMap::new(), &ticket, "text/event-stream");
+            ticket.first_byte();
+            // What is told later is no part of the call: it may go on for days.
+            match ticket.settle(Outcome::Ok, None).await {
+                Ok(()) => {
+                    let mut response = listen::stream(*listening);
+                    response.headers_mut().extend(head.into_parts().0.headers);
+                    response
+                }
+                Err(fault) => reject::stranger(&fault, voice),
+            }
         }
         Answer::Asks(message) => {
             let fault = Fault::new(FaultClass::ApprovalPending, "whoever makes the call is asked");

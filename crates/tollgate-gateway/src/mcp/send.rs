@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::Instant;
 use tollgate_core::fault::{Fault, FaultClass};
 use tollgate_core::record::Direction;
-use tollgate_mcp::bridge::{Notes, Retry, Way, answered, ask};
+use tollgate_mcp::bridge::{Filter, Notes, Retry, Way, answered, ask};
 use tollgate_mcp::json::{Object, quoted};
 use tollgate_mcp::message::{Failure, codes, error, response};
 
@@ -15,11 +15,13 @@ use super::aim::Aimed;
 use super::ask::message;
 use super::audience::Audience;
 use super::conversation::{Conversation, Step, Wanted};
+use super::link::Link;
+use super::listen::Listening;
 use super::offer::Offer;
 use super::relay::Answer;
 use super::result::Ended;
 use super::tries::ServerCandidate;
-use super::{Mcp, answers, trouble};
+use super::{Mcp, answers, subscriptions, trouble};
 use crate::attempt::Failed;
 use crate::leg::Leg;
 use crate::policies::{VIA, via};
@@ -63,14 +65,56 @@ impl Mcp {
                 let entries = offer.entries_for(caller, names, |listed| &listed.templates, client.revision);
                 answers::page("resourceTemplates", &entries, asked, client, true)?
             }
+            "subscriptions/listen" => return self.subscribe(offer, ticket).await,
             "logging/setLevel" => {
                 let level = answers::level(asked)?;
+                if let Some(session) = &client.session {
+                    ticket.gate().tools.levels.set(&session.name, level);
+                }
                 self.set_level(level.name(), offer, ticket).await;
                 answers::empty(client)
             }
             _ => answers::empty(client),
         };
         Ok(Answer::Here(response(&asked.id, &result), session))
+    }
+
+    /// A stream of what a client without a session wants to be told of.
+    async fn subscribe(&self, offer: &Offer, ticket: &Ticket) -> Result<Answer, Fault> {
+        let asked = self.asked()?;
+        let filter = Filter::of(asked.params.as_deref()).ok_or_else(|| {
+            Fault::new(FaultClass::Invalid, "`notifications` says what to listen to").param("notifications")
+        })?;
+        if !self.takes_events {
+            let why = "the stream is one of events: accept text/event-stream";
+            return Err(Fault::new(FaultClass::MediaType, why));
+        }
+        let listening = Listening::new(ticket.gate(), &self.endpoint, &self.whose, self.client.clone());
+        let listening = listening.subscribed(&asked.id, filter, offer, ticket.caller()).await;
+        Ok(Answer::Listens(Box::new(listening)))
+    }
+
+    /// Whether the client wants to be told of a resource, or not any more, which its server does not understand: the gate
+    /// does what its server does understand instead.
+    async fn watches(
+        &self,
+        aimed: &Aimed,
+        link: &std::sync::Arc<Link>,
+        deadline: Instant,
+    ) -> Result<Option<Ended>, Fault> {
+        let asked = self.asked()?;
+        if !link.revision().is_stateless() || self.client.revision.is_stateless() {
+            return Ok(None);
+        }
+        let uri = aimed.params.as_deref().and_then(Object::read);
+        let uri = uri.and_then(|params| params.string("uri").map(std::borrow::Cow::into_owned));
+        let uri = uri.unwrap_or_default();
+        match asked.method.as_str() {
+            "resources/subscribe" => subscriptions::watch(link, &self.client, &uri, deadline).await?,
+            "resources/unsubscribe" => subscriptions::unwatch(link, &uri, deadline).await?,
+            _ => return Ok(None),
+        }
+        Ok(Some(Ended { message: response(&asked.id, "{}"), fault: None, status: 200 }))
     }
 
     /// Tells servers that the client is linked to from which level on it wants messages. Those that have none to tell, or
@@ -124,6 +168,9 @@ impl Mcp {
                 let link = link.map_err(|error| trouble::fault(&candidate.server, &error))?;
                 leg.shoot(Direction::ToUpstream, aimed.params.as_deref().unwrap_or_default().as_bytes());
                 leg.sent();
+                if let Some(ended) = self.watches(aimed, &link, deadline).await? {
+                    return Ok(Answer::Whole(ended));
+                }
                 Conversation::begin(&gate, link, wanted).await?
             }
         };

@@ -11,6 +11,7 @@ use super::audience::Audience;
 use super::catalogue::Catalogue;
 use super::client::Client;
 use super::home::Nonces;
+use super::levels::Levels;
 use super::link::{ClientSays, Link, LinkError, Links};
 use super::offer::Offers;
 use super::parked::Parked;
@@ -33,6 +34,7 @@ pub struct Tools {
     pub(crate) running: Running,
     pub(crate) parked: Parked,
     pub(crate) nonces: Nonces,
+    pub(crate) levels: Levels,
     /// Tells of servers whose lists have changed.
     pub(crate) changes: broadcast::Sender<Changed>,
 }
@@ -63,6 +65,7 @@ impl Tools {
             running: Running::default(),
             parked: Parked::new(life),
             nonces: Nonces::default(),
+            levels: Levels::default(),
             changes: broadcast::Sender::new(MOST_CHANGES),
         }
     }

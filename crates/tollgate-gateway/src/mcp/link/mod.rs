@@ -11,6 +11,7 @@ mod quiet;
 mod sse;
 pub mod stdio;
 mod stream;
+mod watch;
 pub(super) mod wire;
 
 use std::sync::Arc;
@@ -115,6 +116,8 @@ pub struct Link {
     events: broadcast::Sender<Heard>,
     /// What reads the server outside of requests; it ends with the link.
     pumps: pumps::Pumps,
+    /// Resources that are watched.
+    watches: watch::Watches,
 }
 
 #[derive(Debug)]
@@ -254,15 +257,20 @@ enum Inner {
     Pipe(pipe::Asked),
 }
 
+impl Inner {
+    async fn next(&mut self) -> Result<Heard, LinkError> {
+        match self {
+            Self::Http(asked) => asked.next().await,
+            Self::Pipe(asked) => asked.next().await,
+        }
+    }
+}
+
 impl Exchange {
     /// What is heard next. After an answer it is over.
     pub async fn next(&mut self) -> Result<Heard, LinkError> {
         loop {
-            let heard = match &mut self.inner {
-                Inner::Http(asked) => asked.next().await?,
-                Inner::Pipe(asked) => asked.next().await?,
-            };
-            match heard {
+            match self.inner.next().await? {
                 Heard::Request(text) => match wire::pong(&text, self.link.revision()) {
                     Some(pong) => self.link.answer(&pong).await?,
                     None => return Ok(Heard::Request(text)),

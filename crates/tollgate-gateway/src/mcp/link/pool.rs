@@ -283,7 +283,14 @@ async fn opened(
     match greeted {
         Ok((said, listens)) => {
             let server = Arc::clone(server);
-            let link = Link { server, said, transport, events, pumps: Pumps::new(listens) };
+            let link = Link {
+                server,
+                said,
+                transport,
+                events,
+                pumps: Pumps::new(listens),
+                watches: Default::default(),
+            };
             if may_be_asked(&says.hello) {
                 link.listen();
                 link.pumps.begun().await;

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::sync::mpsc;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tollgate_llm::sse::SseReader;
 use tollgate_mcp::headers::{Mirrors, mirrored};
 use tollgate_mcp::json::Object;
@@ -66,28 +66,49 @@ pub(super) async fn run(remote: Remote, at: Option<&str>) -> Result<()> {
     });
     let writing = tokio::spawn(write(outgoing));
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
-    let mut under_way = JoinSet::new();
+    let (mut under_way, mut listening) = (JoinSet::new(), JoinSet::new());
+    let mut by_id: HashMap<String, AbortHandle> = HashMap::new();
     loop {
         let line = tokio::select! {
             line = lines.next_line() => line?,
-            Some(_) = under_way.join_next(), if !under_way.is_empty() => continue,
+            Some(_) = under_way.join_next(), if !under_way.is_empty() => {
+                by_id.retain(|_, request| !request.is_finished());
+                continue;
+            }
         };
         let Some(line) = line else { break };
-        if line.trim().is_empty() {
+        let Some(said) = Object::read(&line) else {
+            if !line.trim().is_empty() {
+                complain("a line of standard input is no message");
+            }
+            continue;
+        };
+        let (method, id) = (said.string("method").unwrap_or_default().into_owned(), said.get("id"));
+        // Without a session a request is called off by its connection.
+        let called_off = || by_id.get(said.object("params")?.get("requestId")?);
+        if method == "notifications/cancelled" && bridge.known.lock().session.is_none() {
+            if let Some(request) = called_off() {
+                request.abort();
+            }
             continue;
         }
         let bridge = Arc::clone(&bridge);
-        if begins(&line) {
+        if method == "initialize" {
             // Whatever follows needs the session that begins with it.
             bridge.pass(line).await;
-        } else {
-            under_way.spawn(async move { bridge.pass(line).await });
+            continue;
         }
+        let (id, passing) = (id.map(str::to_owned), bridge.pass(line.clone()));
+        // What is listened to has no end.
+        let of = if method == "subscriptions/listen" { &mut listening } else { &mut under_way };
+        let request = of.spawn(passing);
+        id.map(|id| by_id.insert(id, request));
     }
     // What was asked before the input ended is answered, unless that takes too long.
     let answered = async { while under_way.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(TO_END, answered).await;
     under_way.shutdown().await;
+    listening.shutdown().await;
     bridge.stop_listening().await;
     bridge.end().await;
     drop(bridge);
