@@ -100,7 +100,7 @@ def test_a_client_without_sessions_is_asked_in_its_answer(gate):
     assert question["method"] == "elicitation/create" and "Allow `count` of `fixture`?" in question["params"]["message"]
     record = gate.closed(asking)
     assert (record["outcome"], record["fault"]["class"], record["fault"]["side_effect"]) == ("refused", "approval_pending", "none")
-    forged = {**params, "requestState": "tollgate-approval-0", "inputResponses": {"allow": {"action": "accept", "content": {"allow": True}}}}
+    forged = {**params, "requestState": "tollgate.approval.0", "inputResponses": {"allow": {"action": "accept", "content": {"allow": True}}}}
     assert client.ask("tools/call", forged, **HEADERS)["result"]["resultType"] == "input_required", "that was asked of nobody"
     again = {**forged, "requestState": first["requestState"]}
     assert text(client.ask("tools/call", again, **HEADERS)) == "1"
@@ -118,6 +118,9 @@ def test_a_rehearsal_says_what_would_be_and_does_nothing(gate):
     assert "tools.approvals.hold" in facts["held"] and "would wait for somebody's approval" in dry["content"][0]["text"]
     assert gate.closed(client.answered["x-tollgate-call-id"])["tool"]["dry_run"] is True
     assert json.loads(cli(gate, "approval", "list", "--json")) == [], "nobody was asked"
+    for unclear in ("true", 1, None, {}):
+        said = client.ask("tools/call", {"name": "add", "arguments": {"a": 1, "b": 1}, "_meta": {"tollgate/dry_run": unclear}})
+        assert fault(said)["class"] == "invalid_request", "it would be made"
     refused = client.ask("tools/call", {"name": "add", "arguments": {"a": "x"}, "_meta": {"tollgate/dry_run": True}})
     assert fault(refused)["class"] == "invalid_arguments"
     said = cli(gate, "mcp", "call", "add", "a=1", "b=2", "--at", "fixture", "--dry-run")

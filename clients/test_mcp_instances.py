@@ -46,16 +46,16 @@ def fixture():
 
 
 class Fleet:
-    """Two gates that hand requests on to each other."""
+    """Gates that hand requests on to each other."""
 
-    def __init__(self, own_gate, postgres, fixture):
+    def __init__(self, own_gate, postgres, fixture, count: int = 2):
         self.gates, database = [], postgres.database()
-        for _ in range(2):
+        for _ in range(count):
             port = world.free_port()
             config = CONFIG.format(secret=SECRET, more=SHARED.format(port=port), program=PROGRAM, url=fixture.url)
             self.gates.append(own_gate("--port", str(port), config=config, env={"PG": database}))
         for gate in self.gates:
-            until(lambda gate=gate: self.others(gate) >= 1)
+            until(lambda gate=gate: self.others(gate) == count - 1)
 
     def others(self, gate) -> int:
         """How many other instances a gate can hand requests on to."""
@@ -167,6 +167,37 @@ def test_an_instance_that_stops_gives_its_sessions_up_at_once(own_gate, postgres
     assert fleet.gates[home].stop() == 0
     answer = fleet.sent_to(1 - home, one).call("fixture__count")
     assert (text(answer), renewed(answer)) == ("1", True)
+
+
+def test_those_who_are_left_agree_where_a_session_is_from_now_on(own_gate, postgres, fixture):
+    fleet = Fleet(own_gate, postgres, fixture, count=3)
+    one = Client(fleet.gates[0], key="sk-master")
+    one.begin()
+    assert text(one.call("fixture__count")) == "1"
+    home = fleet.home()
+    assert fleet.gates[home].stop() == 0
+    left = [which for which in range(3) if which != home]
+    for which in left:
+        until(lambda which=which: fleet.others(fleet.gates[which]) == 1)
+    answers = [fleet.sent_to(left[turn % 2], one).call("fixture__count") for turn in range(4)]
+    assert [(text(answer), renewed(answer)) for answer in answers] == [("1", True), ("2", False), ("3", False), ("4", False)]
+
+
+def test_what_is_approved_at_one_instance_may_be_called_at_another(own_gate, postgres, fixture):
+    fleet = Fleet(own_gate, postgres, fixture)
+    for gate in fleet.gates:
+        gate.config.write_text(gate.config.read_text() + "tools: { approvals: { tools: [fixture/add], wait_ms: 1 } }\n")
+        gate.process.send_signal(signal.SIGHUP)
+        until(lambda gate=gate: gate.logged("the configuration was reloaded"))
+    clients = [Client(gate, "/fixture", key="sk-master") for gate in fleet.gates]
+    for client in clients:
+        client.begin()
+        assert fault(client.call("add", a=1, b=2))["class"] == "approval_pending"
+    pending = json.loads(mcp_world.cli(fleet.gates[0], "approval", "list", "--json"))
+    assert len(pending) == 1, "the same call is asked about once"
+    other = post(f"{fleet.gates[0].url}/api/v1/keys", {"role": "admin"}, MASTER)[1]["key"]
+    mcp_world.cli(fleet.gates[0], "approval", "approve", pending[0]["id"], key=other)
+    until(lambda: "result" in clients[1].call("add", a=1, b=2))
 
 
 def test_after_a_restart_a_session_goes_on_and_what_servers_forgot_is_said(own_gate, fixture):

@@ -142,6 +142,9 @@ pub trait Peers: Send + Sync {
     /// Those that can be reached now, this one among them where it says how; none where this one serves alone.
     fn present(&self) -> Vec<Peer>;
 
+    /// This instance stops: nobody is to hand anything on to it any more.
+    fn leave(&self);
+
     /// Finds out again who can be reached: one that was to be reached was not.
     fn look_again(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
@@ -158,6 +161,8 @@ impl Peers for Alone {
     fn present(&self) -> Vec<Peer> {
         Vec::new()
     }
+
+    fn leave(&self) {}
 
     fn look_again(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(std::future::ready(()))

@@ -154,6 +154,7 @@ impl Gate {
     /// Takes no new calls from now on.
     pub fn drain(&self) {
         self.draining.send_replace(true);
+        self.parts.peers.leave();
     }
 
     /// Whether new calls are refused because the gate is stopping.

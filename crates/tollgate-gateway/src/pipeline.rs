@@ -201,6 +201,7 @@ async fn let_pass<P: Protocol>(
         let holds = &ticket.runtime.snapshot.holds;
         (holds.approver == Approver::Caller, holds.wait)
     };
+    let begun = tokio::time::Instant::now();
     if own {
         let Held::Pending(id) = holds::ask(gate, ticket, why, &arguments, Duration::ZERO).await? else {
             return Ok(None);
@@ -217,7 +218,7 @@ async fn let_pass<P: Protocol>(
             }
         }
     }
-    match holds::ask(gate, ticket, why, &arguments, wait).await? {
+    match holds::ask(gate, ticket, why, &arguments, wait.saturating_sub(begun.elapsed())).await? {
         Held::Passed => Ok(None),
         Held::Pending(id) => Err(holds::pending(&id)),
     }

@@ -205,6 +205,12 @@ impl Peers for Ledger {
         self.sharing.as_ref().map(Sharing::peers).unwrap_or_default()
     }
 
+    fn leave(&self) {
+        if let Some(sharing) = &self.sharing {
+            sharing.vanish();
+        }
+    }
+
     fn look_again(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(async {
             // Where the store is away, what was known stays until it is too old.

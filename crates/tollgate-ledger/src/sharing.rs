@@ -112,6 +112,12 @@ impl Sharing {
         roster.peers(later(*then, at.elapsed())).cloned().collect()
     }
 
+    /// The others are told, with the next exchange, that this instance cannot be reached any more.
+    pub(crate) fn vanish(&self) {
+        *self.peer.lock() = None;
+        self.wake.notify_one();
+    }
+
     /// Waits for an exchange that begins after this moment.
     pub async fn ask(&self) -> Result<(), String> {
         let number = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
@@ -187,7 +193,7 @@ impl Sharing {
     /// Gives back everything that is not used. To be called when no call comes any more and nobody else exchanges.
     pub(crate) async fn leave(&self, book: &Mutex<Book>) -> Result<(), QueryError> {
         book.lock().leave();
-        *self.peer.lock() = None;
+        self.vanish();
         self.exchange(book, Urgency::Soon).await
     }
 

@@ -129,6 +129,11 @@ pub(crate) async fn prepare(read: Read, data_dir: Option<PathBuf>) -> Result<Rea
         content_key: snapshot.journal.content_key.clone(),
     };
     let shared = Shared::of(&snapshot.budgets, &sharer(&folder, journal.instance())?);
+    if shared.is_none() && snapshot.advertise_url.is_some() {
+        tracing::warn!(
+            "advertise_url: nobody is told of it, as there is neither database_url nor counters_url"
+        );
+    }
     let ledger = Shared::ledger(
         shared.as_ref(),
         Arc::clone(&journal) as Arc<_>,

@@ -8,13 +8,13 @@ use crate::gate::Gate;
 
 /// Whose link to a server it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Audience {
+pub(super) struct Audience {
     /// Its name.
-    pub name: String,
+    pub(super) name: String,
     /// Whether what the server remembers is somebody's, who must be told where it is lost.
-    pub own: bool,
+    pub(super) own: bool,
     /// Whether there may have been a link before, elsewhere or in an earlier run of this instance.
-    pub earlier: bool,
+    pub(super) earlier: bool,
 }
 
 impl Audience {

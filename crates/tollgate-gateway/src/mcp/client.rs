@@ -40,6 +40,11 @@ impl Client {
         Self { revision, info: None, capabilities: "{}".to_owned(), log_level: None, session: None }
     }
 
+    /// By what servers remember it, which speaks for `whose`: its session, where it has one.
+    pub(crate) fn name<'a>(&'a self, whose: &'a str) -> &'a str {
+        self.session.as_ref().map_or(whose, |session| &session.name)
+    }
+
     /// The same, in the words of the bridge.
     pub(crate) fn hello(&self) -> ClientHello<'_> {
         ClientHello {

@@ -26,7 +26,7 @@ use crate::pipeline::Consulted;
 use crate::ticket::Ticket;
 
 /// What the names of questions begin with that clients without sessions answer in another request.
-const MARK: &str = "tollgate-approval-";
+const MARK: &str = "tollgate.approval.";
 
 /// By what a client without sessions knows the question.
 const KEY: &str = "allow";
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn what_a_client_was_told_goes_no_further() {
-        let params = r#"{"name":"t","requestState":"tollgate-approval-7","inputResponses":{"allow":{"action":"accept","content":{"allow":true}}}}"#;
+        let params = r#"{"name":"t","requestState":"tollgate.approval.7","inputResponses":{"allow":{"action":"accept","content":{"allow":true}}}}"#;
         let (consent, plain) = Consent::of(Some(params)).unwrap();
         assert_eq!((consent.approval.as_str(), consent.allows), ("7", Some(true)));
         assert_eq!(plain, r#"{"name":"t"}"#);

@@ -50,6 +50,8 @@ pub(crate) struct Wanted {
     pub(crate) client: Client,
     /// Whether the client hears what is said before the answer.
     pub(crate) hears: bool,
+    /// For whom the client speaks.
+    pub(crate) whose: String,
     /// What the server is told besides: the trace.
     pub(crate) headers: HeaderMap,
     /// Whether the server has forgotten what it knew of the client, who is told so with the answer.
@@ -249,6 +251,8 @@ impl Conversation {
         match answer(&heard, &self.wanted.method, way, None, &mut Notes::default()) {
             Answer::Says(said) => {
                 let said = with_id(&said, &self.wanted.id).unwrap_or_default();
+                let (client, server) = (self.wanted.client.name(&self.wanted.whose), self.link.server());
+                self.gate.tools.remembered.knows(client, &server.name, self.link.number());
                 Some(Step::Ended(ended(&self.wanted, self.link.server(), &heard, said)))
             }
             Answer::Asks(asks) => self.ask_client(&asks).err().map(|fault| Step::Ended(Err(fault))),

@@ -247,7 +247,8 @@ impl Visit<'_> {
         let home = || home::elsewhere(peers, &self.endpoint, &whose, (client, asked));
         let Some(Home { peer, holds }) = home() else { return Ok(None) };
         let request = (head, body.clone());
-        match home::hand_on(self.gate, &self.runtime.snapshot, &peer, request, from).await {
+        let endless = asked.is_none_or(|asked| asked.method == "subscriptions/listen");
+        match home::hand_on(self.gate, &self.runtime.snapshot, &peer, request, (from, endless)).await {
             Ok(answer) => {
                 self.gate.metrics.handed_on.inc();
                 Ok(Some(answer))

@@ -6,7 +6,7 @@ mod aim;
 pub(crate) mod allowed;
 mod answers;
 mod ask;
-pub mod audience;
+mod audience;
 mod catalogue;
 mod client;
 mod consent;
@@ -24,6 +24,7 @@ mod offer;
 mod parked;
 mod questions;
 mod relay;
+mod remembered;
 mod result;
 mod running;
 mod said;
@@ -116,15 +117,24 @@ impl Mcp {
             twins: Vec::new(),
             undo: None,
             approval: None,
-            dry_run: is_rehearsal(asked),
+            dry_run: is_rehearsal(asked).unwrap_or(true),
         }
     }
 }
 
-/// Whether a tool call is only to be rehearsed, as its `_meta` says.
-fn is_rehearsal(asked: &Asked) -> bool {
+/// Whether a tool call is only to be rehearsed, as its `_meta` says. What says so in another way than it must is refused:
+/// it would be made.
+fn is_rehearsal(asked: &Asked) -> Result<bool, Fault> {
     let meta = || Object::read(asked.params.as_deref()?)?.object("_meta");
-    asked.method == "tools/call" && meta().is_some_and(|meta| meta.get(DRY_RUN) == Some("true"))
+    let meta = meta().filter(|_| asked.method == "tools/call");
+    match meta.and_then(|meta| meta.get(DRY_RUN).map(str::to_owned)).as_deref() {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(_) => {
+            let why = format!("`{DRY_RUN}` is neither `true` nor `false`");
+            Err(Fault::new(FaultClass::Invalid, why).param("_meta"))
+        }
+    }
 }
 
 /// In the `_meta` of a tool call: it is only to be rehearsed.
@@ -154,7 +164,10 @@ impl Protocol for Mcp {
         let gate = Arc::clone(ticket.gate());
         let (caller, revision) = (ticket.caller(), self.client.revision);
         let aiming = Aiming { gate: &gate, endpoint: &self.endpoint, caller, asked, revision };
-        let aim = aiming.aim(&mut used).await;
+        let aim = match is_rehearsal(asked) {
+            Ok(_) => aiming.aim(&mut used).await,
+            Err(fault) => Err(fault),
+        };
         if let Some((_, token)) = self.again(asked.params.as_deref())
             && let Some(call_id) = gate.tools.parked.call_of(&token, &self.whose)
         {

@@ -65,16 +65,23 @@ pub(super) fn ended(
             let fault = (failed && wanted.aimed.tool.is_some()).then(|| {
                 Fault::new(FaultClass::ToolFailed, format!("{}: the tool says that it failed", server.name))
             });
-            let message =
-                if wanted.renewed { with_beside(&said, RENEWED, "true").unwrap_or(said) } else { said };
-            Ok(Ended { message, fault, status: 200 })
+            Ok(Ended { message: told(wanted, said), fault, status: 200 })
         }
         Kind::Error { error, .. } => {
             let fault = Some(trouble::said(server, &wanted.method, error));
-            Ok(Ended { message: said, fault, status: status(error.code, wanted.client.revision) })
+            Ok(Ended {
+                message: told(wanted, said),
+                fault,
+                status: status(error.code, wanted.client.revision),
+            })
         }
         _ => Err(trouble::unreadable(server, &wanted.method, &"it is no answer")),
     }
+}
+
+/// The answer, which says so where the server has forgotten what it knew of the client.
+fn told(wanted: &Wanted, said: String) -> String {
+    if wanted.renewed { with_beside(&said, RENEWED, "true").unwrap_or(said) } else { said }
 }
 
 /// In `_meta`: the server has forgotten what it knew of the client.

@@ -15,7 +15,7 @@ use super::aim::Aimed;
 use super::ask::message;
 use super::audience::Audience;
 use super::conversation::{Conversation, Step, Wanted};
-use super::link::Link;
+use super::link::{Link, LinkError};
 use super::listen::Listening;
 use super::offer::Offer;
 use super::relay::Answer;
@@ -23,6 +23,7 @@ use super::result::Ended;
 use super::tries::ServerCandidate;
 use super::{Mcp, answers, subscriptions, trouble};
 use crate::attempt::Failed;
+use crate::gate::Gate;
 use crate::leg::Leg;
 use crate::policies::{VIA, via};
 use crate::ticket::Ticket;
@@ -158,6 +159,7 @@ impl Mcp {
             hears: self.takes_events,
             headers: headers(leg, head, aimed),
             renewed: candidate.renewed,
+            whose: self.whose.clone(),
             deadline,
         };
         let mut conversation = match self.goes_on(asked.params.as_deref(), leg).await? {
@@ -166,6 +168,9 @@ impl Mcp {
                 let audience = Audience::of(&gate, &candidate.server, &self.client, &self.whose);
                 let link = gate.tools.link(&candidate.server, &audience, &self.client, deadline).await;
                 let link = link.map_err(|error| trouble::fault(&candidate.server, &error))?;
+                if !wanted.renewed && audience.own && self.was_forgotten(&gate, &link, audience.earlier) {
+                    return Err(trouble::fault(link.server(), &LinkError::SessionGone).into());
+                }
                 leg.shoot(Direction::ToUpstream, aimed.params.as_deref().unwrap_or_default().as_bytes());
                 leg.sent();
                 if let Some(ended) = self.watches(aimed, &link, deadline).await? {
@@ -191,6 +196,13 @@ impl Mcp {
                 }
             }
         }
+    }
+
+    /// Whether the server has forgotten what it knew of the client, and the client does not know that.
+    fn was_forgotten(&self, gate: &Gate, link: &Link, earlier: bool) -> bool {
+        let (remembered, server) = (&gate.tools.remembered, &link.server().name);
+        link.remembers()
+            && remembered.is_another(self.client.name(&self.whose), server, link.number(), earlier)
     }
 
     /// Ends the request of a stateless client with the question that a stateful server asks, and lets the server's go on

@@ -16,6 +16,7 @@ use super::link::{ClientSays, Link, LinkError, Links};
 use super::offer::Offers;
 use super::parked::Parked;
 use super::questions::Questions;
+use super::remembered::Remembered;
 use super::running::Running;
 use super::session::{SealKeys, Seals};
 
@@ -35,6 +36,7 @@ pub struct Tools {
     pub(crate) parked: Parked,
     pub(crate) nonces: Nonces,
     pub(crate) levels: Levels,
+    pub(crate) remembered: Remembered,
     /// Tells of servers whose lists have changed.
     pub(crate) changes: broadcast::Sender<Changed>,
 }
@@ -66,6 +68,7 @@ impl Tools {
             parked: Parked::new(life),
             nonces: Nonces::default(),
             levels: Levels::default(),
+            remembered: Remembered::default(),
             changes: broadcast::Sender::new(MOST_CHANGES),
         }
     }
@@ -87,6 +90,6 @@ impl Tools {
         let gate = server.shared.then(gate_as_client);
         let client = gate.as_ref().unwrap_or(client);
         let says = ClientSays { hello: client.hello(), revision: client.revision };
-        self.links.get(server, audience, says, deadline).await
+        self.links.get(server, &audience.name, says, deadline).await
     }
 }

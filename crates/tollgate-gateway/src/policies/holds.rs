@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use tollgate_core::approval::{Answered, Asks, Wanted};
 use tollgate_core::config::approvals::Approver;
+use tollgate_core::digest::DigestKey;
 use tollgate_core::fault::{Fault, FaultClass};
+use tollgate_llm::tool_facts::canonical_arguments;
 
 use super::Question;
 use crate::gate::Gate;
@@ -82,13 +84,18 @@ pub(crate) async fn ask(
 fn asks(ticket: &Ticket, why: String, arguments: &str, lasts: Duration) -> Option<Asks> {
     let used = ticket.tool()?;
     let sub = &ticket.principal().sub;
+    // Under the key that instances share: what is approved at one may be called at another.
+    let shared = ticket.runtime.snapshot.secrets.key.as_ref();
+    let shared = shared.map(|secret| DigestKey::derive(secret.expose().as_bytes()));
+    let key = shared.as_ref().unwrap_or_else(|| ticket.gate().parts.journal.digest_key());
+    let digest = key.digest(format!("approval\n{}", canonical_arguments(arguments)).as_bytes());
     Some(Asks {
         wanted: Wanted {
             whose: format!("{}/{}", sub.kind.name(), sub.id),
             server: used.server.as_deref()?.to_owned(),
             tool: used.name.clone()?,
             contract: used.contract.clone()?,
-            arguments_digest: used.arguments_digest?.to_string(),
+            arguments_digest: digest.to_string(),
         },
         effect: used.effect,
         why,

@@ -45,20 +45,21 @@ pub(in crate::mcp) enum NotHandedOn {
     Failed(Fault),
 }
 
-/// Hands a request on to `peer`, and returns its answer.
+/// Hands a request that came from `from` on to `peer`, and returns its answer, which may be `endless`.
 pub(in crate::mcp) async fn hand_on(
     gate: &Arc<Gate>,
     snapshot: &Snapshot,
     peer: &Peer,
     (head, body): (&Parts, Bytes),
-    from: Option<IpAddr>,
+    (from, endless): (Option<IpAddr>, bool),
 ) -> Result<Response<AnswerBody>, NotHandedOn> {
-    let failed = |class, why: String| {
-        let message = format!("the instance that holds the client's session does not answer: {why}");
-        let fault = Fault { retry_after: Some(Duration::from_secs(1)), ..Fault::new(class, message) };
-        NotHandedOn::Failed(fault)
+    let fault = |class, why: String| {
+        Fault::new(class, format!("the instance that holds the client's session does not answer: {why}"))
     };
-    let away = |why: String| failed(FaultClass::InstanceAway, why);
+    let away = |why: String| {
+        let fault = fault(FaultClass::InstanceAway, why);
+        NotHandedOn::Failed(Fault { retry_after: Some(Duration::from_secs(1)), ..fault })
+    };
     let secret = snapshot.secrets.key.as_ref().ok_or_else(|| away("there is no `secrets_key`".to_owned()))?;
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
     let uri: Uri = format!("{}{path}", peer.url.trim_end_matches('/'))
@@ -83,10 +84,10 @@ pub(in crate::mcp) async fn hand_on(
     };
     match gate.parts.upstream.send(request).await {
         Ok(answer) if answer.headers.contains_key(DRAINING) => Err(NotHandedOn::Over),
-        Ok(answer) => Ok(answered(gate, answer)),
+        Ok(answer) => Ok(answered(gate, answer, endless)),
         Err(SendError::Connect(why)) => Err(away(why)),
         // It may have been done.
-        Err(SendError::Broken(why)) => Err(failed(FaultClass::Lost, why)),
+        Err(SendError::Broken(why)) => Err(NotHandedOn::Failed(fault(FaultClass::Lost, why))),
     }
 }
 
@@ -99,10 +100,9 @@ fn end_to_end(headers: &HeaderMap) -> HeaderMap {
 }
 
 /// The answer of the other instance, piece by piece as it comes; one that would never end ends when this gate stops.
-fn answered(gate: &Gate, answer: UpstreamResponse) -> Response<AnswerBody> {
+fn answered(gate: &Gate, answer: UpstreamResponse, endless: bool) -> Response<AnswerBody> {
     let UpstreamResponse { status, headers, body } = answer;
     let stop = Box::pin(gate.stopping());
-    let endless = headers.get("x-tollgate-call-id").is_none();
     let pieces = stream::unfold((body, stop), move |(mut body, mut stop)| async move {
         let piece = tokio::select! {
             piece = body.piece() => piece?,

@@ -38,18 +38,21 @@ pub(super) fn elsewhere(
         Some(session) => Some(session.life.as_str()),
         None => waits_at.as_deref().and_then(parked::life),
     };
-    if let Some(life) = life {
-        // Where its home is gone, it is here from now on.
-        let known = (life != peers.life()).then(|| peers.present())?;
-        let peer = known.into_iter().find(|peer| &*peer.life == life)?;
-        return Some(Home { peer, holds: true });
-    }
-    let asked = asked.filter(|asked| asked.method == "initialize" || client.revision.is_stateless())?;
-    if is_answered_here(&asked.method) || endpoint.servers.iter().all(|server| server.shared) {
+    if life == Some(peers.life()) {
         return None;
     }
-    let peer = of(whose, &peers.present())?;
-    (*peer.life != *peers.life()).then_some(Home { peer, holds: false })
+    let present = peers.present();
+    if let Some(peer) = present.iter().find(|peer| life == Some(&*peer.life)) {
+        return Some(Home { peer: peer.clone(), holds: true });
+    }
+    let begins = || asked.is_some_and(|asked| asked.method == "initialize" || client.revision.is_stateless());
+    let of_gate = asked.is_some_and(|asked| is_answered_here(&asked.method));
+    // Where the home of a session is gone, all that is the principal's has another.
+    if (life.is_none() && !begins()) || of_gate || endpoint.servers.iter().all(|server| server.shared) {
+        return None;
+    }
+    let peer = of(whose, &present)?;
+    (*peer.life != *peers.life()).then_some(Home { peer, holds: life.is_some() })
 }
 
 /// Whether the gate answers `method` itself, of what it knows.

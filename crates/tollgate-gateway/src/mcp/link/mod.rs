@@ -110,6 +110,8 @@ fn excerpt(said: &str) -> String {
 /// A session with a tool server.
 #[derive(Debug)]
 pub struct Link {
+    /// No other link of this gate has it.
+    number: u64,
     server: Arc<ToolServer>,
     said: ServerSaid,
     transport: Transport,
@@ -167,6 +169,11 @@ impl Link {
             Transport::Http(http) => http.is_open(),
             Transport::Pipe(pipe) => pipe.is_open(),
         }
+    }
+
+    /// Its number, which no other link of this gate has.
+    pub(super) const fn number(&self) -> u64 {
+        self.number
     }
 
     /// Whether the server may remember something of whoever used the link.

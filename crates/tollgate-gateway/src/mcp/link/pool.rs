@@ -1,8 +1,9 @@
 //! Links that are open, by server and audience. One is opened when it is needed first, and closed when nobody has used it for
 //! as long as the configuration says.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -18,7 +19,6 @@ use super::handshake::{With, greet};
 use super::http::Http;
 use super::pumps::Pumps;
 use super::{ClientSays, Link, LinkError, Transport, sse, stdio};
-use crate::mcp::audience::Audience;
 use crate::mcp::tokens::Tokens;
 use crate::upstream::Upstream;
 
@@ -67,41 +67,19 @@ struct Failing {
     pause: Duration,
 }
 
+/// The number of the next link.
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
 type Key = (Arc<str>, String);
 
 fn key(server: &ToolServer, audience: &str) -> Key {
     (Arc::clone(&server.name), audience.to_owned())
 }
 
-/// Links that the gate has closed by itself: of so many it is known that their servers have forgotten something.
-const MOST_FORGOTTEN: usize = 20_000;
-
-/// Whose links the gate has closed by itself.
-#[derive(Debug, Default)]
-struct Forgotten(HashSet<Key>, VecDeque<Key>);
-
-impl Forgotten {
-    fn insert(&mut self, key: Key) {
-        if self.0.insert(key.clone()) {
-            self.1.push_back(key);
-        }
-        while self.1.len() > MOST_FORGOTTEN {
-            if let Some(oldest) = self.1.pop_front() {
-                self.0.remove(&oldest);
-            }
-        }
-    }
-
-    fn take(&mut self, key: &Key) -> bool {
-        self.0.remove(key)
-    }
-}
-
 #[derive(Debug, Default)]
 struct Open {
     slots: Mutex<HashMap<Key, Arc<Slot>>>,
     failing: Mutex<HashMap<Arc<str>, Failing>>,
-    forgotten: Mutex<Forgotten>,
 }
 
 /// Links that are open.
@@ -139,12 +117,12 @@ impl Links {
     pub async fn get(
         &self,
         server: &Arc<ToolServer>,
-        audience: &Audience,
+        audience: &str,
         says: ClientSays<'_>,
         deadline: Instant,
     ) -> Result<Arc<Link>, LinkError> {
         self.sweeping.call_once(|| drop(tokio::spawn(sweep(Arc::downgrade(&self.open)))));
-        let slot = self.slot(server, &audience.name)?;
+        let slot = self.slot(server, audience)?;
         let late = || {
             let limit = server.timeouts.first_byte;
             LinkError::TooLate {
@@ -157,7 +135,7 @@ impl Links {
         if let Some(open) = link.as_ref().filter(|link| link.is_open() && *link.server == **server) {
             return Ok(Arc::clone(open));
         }
-        let ended = link.take().is_some() | self.open.forgotten.lock().take(&key(server, &audience.name));
+        *link = None;
         self.rested(server)?;
         let limit = deadline.min(Instant::now() + server.timeouts.first_byte);
         let opening = tokio::time::timeout_at(limit, opened(&self.means, server, &says, limit));
@@ -166,14 +144,9 @@ impl Links {
                 self.open.failing.lock().remove(&server.name);
                 *link = Some(Arc::clone(&opened));
                 self.opened.send_modify(|count| *count += 1);
-                // Whoever asks again has this link, and knows that it is another one.
-                let lost = audience.own && (ended || audience.earlier) && opened.remembers();
-                if lost { Err(LinkError::SessionGone) } else { Ok(opened) }
+                Ok(opened)
             }
             Err(error) => {
-                if ended {
-                    self.open.forgotten.lock().insert(key(server, &audience.name));
-                }
                 self.failed(server);
                 Err(unsent(error))
             }
@@ -219,11 +192,8 @@ impl Links {
             // Whoever has not used one for longest gives it up, where nothing is under way.
             let idle = slots.iter().filter(|((name, _), slot)| *name == server.name && is_idle(slot));
             let oldest = idle.min_by_key(|(_, slot)| *slot.used.lock()).map(|(key, _)| key.clone());
-            match oldest.and_then(|key| slots.remove_entry(&key)) {
-                Some((key, slot)) => {
-                    self.open.forgotten.lock().insert(key);
-                    drop(tokio::spawn(close(slot)));
-                }
+            match oldest.and_then(|key| slots.remove(&key)) {
+                Some(slot) => drop(tokio::spawn(close(slot))),
                 None => return Err(LinkError::Full(most)),
             }
         }
@@ -284,6 +254,7 @@ async fn opened(
         Ok((said, listens)) => {
             let server = Arc::clone(server);
             let link = Link {
+                number: NEXT.fetch_add(1, Ordering::Relaxed),
                 server,
                 said,
                 transport,
@@ -342,10 +313,7 @@ async fn sweep(open: Weak<Open>) {
         };
         let gone: Vec<Key> =
             slots.iter().filter(|(_, slot)| over(slot)).map(|(key, _)| key.clone()).collect();
-        for (key, slot) in gone.iter().filter_map(|key| slots.remove_entry(key)) {
-            if slot.link.try_lock().is_ok_and(|link| link.is_some()) {
-                open.forgotten.lock().insert(key);
-            }
+        for slot in gone.iter().filter_map(|key| slots.remove(key)) {
             tokio::spawn(close(slot));
         }
     }
