@@ -134,6 +134,12 @@ impl Gate {
         self.parts.journal.ready().is_ok()
     }
 
+    /// Reports operations of tool calls that nobody has ended and in which nothing happens any more; all where the gate
+    /// stops.
+    pub fn end_operations(&self) {
+        self.tools.operations.end_quiet(self);
+    }
+
     /// Writes what was refused before anyone was identified since the last time, as one event.
     pub fn record_strangers(&self) {
         if let Some(detail) = self.strangers.take() {

@@ -71,6 +71,31 @@ pub struct ToolUse {
     /// Whether the call was only rehearsed: nothing was sent.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
+    /// The operation that the client says that it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operation: Option<String>,
+}
+
+impl ToolUse {
+    /// Of a request `method` of which nobody knows yet whom it is for.
+    pub fn of(method: &str) -> Self {
+        Self {
+            method: method.to_owned(),
+            server: None,
+            name: None,
+            shown_as: None,
+            effect: Effect::Read,
+            arguments_digest: None,
+            contract: None,
+            session: None,
+            asked: None,
+            twins: Vec::new(),
+            undo: None,
+            approval: None,
+            dry_run: false,
+            operation: None,
+        }
+    }
 }
 
 /// Whether a model asked for a tool call.

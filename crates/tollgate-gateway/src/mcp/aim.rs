@@ -16,6 +16,7 @@ use super::allowed::who_forbids_the_rest;
 use super::endpoint::Endpoint;
 use super::listed::{Listed, ListedTool};
 use super::offer::Offer;
+use super::operations;
 use super::said::Asked;
 use crate::gate::Gate;
 
@@ -43,8 +44,15 @@ pub(crate) struct Aimed {
 
 /// Requests that the gate answers itself, whatever the servers. What clients ask for in order to list is answered from what
 /// the gate has listed, where there are several servers; a single one is asked itself.
-const OWN: [&str; 6] =
-    ["initialize", "server/discover", "ping", "tools/list", "logging/setLevel", "subscriptions/listen"];
+const OWN: [&str; 7] = [
+    "initialize",
+    "server/discover",
+    "ping",
+    "tools/list",
+    "logging/setLevel",
+    "subscriptions/listen",
+    operations::END,
+];
 
 /// Lists that a single server is asked for itself.
 const LISTS: [&str; 3] = ["prompts/list", "resources/list", "resources/templates/list"];
@@ -89,7 +97,7 @@ impl Aiming<'_> {
             return Err(Fault::new(FaultClass::MethodNotFound, why));
         }
         // Nobody waits for servers to say hello or to be told that all is well.
-        if method == "ping" {
+        if method == "ping" || method == operations::END {
             return Ok(Aim::Gate(Arc::default()));
         }
         let offer = self.gate.tools.offers.at(self.gate, self.endpoint).await?;

@@ -21,6 +21,7 @@ pub mod link;
 mod listed;
 mod listen;
 mod offer;
+mod operations;
 mod parked;
 mod questions;
 mod relay;
@@ -44,7 +45,6 @@ use std::sync::Arc;
 use bytestring::ByteString;
 use http::Response;
 use tokio::sync::mpsc;
-use tollgate_core::effect::Effect;
 use tollgate_core::fault::{Fault, FaultClass};
 use tollgate_core::record::{Cause, ToolUse};
 use tollgate_core::usage::Usage;
@@ -58,6 +58,7 @@ pub(crate) use self::door::handle;
 use self::endpoint::Endpoint;
 use self::relay::Answer;
 use self::said::{Asked, Refused};
+pub(crate) use self::session::whose;
 pub use self::session::{SealKeys, Seals};
 pub(crate) use self::tokens::Tokens;
 pub use self::tools::Tools;
@@ -105,19 +106,9 @@ impl Mcp {
     /// What is recorded of a request of which nobody knows yet whom it is for.
     fn unaimed(&self, asked: &Asked) -> ToolUse {
         ToolUse {
-            method: tollgate_mcp::hidden::excerpt(&asked.method, 128),
-            server: None,
-            name: None,
-            shown_as: None,
-            effect: Effect::Read,
-            arguments_digest: None,
-            contract: None,
             session: self.client.session.as_ref().map(|session| session.name.clone()),
-            asked: None,
-            twins: Vec::new(),
-            undo: None,
-            approval: None,
             dry_run: is_rehearsal(asked).unwrap_or(true),
+            ..ToolUse::of(&tollgate_mcp::hidden::excerpt(&asked.method, 128))
         }
     }
 }
@@ -164,8 +155,12 @@ impl Protocol for Mcp {
         let gate = Arc::clone(ticket.gate());
         let (caller, revision) = (ticket.caller(), self.client.revision);
         let aiming = Aiming { gate: &gate, endpoint: &self.endpoint, caller, asked, revision };
-        let aim = match is_rehearsal(asked) {
-            Ok(_) => aiming.aim(&mut used).await,
+        let operation = operations::of(asked, &inbound.head.headers);
+        let aim = match is_rehearsal(asked).and(operation) {
+            Ok(operation) => {
+                used.operation = operation;
+                aiming.aim(&mut used).await
+            }
             Err(fault) => Err(fault),
         };
         if let Some((_, token)) = self.again(asked.params.as_deref())

@@ -21,7 +21,7 @@ use super::offer::Offer;
 use super::relay::Answer;
 use super::result::Ended;
 use super::tries::ServerCandidate;
-use super::{Mcp, answers, subscriptions, trouble};
+use super::{Mcp, answers, operations, subscriptions, trouble};
 use crate::attempt::Failed;
 use crate::gate::Gate;
 use crate::leg::Leg;
@@ -65,6 +65,14 @@ impl Mcp {
                 let names = ("resources/templates/list", "resourceTemplates");
                 let entries = offer.entries_for(caller, names, |listed| &listed.templates, client.revision);
                 answers::page("resourceTemplates", &entries, asked, client, true)?
+            }
+            operations::END => {
+                let name = asked.string("operation").unwrap_or_default();
+                let mut report = ticket.gate().tools.operations.end(ticket.gate(), &self.whose, &name)?;
+                if client.revision.is_stateless() {
+                    report["resultType"] = "complete".into();
+                }
+                report.to_string()
             }
             "subscriptions/listen" => return self.subscribe(offer, ticket).await,
             "logging/setLevel" => {

@@ -14,6 +14,7 @@ use super::home::Nonces;
 use super::levels::Levels;
 use super::link::{ClientSays, Link, LinkError, Links};
 use super::offer::Offers;
+use super::operations::Operations;
 use super::parked::Parked;
 use super::questions::Questions;
 use super::remembered::Remembered;
@@ -36,6 +37,7 @@ pub struct Tools {
     pub(crate) parked: Parked,
     pub(crate) nonces: Nonces,
     pub(crate) levels: Levels,
+    pub(crate) operations: Operations,
     pub(crate) remembered: Remembered,
     /// Tells of servers whose lists have changed.
     pub(crate) changes: broadcast::Sender<Changed>,
@@ -68,6 +70,7 @@ impl Tools {
             parked: Parked::new(life),
             nonces: Nonces::default(),
             levels: Levels::default(),
+            operations: Operations::default(),
             remembered: Remembered::default(),
             changes: broadcast::Sender::new(MOST_CHANGES),
         }

@@ -42,6 +42,7 @@ use crate::gate::{Gate, Runtime};
 use crate::identify::Identified;
 use crate::inbound::Inbound;
 use crate::leg::Notes;
+use crate::mcp::whose;
 use crate::metrics::AttemptLabels;
 use crate::route::{Busy, Target};
 
@@ -176,6 +177,14 @@ impl Ticket {
             film.shoot(Direction::FromClient, None, request);
         }
         self.witness.asks(tool, &self.principal, &self.gate.causes);
+        self.became(None);
+    }
+
+    /// Notes in the operation that a tool call belongs to what has become of it.
+    fn became(&self, became: Option<(Outcome, SideEffect)>) {
+        if let Some(used) = self.tool().filter(|used| used.operation.is_some() && !used.dry_run) {
+            self.gate.tools.operations.note(&whose(&self.principal), used, self.call_id, became);
+        }
     }
 
     /// Notes that the call was approved, by the approval `id`.

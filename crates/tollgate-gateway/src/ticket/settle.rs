@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tollgate_core::config::recording::WhenFull;
-use tollgate_core::fault::Fault;
+use tollgate_core::fault::{Fault, SideEffect};
 use tollgate_core::ports::{JournalError, Offered, Safe};
 use tollgate_core::record::{AttemptEntry, Capture, Closed, Counts, EditEntry, Entry, FaultEntry, Outcome};
 
@@ -53,6 +53,7 @@ impl Ticket {
             return None;
         }
         self.closed = Some(outcome);
+        self.became(Some((outcome, fault.map_or(SideEffect::None, |fault| self.side_effect(fault)))));
         self.gate.call_ended();
         for chosen in &self.witness.chosen {
             let trace = self.witness.trace.trace_id;

@@ -193,6 +193,9 @@ impl Story {
                 Some("again") => words.push_str(", once more for one choice"),
                 _ => {}
             }
+            if let Some(operation) = text("operation") {
+                words.push_str(&format!(", in the operation {operation}"));
+            }
             if tool["dry_run"] == true {
                 words.push_str(", a dry run");
             }
