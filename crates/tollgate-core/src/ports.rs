@@ -100,6 +100,9 @@ pub trait Access: Send + Sync {
     /// Who holds the key that was `presented` from `peer`.
     fn identify(&self, presented: &str, peer: Option<IpAddr>, now: Timestamp) -> Result<Caller, NotLetIn>;
 
+    /// `caller`, who was let in from `peer` before, as they are now; why not, where they are let in no more.
+    fn again(&self, caller: &Caller, peer: Option<IpAddr>, now: Timestamp) -> Result<Caller, NotLetIn>;
+
     /// What will be held for a call of `caller` that is `about` this, under every budget and limit that counts it; nothing yet.
     fn open(&self, caller: &Caller, about: About<'_>, now: Timestamp) -> Hold;
 

@@ -73,7 +73,7 @@ pub(crate) async fn run<P: Protocol>(
             Next::Stop => return Err(fault),
         };
         let target: Target = next.clone().into();
-        let deadline = ticket.arrived + target.timeouts().total;
+        let deadline = ticket.since + target.timeouts().total;
         if Instant::now() + pause >= deadline {
             return Err(fault);
         }

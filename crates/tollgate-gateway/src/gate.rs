@@ -134,10 +134,11 @@ impl Gate {
         self.parts.journal.ready().is_ok()
     }
 
-    /// Reports operations of tool calls that nobody has ended and in which nothing happens any more; all where the gate
-    /// stops.
-    pub fn end_operations(&self) {
+    /// Ends what clients have left open: operations of tool calls in which nothing happens any more (all, where the gate
+    /// stops), and requests whose question nobody answers.
+    pub fn end_what_is_left(&self) {
         self.tools.operations.end_quiet(self);
+        self.tools.parked.forget_old();
     }
 
     /// Writes what was refused before anyone was identified since the last time, as one event.

@@ -71,8 +71,12 @@ pub trait Protocol: Sized + Sync {
         std::future::ready(Ok(Consulted::Nobody))
     }
 
-    /// Whether the call is still aimed at what it was aimed at, after somebody took the time to let it pass.
-    fn still(&self, _call: &Self::Call, _ticket: &Ticket) -> impl Future<Output = Result<(), Fault>> + Send {
+    /// Whether the call is still aimed at what it was aimed at, after somebody took the time to let it pass; it is aimed anew.
+    fn still(
+        &self,
+        _call: &mut Self::Call,
+        _ticket: &Ticket,
+    ) -> impl Future<Output = Result<(), Fault>> + Send {
         std::future::ready(Ok(()))
     }
 
@@ -162,7 +166,7 @@ async fn phases<P: Protocol>(
     ticket: &mut Ticket,
 ) -> Result<P::Answer, Fault> {
     // 2 parse
-    let call = protocol.parse(inbound, ticket).await?;
+    let mut call = protocol.parse(inbound, ticket).await?;
     let mut held = may(gate, protocol, &call, ticket)?;
     if let Some(answer) = protocol.rehearse(&call, held.as_deref(), ticket) {
         return Ok(answer);
@@ -172,8 +176,8 @@ async fn phases<P: Protocol>(
             return Ok(asks);
         }
         // What was approved is held to what is in force by now.
-        ticket.renew();
-        protocol.still(&call, ticket).await?;
+        ticket.renew()?;
+        protocol.still(&mut call, ticket).await?;
         held = may(gate, protocol, &call, ticket)?;
     }
     // 5 route

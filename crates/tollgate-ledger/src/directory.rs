@@ -116,6 +116,12 @@ impl Directory {
         }
     }
 
+    /// Whoever has the key `id`, as they are now.
+    pub(crate) fn again(&self, id: &str, now: Timestamp) -> Result<Caller, NotLetIn> {
+        let key = self.of(HolderKind::Key).get(id).and_then(|listed| listed.account.holder.as_key());
+        self.caller(key.ok_or(NotLetIn::Unknown)?.hash, now)
+    }
+
     /// The holders of `kind` after the name `after` that are wanted, `limit` at most.
     pub(crate) fn page(
         &self,

@@ -196,6 +196,16 @@ impl Ledger {
     }
 }
 
+/// `caller`, where the key may be used from `peer`.
+fn from_where_it_may(caller: Caller, peer: Option<IpAddr>) -> Result<Caller, NotLetIn> {
+    match caller.networks() {
+        Some(networks) if !peer.is_some_and(|peer| networks.iter().any(|network| network.holds(peer))) => {
+            Err(NotLetIn::Address)
+        }
+        _ => Ok(caller),
+    }
+}
+
 impl Peers for Ledger {
     fn life(&self) -> &str {
         &self.life
@@ -226,14 +236,12 @@ impl Peers for Ledger {
 impl Access for Ledger {
     fn identify(&self, presented: &str, peer: Option<IpAddr>, now: Timestamp) -> Result<Caller, NotLetIn> {
         let caller = self.directory.read().caller(KeyHash::of(presented), now)?;
-        match caller.networks() {
-            Some(networks)
-                if !peer.is_some_and(|peer| networks.iter().any(|network| network.holds(peer))) =>
-            {
-                Err(NotLetIn::Address)
-            }
-            _ => Ok(caller),
-        }
+        from_where_it_may(caller, peer)
+    }
+
+    fn again(&self, caller: &Caller, peer: Option<IpAddr>, now: Timestamp) -> Result<Caller, NotLetIn> {
+        let caller = self.directory.read().again(caller.key_id(), now)?;
+        from_where_it_may(caller, peer)
     }
 
     fn open(&self, caller: &Caller, about: About<'_>, now: Timestamp) -> Hold {

@@ -279,7 +279,7 @@ impl Ready {
         gate.tools.close().await;
         rolling.abort();
         gate.record_strangers();
-        gate.end_operations();
+        gate.end_what_is_left();
         gate.event("stop", None, serde_json::json!({ "open_calls": gate.open_calls() }));
         self.journal.sign();
         // What is not loaded now is loaded at the next start.
@@ -315,7 +315,7 @@ async fn roll_up_strangers(gate: Arc<Gate>) {
     loop {
         tokio::time::sleep(EVERY).await;
         gate.record_strangers();
-        gate.end_operations();
+        gate.end_what_is_left();
     }
 }
 

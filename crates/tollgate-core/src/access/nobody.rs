@@ -18,6 +18,10 @@ impl Access for Nobody {
         Err(NotLetIn::Unknown)
     }
 
+    fn again(&self, _: &Caller, _: Option<IpAddr>, _: Timestamp) -> Result<Caller, NotLetIn> {
+        Err(NotLetIn::Unknown)
+    }
+
     fn open(&self, _: &Caller, _: About<'_>, _: Timestamp) -> Hold {
         Hold::default()
     }

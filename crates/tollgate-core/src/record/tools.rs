@@ -71,6 +71,9 @@ pub struct ToolUse {
     /// Whether the call was only rehearsed: nothing was sent.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
+    /// Whether the answer is a question: the client makes the call again with what it is told.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub question: bool,
     /// The operation that the client says that it belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operation: Option<String>,
@@ -93,6 +96,7 @@ impl ToolUse {
             undo: None,
             approval: None,
             dry_run: false,
+            question: false,
             operation: None,
         }
     }

@@ -66,6 +66,13 @@ impl Catalogue {
         }
     }
 
+    /// Somebody wants to know what `server` offers, where it is kept listed.
+    pub(super) fn wanted(&self, server: &ToolServer) {
+        if let Some(kept) = self.kept.lock().get(&server.name) {
+            *kept.wanted.lock() = Instant::now();
+        }
+    }
+
     /// The tools of all servers but `server`, and whose they are.
     pub(crate) fn tools_of_others(&self, server: &str) -> BTreeMap<String, String> {
         let kept: Vec<Arc<Kept>> = self.kept.lock().values().cloned().collect();

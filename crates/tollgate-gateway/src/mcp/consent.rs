@@ -2,8 +2,11 @@
 //! client with a session is asked while it waits for its answer; one without ends its request with the question, and makes
 //! it again with what it was told.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::Response;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -13,7 +16,7 @@ use tollgate_core::policy::effect;
 use tollgate_core::record::ToolUse;
 use tollgate_mcp::bridge::{Notes, Retry, Way, ask, say};
 use tollgate_mcp::hidden;
-use tollgate_mcp::json::{Object, quoted};
+use tollgate_mcp::json::{Object, object, quoted};
 use tollgate_mcp::message::request;
 
 use super::ask::{OWN, message};
@@ -22,6 +25,7 @@ use super::questions::{Question, Waits};
 use super::relay::Answer;
 use super::{Mcp, stream};
 use crate::answer::AnswerBody;
+use crate::gate::Gate;
 use crate::pipeline::Consulted;
 use crate::ticket::Ticket;
 
@@ -47,13 +51,36 @@ impl Consent {
     /// What `params` say of a question of the gate's own, and the params without that.
     pub(super) fn of(params: Option<&str>) -> Option<(Self, String)> {
         let again = Retry::of(params)?;
-        let approval = again.state.as_deref()?.strip_prefix(MARK)?.to_owned();
+        let state = again.state.as_deref()?.strip_prefix(MARK)?;
+        let (approval, carried) =
+            state.split_once('.').map_or((state, None), |(id, carried)| (id, Some(carried)));
         let allows = again.answers.iter().find(|(key, _)| key == KEY).and_then(|(_, said)| allows(said));
         let mut plain = Object::read(params?)?.draft();
-        plain.remove("inputResponses");
-        plain.remove("requestState");
-        Some((Self { approval, allows }, plain.finish().into_owned()))
+        let carried = carried.and_then(|text| String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok());
+        let carried = carried.as_deref().and_then(Object::read);
+        for member in OF_RETRIES {
+            match carried.as_ref().and_then(|carried| carried.get(member)) {
+                Some(text) => plain.set(member, text.to_owned()),
+                None => plain.remove(member),
+            }
+        }
+        Some((Self { approval: approval.to_owned(), allows }, plain.finish().into_owned()))
     }
+}
+
+/// What a client says when it makes a request again (2026-07-28, multi round-trip requests).
+const OF_RETRIES: [&str; 2] = ["inputResponses", "requestState"];
+
+/// By what the client's retry is recognised: the approval `id`, and what the request says to the server of an earlier try,
+/// which goes on when the call is allowed.
+fn state(id: &str, params: Option<&str>) -> String {
+    let said = params.and_then(Object::read);
+    let of = |member| Some((member, Cow::Owned(said.as_ref()?.get(member)?.to_owned())));
+    let carried: Vec<(&str, Cow<'_, str>)> = OF_RETRIES.into_iter().filter_map(of).collect();
+    if carried.is_empty() {
+        return format!("{MARK}{id}");
+    }
+    format!("{MARK}{id}.{}", URL_SAFE_NO_PAD.encode(object(carried)))
 }
 
 /// What somebody has answered (`ElicitResult`): only `true` lets the call pass.
@@ -108,7 +135,7 @@ impl Mcp {
         let defect = |why: String| Fault::new(FaultClass::Internal, why);
         let asked = message(text.as_bytes(), OWN).map_err(defect)?;
         if self.client.revision.is_stateless() {
-            let state = quoted(&format!("{MARK}{id}"));
+            let state = quoted(&state(id, self.asked()?.params.as_deref()));
             let said = ask(&self.asked()?.id, &[(KEY, &asked)], Some(&state), &mut Notes::default());
             return Ok(Consulted::Asks(Answer::Asks(said.map_err(|why| defect(why.to_string()))?)));
         }
@@ -123,14 +150,27 @@ impl Mcp {
         let question = Question { session: session.name.clone(), revision: self.client.revision, waits };
         let gate = Arc::clone(ticket.gate());
         let ours = gate.tools.questions.open(question);
+        let open = Open { gate, ours: ours.clone() };
         let begun = tokio::time::Instant::now();
         let patience = ticket.runtime.snapshot.holds.wait;
         let said = asks.send(with_id(&said, &ours).unwrap_or_default()).await.is_ok();
         let answer = tokio::time::timeout(patience, answered.recv()).await;
-        gate.tools.questions.close(&[ours]);
+        drop(open);
         ticket.waited(begun.elapsed());
         let allows = answer.ok().flatten().filter(|_| said).and_then(|(_, result)| allows(&result));
         Ok(allows.map_or(Consulted::Nobody, Consulted::Says))
+    }
+}
+
+/// A question that the client was asked, for as long as somebody waits for the answer.
+struct Open {
+    gate: Arc<Gate>,
+    ours: String,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.gate.tools.questions.close(std::slice::from_ref(&self.ours));
     }
 }
 
@@ -197,6 +237,17 @@ mod tests {
         let (consent, plain) = Consent::of(Some(params)).unwrap();
         assert_eq!((consent.approval.as_str(), consent.allows), ("7", Some(true)));
         assert_eq!(plain, r#"{"name":"t"}"#);
+        let said =
+            r#"{"name":"t","requestState":"the server's","inputResponses":{"confirm":{"action":"accept"}}}"#;
+        let asked =
+            format!(r#"{{"name":"t","requestState":"{}","inputResponses":{{}}}}"#, state("7", Some(said)));
+        let (consent, plain) = Consent::of(Some(&asked)).unwrap();
+        assert_eq!((consent.approval.as_str(), consent.allows), ("7", None));
+        let (plain, said) = (Object::read(&plain).unwrap(), Object::read(said).unwrap());
+        assert!(
+            OF_RETRIES.iter().all(|member| plain.get(member) == said.get(member)),
+            "what the server asked goes on"
+        );
         assert!(Consent::of(Some(r#"{"name":"t","requestState":"the server's"}"#)).is_none());
         assert!(Consent::of(Some(r#"{"name":"t"}"#)).is_none());
     }

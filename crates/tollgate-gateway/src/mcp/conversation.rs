@@ -357,14 +357,14 @@ impl Drop for Conversation {
     }
 }
 
-async fn called_off(under_way: Option<&UnderWay>) {
+pub(super) async fn called_off(under_way: Option<&UnderWay>) {
     match under_way {
         Some(under_way) => under_way.called_off().await,
         None => std::future::pending().await,
     }
 }
 
-fn called_off_fault() -> Fault {
+pub(super) fn called_off_fault() -> Fault {
     Fault::new(FaultClass::ClientGone, "the client called the request off")
 }
 

@@ -12,6 +12,7 @@ use tollgate_mcp::revision::Revision;
 
 use super::audience::Audience;
 use super::consent::{self, Consent};
+use super::conversation::{called_off, called_off_fault};
 use super::endpoint::Endpoint;
 use super::home::{Home, NotHandedOn};
 use super::said::{Asked, Posted, Reader, Refused, Said, check_type, limits, takes_events};
@@ -43,7 +44,8 @@ pub(crate) async fn handle(gate: &Arc<Gate>, inbound: Inbound, address: &str) ->
         Ok(identified) => identified,
         Err(fault) => return refuse(&fault),
     };
-    if let Err(fault) = from_a_page_of_ours(&inbound) {
+    // Of what was handed on the instance has seen to it to which it came.
+    if !handed_on && let Err(fault) = from_a_page_of_ours(&inbound) {
         return refuse(&fault);
     }
     let endpoint = match Endpoint::at(address, &runtime.snapshot, identified.caller.as_ref()) {
@@ -167,12 +169,27 @@ impl Visit<'_> {
             asks: None,
         };
         let (gate, runtime, identified) = (Arc::clone(self.gate), self.runtime, self.identified);
+        let id = mcp.voice.id.as_deref().unwrap_or_default();
+        let under_way =
+            mcp.client.session.as_ref().map(|session| gate.tools.running.begin(&session.name, id));
         if !own || !mcp.can_be_asked() {
-            return Box::pin(pipeline::run_for(&gate, runtime, identified, &mcp, inbound)).await;
+            let answering = Box::pin(pipeline::run_for(&gate, runtime, identified, &mcp, inbound));
+            return tokio::select! {
+                biased;
+                answer = answering => answer,
+                () = called_off(under_way.as_ref()) => reject::stranger(&called_off_fault(), &mcp.voice),
+            };
         }
         let (asks, asked_of_client) = mpsc::channel(1);
         mcp.asks = Some(asks);
-        let answering = async move { pipeline::run_for(&gate, runtime, identified, &mcp, inbound).await };
+        let answering = async move {
+            let answering = Box::pin(pipeline::run_for(&gate, runtime, identified, &mcp, inbound));
+            tokio::select! {
+                biased;
+                answer = answering => answer,
+                () = called_off(under_way.as_ref()) => reject::stranger(&called_off_fault(), &mcp.voice),
+            }
+        };
         consent::answer_or_ask(Box::pin(answering), asked_of_client).await
     }
 
@@ -285,7 +302,8 @@ impl Visit<'_> {
         match client {
             Some(client) => {
                 let whose = whose(&self.identified.principal);
-                listen::stream(listen::Listening::new(self.gate, &self.endpoint, &whose, client))
+                let who = (whose.as_str(), self.identified.caller);
+                listen::stream(listen::Listening::new(self.gate, &self.endpoint, who, client))
             }
             None => {
                 let fault = Fault::new(

@@ -10,14 +10,17 @@ use futures_util::stream;
 use http::{HeaderValue, Response, header};
 use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
-use tollgate_core::access::Caller;
+use tollgate_core::access::{Caller, NotLetIn};
 use tollgate_core::fault::{Fault, FaultClass};
 use tollgate_mcp::bridge::{Filter, Notes, Way, acknowledged, closed, say, tagged};
 use tollgate_mcp::capability;
-use tollgate_mcp::message::{Kind, notification};
+use tollgate_mcp::json::Object;
+use tollgate_mcp::message::{Kind, Message, notification};
 use tollgate_mcp::method::{Fate, fate};
+use uuid::Uuid;
 
 use super::aim::who_has;
+use super::allowed::who_forbids_the_rest;
 use super::ask::{message, refuse};
 use super::audience::Audience;
 use super::client::Client;
@@ -47,7 +50,7 @@ pub(super) fn stream(listening: Listening) -> Response<AnswerBody> {
     let pieces = stream::unfold(Some((listening, stop)), |at| async move {
         let (mut listening, mut stop) = at?;
         tokio::select! {
-            piece = listening.piece() => Some((Ok::<_, Incomplete>(piece), Some((listening, stop)))),
+            piece = listening.piece() => piece.map(|piece| (Ok::<_, Incomplete>(piece), Some((listening, stop)))),
             () = &mut stop => listening.last().map(|piece| (Ok(piece), None)),
         }
     });
@@ -62,6 +65,8 @@ pub(super) fn stream(listening: Listening) -> Response<AnswerBody> {
 struct Subscription {
     /// The request's id, as it is written: everything that is told names it.
     id: String,
+    /// By what servers' links know that it watches something.
+    who: String,
     wants: Filter,
     /// Resources that are watched for it.
     watched: Vec<(Arc<Link>, String)>,
@@ -73,6 +78,10 @@ pub(crate) struct Listening {
     endpoint: Endpoint,
     client: Client,
     whose: String,
+    /// Whose rules hold; `None` for whoever runs the gate.
+    caller: Option<Caller>,
+    /// Whether nothing more is said.
+    over: bool,
     changes: broadcast::Receiver<Changed>,
     opened: watch::Receiver<u64>,
     links: Vec<(Arc<Link>, Events)>,
@@ -85,11 +94,18 @@ pub(crate) struct Listening {
 
 impl Listening {
     /// `client`, who speaks for `whose` at `endpoint`, listens.
-    pub(super) fn new(gate: &Arc<Gate>, endpoint: &Endpoint, whose: &str, client: Client) -> Self {
+    pub(super) fn new(
+        gate: &Arc<Gate>,
+        endpoint: &Endpoint,
+        (whose, caller): (&str, Option<Caller>),
+        client: Client,
+    ) -> Self {
         Self {
             changes: gate.tools.changes.subscribe(),
             opened: gate.tools.links.opened(),
             whose: whose.to_owned(),
+            caller,
+            over: false,
             gate: Arc::clone(gate),
             endpoint: endpoint.clone(),
             client,
@@ -101,13 +117,8 @@ impl Listening {
     }
 
     /// It listens to what the request `id` says that it wants, as far as there is something to tell of it.
-    pub(super) async fn subscribed(
-        mut self,
-        id: &str,
-        mut wants: Filter,
-        offer: &Offer,
-        caller: Option<&Caller>,
-    ) -> Self {
+    pub(super) async fn subscribed(mut self, id: &str, mut wants: Filter, offer: &Offer) -> Self {
+        let who = Uuid::now_v7().simple().to_string();
         let can = |name: &str| offer.servers.iter().any(|listed| capability::has(&listed.capabilities, name));
         (wants.prompts, wants.resources) =
             (wants.prompts && can("prompts"), wants.resources && can("resources"));
@@ -115,7 +126,7 @@ impl Listening {
         let deadline = Instant::now() + PATIENCE;
         wants.uris.truncate(MOST_URIS);
         for uri in std::mem::take(&mut wants.uris) {
-            match self.watch(offer, caller, &uri, deadline).await {
+            match self.watch(offer, &who, &uri, deadline).await {
                 Ok(link) => {
                     watched.push((link, uri.clone()));
                     wants.uris.push(uri);
@@ -124,44 +135,84 @@ impl Listening {
                 Err(fault) => tracing::debug!(%fault, "a client is not told of a resource"),
             }
         }
-        self.subscription = Some(Subscription { id: id.to_owned(), wants, watched });
+        self.subscription = Some(Subscription { id: id.to_owned(), who, wants, watched });
         self
     }
 
     async fn watch(
         &self,
         offer: &Offer,
-        caller: Option<&Caller>,
+        who: &str,
         uri: &str,
         deadline: Instant,
     ) -> Result<Arc<Link>, Fault> {
-        let listed = who_has(offer, &self.endpoint, caller, uri)?;
+        let listed = who_has(offer, &self.endpoint, self.caller.as_ref(), uri)?;
         if !capability::has(&listed.capabilities, "resources.subscribe") {
             return Err(Fault::new(FaultClass::Unsupported, "the server does not tell of resources"));
         }
         let audience = Audience::of(&self.gate, &listed.server, &self.client, &self.whose);
         let link = self.gate.tools.link(&listed.server, &audience, &self.client, deadline).await;
         let link = link.map_err(|error| trouble::fault(&listed.server, &error))?;
-        subscriptions::watch(&link, &self.client, uri, deadline).await?;
+        subscriptions::watch(&link, (&self.client, who), uri, deadline).await?;
         Ok(link)
     }
 
-    /// The next piece.
-    async fn piece(&mut self) -> Bytes {
+    /// Whether the client may still hear what is said here: its key, and where it may listen, may have changed.
+    fn may_still(&mut self) -> bool {
+        let gate = &self.gate;
+        let ended = self.client.session.as_ref().is_some_and(|session| gate.tools.seals.has_ended(session));
+        if let Some(caller) = &self.caller {
+            match gate.parts.access.again(caller, None, gate.parts.clock.now()) {
+                Ok(caller) => self.caller = Some(caller),
+                // Where a request came from does not change.
+                Err(NotLetIn::Unready | NotLetIn::Address) => {}
+                Err(_) => return false,
+            }
+        }
+        let snapshot = &gate.runtime().snapshot;
+        match Endpoint::at(&self.endpoint.address, snapshot, self.caller.as_ref()) {
+            Ok(endpoint) => self.endpoint = endpoint,
+            Err(_) => return false,
+        }
+        // For as long as somebody listens, somebody wants to know what there is.
+        self.endpoint.servers.iter().for_each(|server| gate.tools.catalogue.wanted(server));
+        !ended
+    }
+
+    /// The next piece; `None` where there is none any more.
+    async fn piece(&mut self) -> Option<Bytes> {
+        if self.over {
+            return None;
+        }
+        let piece = self.heard().await;
+        if !self.may_still() {
+            return None;
+        }
+        match piece {
+            Some(piece) => Some(piece),
+            None => {
+                self.over = true;
+                self.last()
+            }
+        }
+    }
+
+    /// What is heard next; `None` where something that was promised cannot be heard any more.
+    async fn heard(&mut self) -> Option<Bytes> {
         if std::mem::take(&mut self.first) {
             self.find_links();
-            return match &self.subscription {
+            return Some(match &self.subscription {
                 Some(subscription) => event(&acknowledged(&subscription.id, &subscription.wants)),
                 // Some clients wait for the first byte before they go on.
                 None => Bytes::from_static(ALIVE),
-            };
+            });
         }
         loop {
             let quiet = tokio::time::sleep(QUIET);
             let heard = tokio::select! {
                 changed = self.changes.recv() => {
                     match self.changed(changed) {
-                        Some(said) => return said,
+                        Some(said) => return Some(said),
                         None => continue,
                     }
                 }
@@ -172,7 +223,7 @@ impl Listening {
                     continue;
                 }
                 heard = next(&mut self.links) => heard,
-                () = quiet => return Bytes::from_static(ALIVE),
+                () = quiet => return Some(Bytes::from_static(ALIVE)),
             };
             let (at, heard) = heard;
             let link = Arc::clone(&self.links[at].0);
@@ -182,11 +233,15 @@ impl Listening {
                 Some(Heard::Answer(_)) => None,
                 None => {
                     self.links.remove(at);
+                    let watched = self.subscription.iter().flat_map(|subscription| &subscription.watched);
+                    if watched.into_iter().any(|(watched, _)| Arc::ptr_eq(watched, &link)) {
+                        return None;
+                    }
                     None
                 }
             };
             if let Some(said) = said {
-                return event(&said);
+                return Some(event(&said));
             }
         }
     }
@@ -248,8 +303,29 @@ impl Listening {
         if method.ends_with("/list_changed") || fate(method, way.to) != Fate::Forward {
             return None;
         }
+        if who_forbids_the_rest(self.caller.as_ref(), &link.server().name).is_some() {
+            return None;
+        }
+        if link.server().shared && !self.is_told_of(link, &told) {
+            return None;
+        }
         let said = say(&told, way, None, &mut Notes::default()).ok()?.into_owned();
         self.wanted(said)
+    }
+
+    /// Whether what a server tells whom callers share is for this one: of a resource that it has asked for. What the server
+    /// logs may be about anybody.
+    fn is_told_of(&self, link: &Link, told: &Message<'_>) -> bool {
+        let uri = told
+            .params()
+            .and_then(Object::read)
+            .and_then(|params| params.string("uri").map(|uri| uri.into_owned()));
+        let who = match &self.subscription {
+            Some(subscription) => &subscription.who,
+            None => self.client.name(&self.whose),
+        };
+        told.method() == Some("notifications/resources/updated")
+            && uri.is_some_and(|uri| link.is_watched(&uri, who))
     }
 
     /// A server asks something outside of a request.
@@ -278,12 +354,14 @@ impl Listening {
 impl Drop for Listening {
     fn drop(&mut self) {
         self.gate.tools.questions.close(&self.open);
-        let watched = self.subscription.take().map(|subscription| subscription.watched).unwrap_or_default();
+        let Some(Subscription { who, watched, .. }) = self.subscription.take() else { return };
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         if !watched.is_empty() {
             runtime.spawn(async move {
                 for (link, uri) in watched {
-                    if let Err(fault) = subscriptions::unwatch(&link, &uri, Instant::now() + PATIENCE).await {
+                    if let Err(fault) =
+                        subscriptions::unwatch(&link, &who, &uri, Instant::now() + PATIENCE).await
+                    {
                         tracing::debug!(%fault, "a server was not told that nobody listens any more");
                     }
                 }

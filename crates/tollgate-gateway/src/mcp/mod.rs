@@ -215,15 +215,21 @@ impl Protocol for Mcp {
         self.ask_caller(&self.arguments(call), ticket, id).await
     }
 
-    /// A tool that has changed since is another one, and what was approved was not this.
-    async fn still(&self, _call: &Call, ticket: &Ticket) -> Result<(), Fault> {
+    /// A tool that has changed since is another one, and what was approved was not this. So is one of a server that is
+    /// reached in another way by now.
+    async fn still(&self, call: &mut Call, ticket: &Ticket) -> Result<(), Fault> {
         let asked = self.asked()?;
         let (caller, revision) = (ticket.caller(), self.client.revision);
         let mut now = self.unaimed(asked);
-        let aiming = Aiming { gate: ticket.gate(), endpoint: &self.endpoint, caller, asked, revision };
-        aiming.aim(&mut now).await?;
-        if ticket.tool().is_some_and(|before| before.contract == now.contract && before.server == now.server)
-        {
+        let endpoint = Endpoint::at(&self.endpoint.address, &ticket.runtime.snapshot, caller)?;
+        let aiming = Aiming { gate: ticket.gate(), endpoint: &endpoint, caller, asked, revision };
+        let aim = aiming.aim(&mut now).await?;
+        let same_server = match (&call.aim, &aim) {
+            (Aim::Server(before), Aim::Server(now)) => before.listed.server == now.listed.server,
+            _ => false,
+        };
+        if same_server && ticket.tool().is_some_and(|before| before.contract == now.contract) {
+            call.aim = aim;
             return Ok(());
         }
         Err(Fault::new(FaultClass::ToolHeld, "the tool has changed while the call waited; list it again"))

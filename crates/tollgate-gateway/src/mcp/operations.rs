@@ -109,6 +109,7 @@ impl Operations {
         };
         let became = match became {
             None => Became::Unknown,
+            Some((Outcome::Ok, _)) if used.question => Became::Unknown,
             Some((Outcome::Ok, _)) | Some((_, SideEffect::Certain)) => Became::Done,
             Some((Outcome::Unknown, _)) | Some((_, SideEffect::Possible)) => Became::Unknown,
             Some((_, SideEffect::None)) => Became::NotDone,

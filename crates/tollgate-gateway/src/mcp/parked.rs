@@ -82,6 +82,11 @@ impl Parked {
         token
     }
 
+    /// Calls off what has waited for too long.
+    pub(crate) fn forget_old(&self) {
+        self.waiting.lock().retain(|_, waiting| waiting.since.elapsed() < PATIENCE);
+    }
+
     /// The call that was answered with the question which `owner` recognises by `token`.
     pub(super) fn call_of(&self, token: &str, owner: &str) -> Option<CallId> {
         self.waiting.lock().get(token).filter(|waiting| waiting.owner == owner).map(|waiting| waiting.call_id)

@@ -54,7 +54,7 @@ pub(super) async fn relay(answer: Answer, mut ticket: Ticket, voice: &McpVoice) 
             if let Some(session) = session.and_then(|id| HeaderValue::from_str(&id).ok()) {
                 headers.insert(HeaderName::from_static(super::said::SESSION), session);
             }
-            whole(ticket, voice, headers, Ended { message, fault: None, status: 200 }).await
+            whole(ticket, voice, headers, Ended { message, fault: None, status: 200, question: false }).await
         }
         Answer::Listens(listening) => {
             let head = respond(HeaderMap::new(), &ticket, "text/event-stream");
@@ -71,7 +71,7 @@ pub(super) async fn relay(answer: Answer, mut ticket: Ticket, voice: &McpVoice) 
         }
         Answer::Asks(message) => {
             let fault = Fault::new(FaultClass::ApprovalPending, "whoever makes the call is asked");
-            let ended = Ended { message, fault: Some(fault), status: 200 };
+            let ended = Ended { message, fault: Some(fault), status: 200, question: true };
             whole(ticket, voice, HeaderMap::new(), ended).await
         }
         Answer::Whole(ended) => {
@@ -99,7 +99,10 @@ pub(super) async fn relay(answer: Answer, mut ticket: Ticket, voice: &McpVoice) 
 
 /// Notes how the attempt ended, and puts what is known of a failure beside it.
 fn close(ticket: &mut Ticket, ended: Ended) -> Ended {
-    let status = ended.status;
+    let (status, question) = (ended.status, ended.question);
+    if question {
+        ticket.asks_back();
+    }
     match ended.fault {
         None => {
             ticket.attempt_succeeded();
@@ -109,7 +112,7 @@ fn close(ticket: &mut Ticket, ended: Ended) -> Ended {
             ticket.attempt_failed(&fault, None);
             let data = ticket.show(&fault, |shown| FaultData::of(shown).text());
             let message = with_fault(&ended.message, &data).unwrap_or(ended.message);
-            Ended { message, fault: Some(fault), status }
+            Ended { message, fault: Some(fault), status, question }
         }
     }
 }
@@ -120,7 +123,7 @@ async fn whole(
     headers: HeaderMap,
     ended: Ended,
 ) -> Response<AnswerBody> {
-    let Ended { message, fault, status } = ended;
+    let Ended { message, fault, status, .. } = ended;
     ticket.status(status);
     ticket.first_byte();
     ticket.sending(message.as_bytes());

@@ -18,6 +18,8 @@ pub(crate) struct Ended {
     pub(crate) message: String,
     /// What went wrong, as the server says.
     pub(crate) fault: Option<Fault>,
+    /// Whether it is a question that must be answered before the call goes on.
+    pub(crate) question: bool,
     /// The HTTP status that goes with it, where it is not wrapped in a stream.
     pub(crate) status: u16,
 }
@@ -47,6 +49,8 @@ pub(super) fn ended(
     match heard.kind() {
         Kind::Response { result, .. } => {
             let read = Object::read(result);
+            let asks =
+                read.as_ref().and_then(|read| read.string("resultType")).as_deref() == Some("input_required");
             let failed = read.as_ref().is_some_and(|result| result.get("isError") == Some("true"));
             if let Some(tool) = wanted.aimed.tool.as_ref().filter(|_| !failed) {
                 let question = read.as_ref().and_then(|read| read.string("resultType"));
@@ -65,7 +69,7 @@ pub(super) fn ended(
             let fault = (failed && wanted.aimed.tool.is_some()).then(|| {
                 Fault::new(FaultClass::ToolFailed, format!("{}: the tool says that it failed", server.name))
             });
-            Ok(Ended { message: told(wanted, said), fault, status: 200 })
+            Ok(Ended { message: told(wanted, said), fault, status: 200, question: asks })
         }
         Kind::Error { error, .. } => {
             let fault = Some(trouble::said(server, &wanted.method, error));
@@ -73,6 +77,7 @@ pub(super) fn ended(
                 message: told(wanted, said),
                 fault,
                 status: status(error.code, wanted.client.revision),
+                question: false,
             })
         }
         _ => Err(trouble::unreadable(server, &wanted.method, &"it is no answer")),

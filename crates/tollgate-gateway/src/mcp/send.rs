@@ -98,8 +98,10 @@ impl Mcp {
             let why = "the stream is one of events: accept text/event-stream";
             return Err(Fault::new(FaultClass::MediaType, why));
         }
-        let listening = Listening::new(ticket.gate(), &self.endpoint, &self.whose, self.client.clone());
-        let listening = listening.subscribed(&asked.id, filter, offer, ticket.caller()).await;
+        let caller = ticket.caller().cloned();
+        let listening =
+            Listening::new(ticket.gate(), &self.endpoint, (&self.whose, caller), self.client.clone());
+        let listening = listening.subscribed(&asked.id, filter, offer).await;
         Ok(Answer::Listens(Box::new(listening)))
     }
 
@@ -112,18 +114,21 @@ impl Mcp {
         deadline: Instant,
     ) -> Result<Option<Ended>, Fault> {
         let asked = self.asked()?;
-        if !link.revision().is_stateless() || self.client.revision.is_stateless() {
+        // Of a server that callers share the gate keeps who has subscribed.
+        let by_gate = link.revision().is_stateless() || link.server().shared;
+        if !by_gate || self.client.revision.is_stateless() {
             return Ok(None);
         }
+        let who = self.client.name(&self.whose);
         let uri = aimed.params.as_deref().and_then(Object::read);
         let uri = uri.and_then(|params| params.string("uri").map(std::borrow::Cow::into_owned));
         let uri = uri.unwrap_or_default();
         match asked.method.as_str() {
-            "resources/subscribe" => subscriptions::watch(link, &self.client, &uri, deadline).await?,
-            "resources/unsubscribe" => subscriptions::unwatch(link, &uri, deadline).await?,
+            "resources/subscribe" => subscriptions::watch(link, (&self.client, who), &uri, deadline).await?,
+            "resources/unsubscribe" => subscriptions::unwatch(link, who, &uri, deadline).await?,
             _ => return Ok(None),
         }
-        Ok(Some(Ended { message: response(&asked.id, "{}"), fault: None, status: 200 }))
+        Ok(Some(Ended { message: response(&asked.id, "{}"), fault: None, status: 200, question: false }))
     }
 
     /// Tells servers that the client is linked to from which level on it wants messages. Those that have none to tell, or
@@ -170,7 +175,7 @@ impl Mcp {
             whose: self.whose.clone(),
             deadline,
         };
-        let mut conversation = match self.goes_on(asked.params.as_deref(), leg).await? {
+        let mut conversation = match self.goes_on(asked.params.as_deref(), aimed, leg).await? {
             Some(conversation) => conversation,
             None => {
                 let audience = Audience::of(&gate, &candidate.server, &self.client, &self.whose);
@@ -195,7 +200,7 @@ impl Mcp {
                 // The client takes no stream: what is told on the way is not for it.
                 Step::Say(_) => {}
                 Step::Asks(question) => {
-                    return Ok(self.park(question, conversation, asked.params.as_deref(), leg)?);
+                    return Ok(self.park(question, conversation, asked.params.as_deref(), (aimed, leg))?);
                 }
                 Step::Ended(ended) => {
                     let ended = ended?;
@@ -220,11 +225,11 @@ impl Mcp {
         question: Bytes,
         conversation: Conversation,
         params: Option<&str>,
-        leg: &Leg,
+        (aimed, leg): (&Aimed, &Leg),
     ) -> Result<Answer, Fault> {
         let revision = conversation.link().revision();
         let gate = std::sync::Arc::clone(leg.gate());
-        let key = (self.whose.clone(), self.essence(params));
+        let key = (self.whose.clone(), self.parked_as(params, aimed));
         let server = std::sync::Arc::clone(conversation.link().server());
         let token = gate.tools.parked.park(key, leg.call_id, question.clone(), conversation);
         let garbage = |why: String| trouble::unreadable(&server, "its question", &why);
@@ -232,14 +237,20 @@ impl Mcp {
         let id = self.asked()?.id.clone();
         let message = ask(&id, &[("1", &asked)], Some(&quoted(&token)), &mut Notes::default())
             .map_err(|why| garbage(why.to_string()))?;
-        Ok(Answer::Whole(Ended { message, fault: None, status: 200 }))
+        Ok(Answer::Whole(Ended { message, fault: None, status: 200, question: true }))
     }
 
     /// The request that the client makes again, where it does, with the server's question answered.
-    async fn goes_on(&self, params: Option<&str>, leg: &mut Leg) -> Result<Option<Conversation>, Failed> {
+    async fn goes_on(
+        &self,
+        params: Option<&str>,
+        aimed: &Aimed,
+        leg: &mut Leg,
+    ) -> Result<Option<Conversation>, Failed> {
         let Some((again, token)) = self.again(params) else { return Ok(None) };
         let gate = std::sync::Arc::clone(leg.gate());
-        let Some(waiting) = gate.tools.parked.take(&token, &self.whose, &self.essence(params)) else {
+        let Some(waiting) = gate.tools.parked.take(&token, &self.whose, &self.parked_as(params, aimed))
+        else {
             let why = "the request does not wait here any more: make it anew, without `requestState`";
             return Err(Fault::new(FaultClass::SessionOver, why).param("requestState").into());
         };
@@ -269,6 +280,13 @@ impl Mcp {
         let again = Retry::of(params).filter(|_| self.client.revision.is_stateless())?;
         let token = again.state.as_deref().filter(|state| state.starts_with(super::parked::MARK))?.to_owned();
         Some((again, token))
+    }
+
+    /// What must be the same when the request is made again: what it asks for, of which server, by which contract.
+    fn parked_as(&self, params: Option<&str>, aimed: &Aimed) -> Vec<u8> {
+        let contract = aimed.tool.as_ref().map_or("", |tool| &tool.contract);
+        let of = format!("\n{}\n{contract}", aimed.listed.server.name);
+        [self.essence(params), of.into_bytes()].concat()
     }
 
     /// What the request asks for, apart from who asks and what an earlier try was answered: a retry asks for the same.

@@ -156,6 +156,11 @@ impl Seals {
         }
     }
 
+    /// Whether the client of the session has ended it here.
+    pub(crate) fn has_ended(&self, session: &Session) -> bool {
+        self.ended.lock().0.contains(&session.name)
+    }
+
     /// A session for `client`, which speaks for `principal` at `address`, and its id; `None` where that would be too long.
     pub(crate) fn begin(
         &self,

@@ -13,15 +13,15 @@ use super::client::Client;
 use super::link::Link;
 use super::trouble;
 
-/// Has the server at `link` tell of the resource at `uri`.
+/// Has the server at `link` tell `who`, whose client it is, of the resource at `uri`.
 pub(super) async fn watch(
     link: &Arc<Link>,
-    client: &Client,
+    (client, who): (&Client, &str),
     uri: &str,
     deadline: Instant,
 ) -> Result<(), Fault> {
     let failed = |error| trouble::fault(link.server(), &error);
-    if !link.begins_to_watch(uri).map_err(failed)? {
+    if !link.begins_to_watch(uri, who).map_err(failed)? {
         return Ok(());
     }
     let told = if link.revision().is_stateless() {
@@ -34,14 +34,14 @@ pub(super) async fn watch(
         ask(link, "resources/subscribe", Some(&of(uri)), deadline).await.map(drop)
     };
     if told.is_err() {
-        link.ends_to_watch(uri);
+        link.ends_to_watch(uri, who);
     }
     told
 }
 
-/// Nobody wants to be told of the resource at `uri` any more who did once.
-pub(super) async fn unwatch(link: &Arc<Link>, uri: &str, deadline: Instant) -> Result<(), Fault> {
-    if !link.ends_to_watch(uri) || link.revision().is_stateless() {
+/// `who` does not want to be told of the resource at `uri` any more.
+pub(super) async fn unwatch(link: &Arc<Link>, who: &str, uri: &str, deadline: Instant) -> Result<(), Fault> {
+    if !link.ends_to_watch(uri, who) || link.revision().is_stateless() {
         return Ok(());
     }
     ask(link, "resources/unsubscribe", Some(&of(uri)), deadline).await.map(drop)

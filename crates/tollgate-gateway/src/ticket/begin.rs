@@ -56,7 +56,7 @@ impl Ticket {
         let attempt = u32::try_from(number + 1).unwrap_or(u32::MAX);
         let call = OfCall {
             call_id: self.call_id,
-            arrived: self.arrived,
+            arrived: self.since,
             prompt: self.prompt_only(),
             trace: TraceParent {
                 trace: self.witness.trace.trace_id,

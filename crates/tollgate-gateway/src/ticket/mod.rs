@@ -65,6 +65,8 @@ pub struct Ticket {
     pub call_id: CallId,
     /// When it came.
     pub arrived: Instant,
+    /// Since when its time-outs run: later, where it has waited for somebody.
+    pub since: Instant,
     principal: Principal,
     /// Whose budgets and limits hold; `None` for whoever runs the gate.
     caller: Option<Caller>,
@@ -123,6 +125,7 @@ impl Ticket {
             runtime,
             call_id,
             arrived: inbound.arrived,
+            since: inbound.arrived,
             principal: identified.principal,
             caller: identified.caller,
             hold: Hold::default(),
@@ -180,6 +183,13 @@ impl Ticket {
         self.became(None);
     }
 
+    /// Notes that a tool call is answered with a question.
+    pub fn asks_back(&mut self) {
+        if let Some(used) = &mut self.witness.tool {
+            used.question = true;
+        }
+    }
+
     /// Notes in the operation that a tool call belongs to what has become of it.
     fn became(&self, became: Option<(Outcome, SideEffect)>) {
         if let Some(used) = self.tool().filter(|used| used.operation.is_some() && !used.dry_run) {
@@ -194,9 +204,16 @@ impl Ticket {
         }
     }
 
-    /// Takes the configuration of now, for a call that has waited for somebody.
-    pub fn renew(&mut self) {
+    /// Takes the configuration of now, and the caller as they are now, for a call that has waited for somebody. Its
+    /// time-outs begin anew.
+    pub fn renew(&mut self) -> Result<(), Fault> {
         self.runtime = self.gate.runtime();
+        self.since = Instant::now();
+        if let Some(caller) = &self.caller {
+            let (access, now) = (&self.gate.parts.access, self.gate.parts.clock.now());
+            self.caller = Some(access.again(caller, self.witness.peer, now).map_err(|why| why.fault())?);
+        }
+        Ok(())
     }
 
     /// What the client speaks.

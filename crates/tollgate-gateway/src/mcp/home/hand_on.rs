@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, Uri, header};
+use tokio::time::Instant;
 use tollgate_core::config::snapshot::Snapshot;
 use tollgate_core::egress::Reach;
 use tollgate_core::fault::{Fault, FaultClass};
@@ -66,7 +67,7 @@ pub(in crate::mcp) async fn hand_on(
         .parse()
         .map_err(|_| away("its `advertise_url` is no address".to_owned()))?;
     let mut headers = end_to_end(&head.headers);
-    let signature = sign(secret, head, &body, from, gate.parts.clock.now());
+    let signature = sign((secret, &peer.life), head, &body, from, gate.parts.clock.now());
     let mut signature = HeaderValue::try_from(signature).map_err(|error| away(error.to_string()))?;
     signature.set_sensitive(true);
     headers.insert(HeaderName::from_static(HANDED_ON), signature);
@@ -82,12 +83,34 @@ pub(in crate::mcp) async fn hand_on(
         connect_timeout: TO_CONNECT,
         reach: Reach::Anywhere,
     };
-    match gate.parts.upstream.send(request).await {
+    let answer = tokio::select! {
+        answer = gate.parts.upstream.send(request) => answer,
+        () = gone(gate, &peer.life, snapshot.timeouts.drain) => {
+            Err(SendError::Broken("it has not been heard of since its lease ended".to_owned()))
+        }
+    };
+    match answer {
         Ok(answer) if answer.headers.contains_key(DRAINING) => Err(NotHandedOn::Over),
         Ok(answer) => Ok(answered(gate, answer, endless)),
         Err(SendError::Connect(why)) => Err(away(why)),
         // It may have been done.
         Err(SendError::Broken(why)) => Err(NotHandedOn::Failed(fault(FaultClass::Lost, why))),
+    }
+}
+
+/// Resolves when the instance has not been there for long enough: one that stops lets its calls end.
+async fn gone(gate: &Gate, life: &str, patience: Duration) {
+    const EVERY: Duration = Duration::from_secs(1);
+    let mut since = None;
+    loop {
+        tokio::time::sleep(EVERY).await;
+        let there = gate.parts.peers.present().iter().any(|peer| &*peer.life == life);
+        let missed = *since.get_or_insert_with(Instant::now);
+        if there {
+            since = None;
+        } else if missed.elapsed() >= patience {
+            return;
+        }
     }
 }
 

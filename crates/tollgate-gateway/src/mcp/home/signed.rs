@@ -51,12 +51,23 @@ struct Signed<'a> {
     body: Digest,
 }
 
+/// Whose request it is: a signature is for no other key and no other session.
+const WHOSE: [&str; 5] = ["authorization", "x-api-key", "api-key", "x-goog-api-key", "mcp-session-id"];
+
 impl Signed<'_> {
-    fn signature(&self, secret: &Secret, head: &Parts) -> Digest {
+    /// The signature, for the run `life` of an instance.
+    fn signature(&self, secret: &Secret, head: &Parts, life: &str) -> Digest {
+        let said = WHOSE
+            .iter()
+            .flat_map(|name| head.headers.get_all(*name))
+            .flat_map(|value| [value.as_bytes(), b"\n"]);
+        let whose = key(secret).digest(&said.collect::<Vec<_>>().concat());
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
         let Self { from, at, nonce, body } = self;
-        let text =
-            format!("tollgate handed on 1\n{}\n{path}\n{from}\n{at}\n{nonce}\n{body}", head.method.as_str());
+        let text = format!(
+            "tollgate handed on 1\n{life}\n{}\n{path}\n{whose}\n{from}\n{at}\n{nonce}\n{body}",
+            head.method.as_str()
+        );
         key(secret).digest(text.as_bytes())
     }
 }
@@ -65,9 +76,9 @@ fn key(secret: &Secret) -> DigestKey {
     DigestKey::derive(secret.expose().as_bytes())
 }
 
-/// The header that goes with a request that came from `from`.
+/// The header that goes with a request that came from `from` to the run `life` of an instance.
 pub(super) fn sign(
-    secret: &Secret,
+    (secret, life): (&Secret, &str),
     head: &Parts,
     body: &Bytes,
     from: Option<IpAddr>,
@@ -76,7 +87,7 @@ pub(super) fn sign(
     let from = from.map_or("-".to_owned(), |from| from.to_string());
     let signed =
         Signed { from: &from, at: now.as_second(), nonce: Uuid::now_v7(), body: key(secret).digest(body) };
-    let signature = signed.signature(secret, head);
+    let signature = signed.signature(secret, head, life);
     format!("{from} {} {} {} {signature}", signed.at, signed.nonce, signed.body)
 }
 
@@ -118,7 +129,7 @@ fn verified(gate: &Gate, snapshot: &Snapshot, head: &Parts) -> Option<(Secret, O
     }
     let secrets = snapshot.secrets.key.iter().chain(&snapshot.secrets.before);
     let is_by = |secret: &&Secret| {
-        let ours = Secret::new(signed.signature(secret, head).to_string());
+        let ours = Secret::new(signed.signature(secret, head, gate.parts.peers.life()).to_string());
         ours.matches(signature.to_string().as_bytes())
     };
     let secret = secrets.into_iter().find(is_by)?;

@@ -177,7 +177,9 @@ impl Pipe {
         }
         let waiting = self.waiting.lock();
         let Some(id) = of else {
+            let unclear = self.server.shared && waiting.len() != 1;
             match waiting.values().next_back().filter(|_| logged) {
+                _ if logged && unclear => {}
                 Some(last) => drop(last.told.try_send(Heard::Notification(text))),
                 None => drop(self.events.send(Heard::Notification(text))),
             }
@@ -197,6 +199,8 @@ impl Pipe {
         let certain = !self.server.shared || waiting.len() == 1;
         let unheard = match waiting.values().next_back().filter(|_| certain) {
             Some(last) => last.told.try_send(Heard::Request(text.clone())).is_err(),
+            // Nor is it anybody's who only listens.
+            None if self.server.shared => true,
             None => self.events.send(Heard::Request(text.clone())).is_err(),
         };
         drop(waiting);

@@ -147,7 +147,10 @@ impl Links {
                 Ok(opened)
             }
             Err(error) => {
-                self.failed(server);
+                // A server that answers is there, whatever it does not like of this client.
+                if matches!(error, LinkError::NotSent(_) | LinkError::Broken(_) | LinkError::TooLate { .. }) {
+                    self.failed(server);
+                }
                 Err(unsent(error))
             }
         }

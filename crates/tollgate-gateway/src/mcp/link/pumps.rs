@@ -144,7 +144,9 @@ async fn hand(heard: Heard, http: &Http, events: &broadcast::Sender<Heard>) -> R
         return http.tell(pong).await;
     }
     let last = http.asked_last();
-    if last.is_some_and(|last| last.try_send(heard.clone()).is_ok()) || events.send(heard.clone()).is_ok() {
+    // What a session is asked that callers share is nobody's who only listens.
+    let listens = || !http.server.shared && events.send(heard.clone()).is_ok();
+    if last.is_some_and(|last| last.try_send(heard.clone()).is_ok()) || listens() {
         return Ok(());
     }
     match wire::nobody(text, http.revision()) {

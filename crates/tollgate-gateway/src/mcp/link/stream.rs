@@ -30,17 +30,34 @@ pub(super) struct Stream {
     deadline: Instant,
     /// When something came last.
     since: Instant,
+    /// When it is taken up again, after it broke off: why. Kept here, whenever whoever waits looks away for a moment.
+    resumes: Option<(Instant, String)>,
 }
 
 impl Stream {
     pub(super) fn new(body: UpstreamBody, http: &Http, deadline: Instant) -> Self {
         let reader = SseReader::new(http.server.limits.message_bytes);
-        Self { body, reader, last: None, pause: PAUSE, resumed: 0, deadline, since: Instant::now() }
+        Self {
+            body,
+            reader,
+            last: None,
+            pause: PAUSE,
+            resumed: 0,
+            deadline,
+            since: Instant::now(),
+            resumes: None,
+        }
     }
 
     /// The next message. For longer than `idle` nothing may come, be it only a sign of life.
     pub(super) async fn message(&mut self, http: &Http, idle: Option<Duration>) -> Result<Bytes, LinkError> {
         loop {
+            if let Some((at, why)) = self.resumes.clone() {
+                tokio::time::sleep_until(at).await;
+                self.resume(http, why).await?;
+                self.resumes = None;
+                self.since = Instant::now();
+            }
             let limit = http.server.limits.message_bytes;
             while let Some(event) = self.reader.next_event().map_err(|_| too_large(limit))? {
                 self.note(&event.raw);
@@ -67,7 +84,7 @@ impl Stream {
                         Some(Err(why)) => format!("the answer broke off: {why}"),
                         _ => "the stream ended without an answer".to_owned(),
                     };
-                    self.resume(http, why).await?;
+                    self.resumes = Some((self.may_resume(http, &why)?, why));
                 }
             }
         }
@@ -96,18 +113,20 @@ impl Stream {
         }
     }
 
-    /// Takes the stream up where it broke off, where the server has said how (2025-11-25, resumability).
-    async fn resume(&mut self, http: &Http, why: String) -> Result<(), LinkError> {
-        let last = self.last.clone().filter(|_| http.revision().transport().resumes);
-        let Some(last) = last.filter(|_| self.resumed < MOST_RESUMPTIONS) else {
-            return Err(LinkError::Broken(why));
-        };
-        self.resumed += 1;
-        if Instant::now() + self.pause >= self.deadline {
-            return Err(LinkError::Broken(why));
+    /// When the stream that broke off may be taken up again, where the server has said how (2025-11-25, resumability).
+    fn may_resume(&mut self, http: &Http, why: &str) -> Result<Instant, LinkError> {
+        let at = Instant::now() + self.pause;
+        let can = self.last.is_some() && http.revision().transport().resumes;
+        if !can || self.resumed >= MOST_RESUMPTIONS || at >= self.deadline {
+            return Err(LinkError::Broken(why.to_owned()));
         }
-        tokio::time::sleep(self.pause).await;
-        let response = http.get(Some(&last), self.deadline).await.map_err(|error| match error {
+        self.resumed += 1;
+        Ok(at)
+    }
+
+    /// Takes the stream up where it broke off.
+    async fn resume(&mut self, http: &Http, why: String) -> Result<(), LinkError> {
+        let response = http.get(self.last.as_deref(), self.deadline).await.map_err(|error| match error {
             LinkError::NotSent(more) => {
                 LinkError::Broken(format!("{why}; it could not be taken up again: {more}"))
             }

@@ -1,7 +1,7 @@
 //! What a stateless server tells of single resources, over a stream for each (2026-07-28, subscriptions). It is heard with
 //! everything else that the server says outside of requests.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,13 +25,13 @@ const LONGEST: Duration = Duration::from_hours(12);
 /// Before a stream that ended is opened again.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// Resources that are watched, each by so many.
+/// Resources that are watched, each by whom.
 #[derive(Debug, Default)]
 pub(super) struct Watches(Mutex<HashMap<String, Watch>>);
 
 #[derive(Debug)]
 struct Watch {
-    by: usize,
+    by: HashSet<String>,
     /// What reads its stream; a stateful server tells of it by itself.
     reading: Option<JoinHandle<()>>,
 }
@@ -53,27 +53,35 @@ struct Reading {
 }
 
 impl Link {
-    /// Notes that somebody watches the resource at `uri`. Whether nobody did before, and the server is to be told.
-    pub(in crate::mcp) fn begins_to_watch(&self, uri: &str) -> Result<bool, LinkError> {
+    /// Notes that `who` watches the resource at `uri`. Whether nobody did before, and the server is to be told.
+    pub(in crate::mcp) fn begins_to_watch(&self, uri: &str, who: &str) -> Result<bool, LinkError> {
         let mut watches = self.watches.0.lock();
+        let full = || LinkError::NotSent(format!("{MOST} resources are watched already, or one by so many"));
         if let Some(watch) = watches.get_mut(uri) {
-            watch.by += 1;
+            if watch.by.len() >= MOST {
+                return Err(full());
+            }
+            watch.by.insert(who.to_owned());
             return Ok(false);
         }
         if watches.len() >= MOST {
-            return Err(LinkError::NotSent(format!("{MOST} resources are watched already")));
+            return Err(full());
         }
-        watches.insert(uri.to_owned(), Watch { by: 1, reading: None });
+        watches.insert(uri.to_owned(), Watch { by: HashSet::from([who.to_owned()]), reading: None });
         Ok(true)
     }
 
-    /// Notes that somebody does not watch the resource at `uri` any more. Whether nobody does now, and the server is to be
+    /// Whether `who` watches the resource at `uri`.
+    pub(in crate::mcp) fn is_watched(&self, uri: &str, who: &str) -> bool {
+        self.watches.0.lock().get(uri).is_some_and(|watch| watch.by.contains(who))
+    }
+
+    /// Notes that `who` does not watch the resource at `uri` any more. Whether nobody does now, and the server is to be
     /// told.
-    pub(in crate::mcp) fn ends_to_watch(&self, uri: &str) -> bool {
+    pub(in crate::mcp) fn ends_to_watch(&self, uri: &str, who: &str) -> bool {
         let mut watches = self.watches.0.lock();
         let Some(watch) = watches.get_mut(uri) else { return false };
-        watch.by -= 1;
-        watch.by == 0 && watches.remove(uri).is_some()
+        watch.by.remove(who) && watch.by.is_empty() && watches.remove(uri).is_some()
     }
 
     /// Reads what a stateless server tells of `uri` when it is asked to with `params`, until nobody watches it any more.

@@ -15,6 +15,7 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
+use tokio::time::Instant;
 use tollgate_llm::sse::SseReader;
 use tollgate_mcp::headers::{Mirrors, mirrored};
 use tollgate_mcp::json::Object;
@@ -33,6 +34,12 @@ const MOST_WAITING: usize = 256;
 
 /// How long requests may take that were made before the input ended.
 const TO_END: Duration = Duration::from_secs(30);
+
+/// Before the stream of what is said unasked is opened again, at first; it doubles.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// What is known of the conversation.
 #[derive(Default)]
@@ -115,6 +122,18 @@ pub(super) async fn run(remote: Remote, at: Option<&str>) -> Result<()> {
     writing.await?
 }
 
+/// The answer to the request `id`: what the gate could not read as one it answers without an id, and nobody would know it.
+fn answering(body: Bytes, id: Option<&str>) -> Bytes {
+    let named = || {
+        let message = Object::read(std::str::from_utf8(&body).ok()?)?;
+        let nameless = message.has("error") && message.get("id").is_none_or(|id| id == "null");
+        let mut draft = nameless.then(|| message.draft())?;
+        draft.set("id", id?.to_owned());
+        Some(Bytes::from(draft.finish().into_owned()))
+    };
+    named().unwrap_or_else(|| body.clone())
+}
+
 fn begins(line: &str) -> bool {
     Object::read(line).and_then(|message| message.string("method")).as_deref() == Some("initialize")
 }
@@ -151,8 +170,18 @@ impl Bridge {
         if listens {
             let bridge = Arc::clone(&self);
             let listening = tokio::spawn(async move {
-                // A gate that tells nothing unasked is no reason to end.
-                let _ = bridge.listen().await;
+                let mut pause = FIRST_PAUSE;
+                // A gate that tells nothing unasked, or is started anew, is no reason to end.
+                loop {
+                    let since = Instant::now();
+                    let _ = bridge.listen().await;
+                    pause = if since.elapsed() > LONGEST_PAUSE {
+                        FIRST_PAUSE
+                    } else {
+                        (pause * 2).min(LONGEST_PAUSE)
+                    };
+                    tokio::time::sleep(pause).await;
+                }
             });
             if let Some(before) = self.listening.lock().replace(listening) {
                 before.abort();
@@ -180,7 +209,8 @@ impl Bridge {
         {
             self.known.lock().session = Some(session.to_owned());
         }
-        self.hear(response).await
+        let id = Object::read(line).and_then(|message| message.get("id").map(str::to_owned));
+        self.hear(response, id.as_deref()).await
     }
 
     /// What the gate says outside of answers.
@@ -189,7 +219,11 @@ impl Bridge {
         let mut all = vec![("accept", "text/event-stream")];
         all.extend(headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         let response = self.remote.send("GET", &self.path, &all, Bytes::new()).await?;
-        if response.status().is_success() { self.hear(response).await } else { Ok(()) }
+        if response.status().is_success() {
+            self.hear(response, None).await
+        } else {
+            bail!("there is no stream")
+        }
     }
 
     async fn end(&self) {
@@ -241,12 +275,12 @@ impl Bridge {
     }
 
     /// Passes on everything that an answer brings.
-    async fn hear(&self, response: Response<Incoming>) -> Result<()> {
+    async fn hear(&self, response: Response<Incoming>, id: Option<&str>) -> Result<()> {
         let kind = response.headers().get("content-type").and_then(|kind| kind.to_str().ok());
         let events = kind.is_some_and(|kind| kind.starts_with("text/event-stream"));
         let (status, mut body) = (response.status(), response.into_body());
         if !events {
-            let body = body.collect().await?.to_bytes();
+            let body = answering(body.collect().await?.to_bytes(), id);
             if body.is_empty() {
                 return if status.is_success() { Ok(()) } else { bail!("the gate answers with {status}") };
             }

@@ -124,6 +124,8 @@ pub(super) fn of(calls: &[Story], contents: &[Content], only: &[String]) -> Plan
 
 fn happened(call: &Story) -> Happened {
     match (call.ending().as_str(), call.side_effect()) {
+        // It ended with a question, and nobody has made it again.
+        ("ok", _) if call.tool()["question"] == true => Happened::Unknown,
         ("ok", _) => Happened::Yes,
         // The gate died, or the call is still under way.
         ("unknown" | "open", _) => Happened::Unknown,
