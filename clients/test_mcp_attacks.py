@@ -173,6 +173,18 @@ tool_servers:
     assert "u" in text(stateless(at["a"], "test_elicitation", {"message": "who?"}, **answer))
 
 
+def test_a_question_after_something_was_told_ends_the_stream_and_the_call_goes_on(own_gate, fixtures):
+    gate = own_gate(config=f'tool_servers: {{ fixture: {{ url: "{fixtures().url}/mcp", revision: "2025-11-25" }} }}')
+    headers = {"mcp-protocol-version": "2026-07-28", "mcp-method": "tools/call", "mcp-name": "tell_and_ask"}
+    params = {"name": "tell_and_ask", "arguments": {}, "_meta": {**META, "progressToken": 7}}
+    heard = Heard(f"{gate.url}/mcp/fixture", headers, {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params})
+    assert heard.said.get(timeout=10)["method"] == "notifications/progress"
+    asked = heard.said.get(timeout=10)["result"]
+    assert asked["resultType"] == "input_required" and heard.said.get(timeout=10) is None
+    more = {"requestState": asked["requestState"], "inputResponses": {"1": {"action": "accept", "content": {"go": True}}}}
+    assert text(Client(gate, "/fixture").ask("tools/call", {**params, **more}, **headers)) == "said accept"
+
+
 def test_a_client_that_servers_do_not_like_locks_out_no_other(own_gate, fixtures):
     gate = own_gate(config=f'master_key: sk-master\ntool_servers: {{ fixture: {{ url: "{fixtures().url}/mcp", revision: "2025-11-25" }} }}')
     assert text(Client(gate, "/fixture", key="sk-master").call("add", a=1, b=1)) == "2"

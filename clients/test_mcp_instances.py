@@ -193,7 +193,10 @@ def test_what_is_approved_at_one_instance_may_be_called_at_another(own_gate, pos
     for client in clients:
         client.begin()
         assert fault(client.call("add", a=1, b=2))["class"] == "approval_pending"
-    pending = json.loads(mcp_world.cli(fleet.gates[0], "approval", "list", "--json"))
+    listed = []
+    # What is asked at one instance the others know within a second.
+    until(lambda: listed.extend(json.loads(mcp_world.cli(fleet.gates[0], "approval", "list", "--json"))) or listed)
+    pending = list({one["id"]: one for one in listed}.values())
     assert len(pending) == 1, "the same call is asked about once"
     other = post(f"{fleet.gates[0].url}/api/v1/keys", {"role": "admin"}, MASTER)[1]["key"]
     mcp_world.cli(fleet.gates[0], "approval", "approve", pending[0]["id"], key=other)

@@ -223,6 +223,15 @@ export const tools = {
       return text("late");
     },
   ],
+  tell_and_ask: [
+    "Tells how far it is, and asks then.",
+    none,
+    async (_, call) => {
+      call.progress(1, 2);
+      const said = await call.ask("elicitation/create", form("Go on?", { go: { type: "boolean" } }));
+      return text(`said ${said.action}`);
+    },
+  ],
   count: [
     "Counts how often this client has asked.",
     none,

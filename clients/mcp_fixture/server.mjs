@@ -61,7 +61,8 @@ function changed(kind, uri) {
 }
 
 function begin(response, body) {
-  if (body.params.capabilities?.refuse) return end(response, 200, failed(body.id, -32602, "I do not like this client"));
+  if (body.params.capabilities?.refuse)
+    return end(response, 200, failed(body.id, -32602, "I do not like this client"));
   const id = randomUUID();
   const session = fixture.session(body.params);
   sessions.set(id, session);

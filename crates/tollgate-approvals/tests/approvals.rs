@@ -47,7 +47,7 @@ impl World {
 
     fn pass(&self, time: Duration) {
         let mut now = self.clock.0.lock();
-        *now = *now + time;
+        *now += time;
     }
 }
 

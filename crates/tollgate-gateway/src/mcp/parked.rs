@@ -2,15 +2,23 @@
 //! request has ended with the question; the server's goes on when the client makes it again with the answer.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use tollgate_core::call::CallId;
+use tollgate_core::fault::Fault;
+use tollgate_mcp::bridge::{Notes, ask};
+use tollgate_mcp::json::quoted;
 use uuid::Uuid;
 
+use super::ask::message;
 use super::conversation::Conversation;
+use super::result::Ended;
+use super::trouble;
+use crate::gate::Gate;
 
 /// What the names of requests that wait begin with.
 pub(super) const MARK: &str = "tollgate-";
@@ -33,6 +41,39 @@ pub(super) struct Waiting {
     pub(super) question: Bytes,
     pub(super) conversation: Conversation,
     since: Instant,
+}
+
+/// As what a request waits, if it comes to that.
+#[derive(Clone, Debug)]
+pub(crate) struct Parks {
+    /// The request's id, as the client wrote it.
+    pub(super) id: String,
+    /// Who made it.
+    pub(super) owner: String,
+    /// What was asked for.
+    pub(super) request: Vec<u8>,
+    /// The call.
+    pub(super) call_id: CallId,
+}
+
+impl Parks {
+    /// Ends the request of a stateless client with the question that a stateful server asks, and lets the server's go on
+    /// when the client makes it again.
+    pub(super) fn park(
+        self,
+        gate: &Gate,
+        question: Bytes,
+        conversation: Conversation,
+    ) -> Result<Ended, Fault> {
+        let Self { id, owner, request, call_id } = self;
+        let (server, revision) = (Arc::clone(conversation.link().server()), conversation.link().revision());
+        let token = gate.tools.parked.park((owner, request), call_id, question.clone(), conversation);
+        let garbage = |why: String| trouble::unreadable(&server, "its question", &why);
+        let asked = message(&question, revision).map_err(garbage)?;
+        let message = ask(&id, &[("1", &asked)], Some(&quoted(&token)), &mut Notes::default())
+            .map_err(|why| garbage(why.to_string()))?;
+        Ok(Ended { message, fault: None, status: 200, question: true })
+    }
 }
 
 impl std::fmt::Debug for Waiting {

@@ -10,6 +10,7 @@ use tollgate_core::record::Outcome;
 use super::conversation::{Conversation, Step};
 use super::events::{ALIVE, event};
 use super::listen::{self, Listening};
+use super::parked::Parks;
 use super::result::{Ended, with_fault};
 use super::voice::{FaultData, McpVoice};
 use crate::answer::{AnswerBody, Incomplete};
@@ -30,7 +31,7 @@ pub(crate) enum Answer {
     /// This message of a server.
     Whole(Ended),
     /// What a server says until it has answered, of which this is the first.
-    Stream(String, Box<Conversation>),
+    Stream(String, Box<Conversation>, Parks),
 }
 
 impl std::fmt::Debug for Answer {
@@ -78,7 +79,7 @@ pub(super) async fn relay(answer: Answer, mut ticket: Ticket, voice: &McpVoice) 
             let ended = close(&mut ticket, ended);
             whole(ticket, voice, HeaderMap::new(), ended).await
         }
-        Answer::Stream(first, conversation) => {
+        Answer::Stream(first, conversation, parks) => {
             let mut response = respond(HeaderMap::new(), &ticket, "text/event-stream");
             response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
             // What stands between must not keep events back (nginx).
@@ -86,7 +87,8 @@ pub(super) async fn relay(answer: Answer, mut ticket: Ticket, voice: &McpVoice) 
                 .headers_mut()
                 .insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
             ticket.first_byte();
-            let talk = Talk { conversation, ticket, voice: voice.clone(), first: Some(first), over: false };
+            let (conversation, voice) = (Some((conversation, parks)), voice.clone());
+            let talk = Talk { conversation, ticket, voice, first: Some(first), over: false };
             let pieces = stream::unfold(talk, |mut talk| async move {
                 let piece = talk.piece().await?;
                 Some((piece, talk))
@@ -158,7 +160,8 @@ fn respond(headers: HeaderMap, ticket: &Ticket, content_type: &'static str) -> R
 
 /// A conversation on its way to the client.
 struct Talk {
-    conversation: Box<Conversation>,
+    /// What is said, and as what the request waits when the server asks something; `None` once it does.
+    conversation: Option<(Box<Conversation>, Parks)>,
     ticket: Ticket,
     voice: McpVoice,
     first: Option<String>,
@@ -174,19 +177,18 @@ impl Talk {
         if let Some(first) = self.first.take() {
             return Some(Ok(self.sent(&first)));
         }
+        let (conversation, _) = self.conversation.as_mut()?;
         let step = tokio::select! {
-            step = self.conversation.next() => step,
+            step = conversation.next() => step,
             () = tokio::time::sleep(QUIET) => return Some(Ok(Bytes::from_static(ALIVE))),
         };
         match step {
             Step::Say(message) => Some(Ok(self.sent(&message))),
-            Step::Asks(_) => {
-                // Only clients without a session are asked in answers, and they were not promised a stream.
-                let fault = Fault::new(
-                    FaultClass::Unsupported,
-                    "the client cannot be asked in the middle of a stream",
-                );
-                Some(self.end(Err(fault)).await)
+            Step::Asks(question) => {
+                let (conversation, parks) = self.conversation.take()?;
+                let gate = std::sync::Arc::clone(self.ticket.gate());
+                let asks = parks.park(&gate, question, *conversation);
+                Some(self.end(asks).await)
             }
             Step::Ended(ended) => Some(self.end(ended).await),
         }

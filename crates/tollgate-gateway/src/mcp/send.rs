@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::Instant;
 use tollgate_core::fault::{Fault, FaultClass};
 use tollgate_core::record::Direction;
-use tollgate_mcp::bridge::{Filter, Notes, Retry, Way, answered, ask};
+use tollgate_mcp::bridge::{Filter, Notes, Retry, Way, answered};
 use tollgate_mcp::json::{Object, quoted};
 use tollgate_mcp::message::{Failure, codes, error, response};
 
@@ -18,6 +17,7 @@ use super::conversation::{Conversation, Step, Wanted};
 use super::link::{Link, LinkError};
 use super::listen::Listening;
 use super::offer::Offer;
+use super::parked::Parks;
 use super::relay::Answer;
 use super::result::Ended;
 use super::tries::ServerCandidate;
@@ -192,15 +192,21 @@ impl Mcp {
                 Conversation::begin(&gate, link, wanted).await?
             }
         };
+        let parks = Parks {
+            id: asked.id.clone(),
+            owner: self.whose.clone(),
+            request: self.parked_as(asked.params.as_deref(), aimed),
+            call_id: leg.call_id,
+        };
         loop {
             match conversation.next().await {
                 Step::Say(first) if self.takes_events => {
-                    return Ok(Answer::Stream(first, Box::new(conversation)));
+                    return Ok(Answer::Stream(first, Box::new(conversation), parks));
                 }
                 // The client takes no stream: what is told on the way is not for it.
                 Step::Say(_) => {}
                 Step::Asks(question) => {
-                    return Ok(self.park(question, conversation, asked.params.as_deref(), (aimed, leg))?);
+                    return Ok(Answer::Whole(parks.park(&gate, question, conversation)?));
                 }
                 Step::Ended(ended) => {
                     let ended = ended?;
@@ -216,28 +222,6 @@ impl Mcp {
         let (remembered, server) = (&gate.tools.remembered, &link.server().name);
         link.remembers()
             && remembered.is_another(self.client.name(&self.whose), server, link.number(), earlier)
-    }
-
-    /// Ends the request of a stateless client with the question that a stateful server asks, and lets the server's go on
-    /// when the client makes it again.
-    fn park(
-        &self,
-        question: Bytes,
-        conversation: Conversation,
-        params: Option<&str>,
-        (aimed, leg): (&Aimed, &Leg),
-    ) -> Result<Answer, Fault> {
-        let revision = conversation.link().revision();
-        let gate = std::sync::Arc::clone(leg.gate());
-        let key = (self.whose.clone(), self.parked_as(params, aimed));
-        let server = std::sync::Arc::clone(conversation.link().server());
-        let token = gate.tools.parked.park(key, leg.call_id, question.clone(), conversation);
-        let garbage = |why: String| trouble::unreadable(&server, "its question", &why);
-        let asked = message(&question, revision).map_err(garbage)?;
-        let id = self.asked()?.id.clone();
-        let message = ask(&id, &[("1", &asked)], Some(&quoted(&token)), &mut Notes::default())
-            .map_err(|why| garbage(why.to_string()))?;
-        Ok(Answer::Whole(Ended { message, fault: None, status: 200, question: true }))
     }
 
     /// The request that the client makes again, where it does, with the server's question answered.

@@ -9,6 +9,7 @@ mod film;
 mod limits;
 mod room;
 mod settle;
+mod tools;
 mod witness;
 
 use std::sync::Arc;
@@ -24,15 +25,11 @@ use tollgate_core::fault::{Fault, FaultClass, SideEffect};
 use tollgate_core::ledger::{About, Hold, Meter};
 use tollgate_core::price::Cost;
 use tollgate_core::principal::Principal;
-use tollgate_core::record::{
-    AttemptEntry, Cause, Direction, Outcome, Reservation, RouteEntry, ToolUse, end_user,
-};
+use tollgate_core::record::{AttemptEntry, Cause, Direction, Outcome, Reservation, RouteEntry, end_user};
 use tollgate_core::trace::TraceId;
 use tollgate_core::usage::{Usage, estimate_tokens};
 use tollgate_llm::bound::Bound;
-use tollgate_llm::chat::ToolCall;
 use tollgate_llm::formats::Shown;
-use tollgate_llm::tool_facts::ToolFacts;
 
 pub use self::begin::Why;
 pub use self::film::Film;
@@ -42,7 +39,6 @@ use crate::gate::{Gate, Runtime};
 use crate::identify::Identified;
 use crate::inbound::Inbound;
 use crate::leg::Notes;
-use crate::mcp::whose;
 use crate::metrics::AttemptLabels;
 use crate::route::{Busy, Target};
 
@@ -166,56 +162,6 @@ impl Ticket {
         }
     }
 
-    /// Notes which call this one goes on with, or takes back.
-    pub fn caused_by(&mut self, cause: Cause) {
-        self.witness.caused_by(cause);
-    }
-
-    /// Notes what is asked of a tool server, and in which words.
-    pub fn asks(&mut self, tool: ToolUse, request: &Bytes) {
-        self.request_bytes = request.len() as u64;
-        self.witness.request_digest = Some(self.gate.parts.journal.digest_key().digest(request));
-        self.witness.film_tool(&self.runtime.snapshot, &tool, self.arrived);
-        if let Some(film) = &self.witness.film {
-            film.shoot(Direction::FromClient, None, request);
-        }
-        self.witness.asks(tool, &self.principal, &self.gate.causes);
-        self.became(None);
-    }
-
-    /// Notes that a tool call is answered with a question.
-    pub fn asks_back(&mut self) {
-        if let Some(used) = &mut self.witness.tool {
-            used.question = true;
-        }
-    }
-
-    /// Notes in the operation that a tool call belongs to what has become of it.
-    fn became(&self, became: Option<(Outcome, SideEffect)>) {
-        if let Some(used) = self.tool().filter(|used| used.operation.is_some() && !used.dry_run) {
-            self.gate.tools.operations.note(&whose(&self.principal), used, self.call_id, became);
-        }
-    }
-
-    /// Notes that the call was approved, by the approval `id`.
-    pub fn approved(&mut self, id: &str) {
-        if let Some(used) = &mut self.witness.tool {
-            used.approval = Some(id.to_owned());
-        }
-    }
-
-    /// Takes the configuration of now, and the caller as they are now, for a call that has waited for somebody. Its
-    /// time-outs begin anew.
-    pub fn renew(&mut self) -> Result<(), Fault> {
-        self.runtime = self.gate.runtime();
-        self.since = Instant::now();
-        if let Some(caller) = &self.caller {
-            let (access, now) = (&self.gate.parts.access, self.gate.parts.clock.now());
-            self.caller = Some(access.again(caller, self.witness.peer, now).map_err(|why| why.fault())?);
-        }
-        Ok(())
-    }
-
     /// What the client speaks.
     pub fn surface(&self) -> &'static str {
         self.surface
@@ -234,17 +180,6 @@ impl Ticket {
     /// Notes for which of their own users the client says that it calls.
     pub fn end_user(&mut self, said: &str) {
         self.witness.end_user = end_user(said);
-    }
-
-    /// Notes what the request says of tools.
-    pub fn tools(&mut self, facts: ToolFacts) {
-        let key = self.gate.parts.journal.digest_key();
-        self.witness.tools(facts, &self.principal, &self.gate.causes, key);
-    }
-
-    /// Notes the tool calls that the model chose.
-    pub fn model_chose<'a>(&mut self, calls: impl Iterator<Item = &'a ToolCall>) {
-        self.witness.chose(calls, self.gate.parts.journal.digest_key());
     }
 
     /// What is kept of the content; `None` where nothing is.
@@ -426,11 +361,6 @@ impl Ticket {
     /// The status that the client gets.
     pub fn status(&mut self, status: u16) {
         self.status = status;
-    }
-
-    /// What is asked of which tool.
-    pub fn tool(&self) -> Option<&ToolUse> {
-        self.witness.tool.as_ref()
     }
 
     /// On whose behalf the call is made.
