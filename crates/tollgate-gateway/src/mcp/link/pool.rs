@@ -23,7 +23,7 @@ use crate::mcp::tokens::Tokens;
 use crate::upstream::Upstream;
 
 /// Messages outside of requests that whoever listens may be behind.
-const MOST_EVENTS: usize = 256;
+const MOST_EVENTS: usize = 64;
 
 /// After a server could not be reached, at first; it doubles.
 const PAUSE: Duration = Duration::from_millis(500);
