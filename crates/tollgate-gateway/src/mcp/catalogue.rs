@@ -13,6 +13,7 @@ use tollgate_core::config::tools::ToolServer;
 use tollgate_core::fault::{Fault, FaultClass};
 
 use super::keeper;
+use super::link::is_same;
 use super::listed::Listed;
 use crate::gate::Gate;
 
@@ -88,7 +89,7 @@ impl Catalogue {
     /// Somebody who keeps `server` listed: another one where its configuration has changed since.
     fn keep(&self, gate: &Arc<Gate>, server: &Arc<ToolServer>) -> Arc<Kept> {
         let mut all = self.kept.lock();
-        if let Some(kept) = all.get(&server.name).filter(|kept| *kept.server == **server) {
+        if let Some(kept) = all.get(&server.name).filter(|kept| is_same(&kept.server, server)) {
             return Arc::clone(kept);
         }
         let kept = Arc::new(Kept {

@@ -28,6 +28,7 @@ use tollgate_mcp::revision::Revision;
 
 use self::http::Http;
 use self::pipe::Pipe;
+pub(super) use self::pool::is_same;
 pub use self::pool::{Links, Means};
 
 /// Who the server is told that it speaks with.

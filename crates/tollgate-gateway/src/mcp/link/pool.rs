@@ -72,6 +72,11 @@ static NEXT: AtomicU64 = AtomicU64::new(1);
 
 type Key = (Arc<str>, String);
 
+/// Whether a server is reached as before. Most often nothing was written anew.
+pub(in crate::mcp) fn is_same(one: &Arc<ToolServer>, other: &Arc<ToolServer>) -> bool {
+    Arc::ptr_eq(one, other) || one == other
+}
+
 fn key(server: &ToolServer, audience: &str) -> Key {
     (Arc::clone(&server.name), audience.to_owned())
 }
@@ -132,7 +137,7 @@ impl Links {
             }
         };
         let mut link = tokio::time::timeout_at(deadline, slot.link.lock()).await.map_err(|_| late())?;
-        if let Some(open) = link.as_ref().filter(|link| link.is_open() && *link.server == **server) {
+        if let Some(open) = link.as_ref().filter(|link| link.is_open() && is_same(&link.server, server)) {
             return Ok(Arc::clone(open));
         }
         *link = None;
