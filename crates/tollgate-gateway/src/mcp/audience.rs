@@ -11,6 +11,8 @@ use crate::gate::Gate;
 pub(super) struct Audience {
     /// Its name.
     pub(super) name: String,
+    /// For whom whoever uses it speaks.
+    pub(super) owner: String,
     /// Whether what the server remembers is somebody's, who must be told where it is lost.
     pub(super) own: bool,
     /// Whether there may have been a link before, elsewhere or in an earlier run of this instance.
@@ -24,7 +26,7 @@ impl Audience {
     }
 
     fn common(name: &str) -> Self {
-        Self { name: name.to_owned(), own: false, earlier: false }
+        Self { name: name.to_owned(), owner: name.to_owned(), own: false, earlier: false }
     }
 
     /// Whose link it is that `client`, who speaks for `whose`, uses to reach `server`: everybody's where the configuration
@@ -44,6 +46,7 @@ impl Audience {
         };
         Self {
             name,
+            owner: whose.to_owned(),
             own: true,
             earlier: session.is_some_and(|session| session.life != gate.parts.peers.life()),
         }

@@ -29,6 +29,9 @@ const PATIENCE: Duration = Duration::from_mins(10);
 /// Requests that wait at once; of more the oldest are called off.
 const MOST: usize = 10_000;
 
+/// Requests of one caller that wait at once; of more its oldest are called off.
+const MOST_OF_ONE: usize = 1_000;
+
 /// A request that waits.
 pub(super) struct Waiting {
     /// Who made it.
@@ -113,11 +116,13 @@ impl Parked {
         let waiting = Waiting { owner, request, call_id, question, conversation, since: Instant::now() };
         let mut all = self.waiting.lock();
         all.retain(|_, waiting| waiting.since.elapsed() < PATIENCE);
-        if all.len() >= MOST
-            && let Some(oldest) =
-                all.iter().min_by_key(|(_, waiting)| waiting.since).map(|(token, _)| token.clone())
-        {
-            all.remove(&oldest);
+        let own = all.values().filter(|other| other.owner == waiting.owner).count();
+        let goes = |other: &&Waiting| own < MOST_OF_ONE || other.owner == waiting.owner;
+        if all.len() >= MOST || own >= MOST_OF_ONE {
+            let oldest = all.iter().filter(|(_, other)| goes(other)).min_by_key(|(_, other)| other.since);
+            if let Some(oldest) = oldest.map(|(token, _)| token.clone()) {
+                all.remove(&oldest);
+            }
         }
         all.insert(token.clone(), waiting);
         token

@@ -93,6 +93,6 @@ impl Tools {
         let gate = server.shared.then(gate_as_client);
         let client = gate.as_ref().unwrap_or(client);
         let says = ClientSays { hello: client.hello(), revision: client.revision };
-        self.links.get(server, &audience.name, says, deadline).await
+        self.links.get(server, (&audience.name, &audience.owner), says, deadline).await
     }
 }

@@ -56,6 +56,8 @@ impl std::fmt::Debug for Means {
 /// The place of one link.
 #[derive(Debug)]
 struct Slot {
+    /// For whom it was opened first.
+    owner: String,
     link: tokio::sync::Mutex<Option<Arc<Link>>>,
     used: Mutex<Instant>,
 }
@@ -117,17 +119,17 @@ impl Links {
         self.open.slots.lock().len()
     }
 
-    /// The link of `audience` to `server`. Where there is none, or it is over, or was opened with another configuration,
+    /// The link of `audience`, which is `owner`'s, to `server`. Where there is none, or it is over, or was opened with another configuration,
     /// one is opened in the name of the client that `says` who it is: by one at a time, and others wait for it.
     pub async fn get(
         &self,
         server: &Arc<ToolServer>,
-        audience: &str,
+        (audience, owner): (&str, &str),
         says: ClientSays<'_>,
         deadline: Instant,
     ) -> Result<Arc<Link>, LinkError> {
         self.sweeping.call_once(|| drop(tokio::spawn(sweep(Arc::downgrade(&self.open)))));
-        let slot = self.slot(server, audience)?;
+        let slot = self.slot(server, audience, owner)?;
         let late = || {
             let limit = server.timeouts.first_byte;
             LinkError::TooLate {
@@ -186,7 +188,7 @@ impl Links {
         }
     }
 
-    fn slot(&self, server: &Arc<ToolServer>, audience: &str) -> Result<Arc<Slot>, LinkError> {
+    fn slot(&self, server: &Arc<ToolServer>, audience: &str, owner: &str) -> Result<Arc<Slot>, LinkError> {
         let key = key(server, audience);
         let mut slots = self.open.slots.lock();
         if let Some(slot) = slots.get(&key) {
@@ -197,15 +199,22 @@ impl Links {
         let of_server =
             |slots: &HashMap<Key, Arc<Slot>>| slots.keys().filter(|(name, _)| *name == server.name).count();
         if of_server(&slots) >= most {
-            // Whoever has not used one for longest gives it up, where nothing is under way.
+            // Whoever wants another one gives one up, and otherwise whoever has not used theirs for longest, where nothing
+            // is under way.
             let idle = slots.iter().filter(|((name, _), slot)| *name == server.name && is_idle(slot));
-            let oldest = idle.min_by_key(|(_, slot)| *slot.used.lock()).map(|(key, _)| key.clone());
+            let first = |slot: &Arc<Slot>| (slot.owner != owner, *slot.used.lock());
+            let oldest = idle.min_by_key(|(_, slot)| first(slot)).map(|(key, _)| key.clone());
             match oldest.and_then(|key| slots.remove(&key)) {
                 Some(slot) => drop(tokio::spawn(close(slot))),
                 None => return Err(LinkError::Full(most)),
             }
         }
-        let slot = Arc::new(Slot { link: tokio::sync::Mutex::default(), used: Mutex::new(Instant::now()) });
+        let slot = Slot {
+            owner: owner.to_owned(),
+            link: tokio::sync::Mutex::default(),
+            used: Mutex::new(Instant::now()),
+        };
+        let slot = Arc::new(slot);
         slots.insert(key, Arc::clone(&slot));
         Ok(slot)
     }
