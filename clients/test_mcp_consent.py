@@ -15,7 +15,7 @@ CONFIG = """
 master_key: sk-master
 tool_servers:
   fixture: {{ url: "{url}/mcp", effects: {{ add: read, count: {{ effect: destructive, undo: {{ tool: add }} }} }} }}
-tools: {{ approvals: {{ hold: [destructive], approver: {approver}, wait_ms: 300 }} }}
+tools: {{ approvals: {{ hold: [destructive], approver: {approver}, wait_ms: {wait} }} }}
 """
 META = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
@@ -30,9 +30,9 @@ def gate(own_gate):
     """Makes a gate before the fixture."""
     made = []
 
-    def make(approver: str = "caller"):
+    def make(approver: str = "caller", wait: int = 20_000):
         made.append(mcp_world.Fixture())
-        return own_gate(config=CONFIG.format(url=made[-1].url, approver=approver))
+        return own_gate(config=CONFIG.format(url=made[-1].url, approver=approver, wait=wait))
 
     yield make
     for fixture in made:
@@ -78,14 +78,14 @@ def test_who_says_no_is_believed(gate, answer):
 
 
 def test_who_does_not_decide_leaves_it_to_others(gate):
-    gate = gate()
+    gate = gate(wait=1_000)
     result, asked = session(gate, ElicitResult(action="cancel"))
     assert len(asked) == 1 and "waits for somebody's approval" in str(result)
     assert "fixture/count" in cli(gate, "approval", "list")
 
 
 def test_where_operators_decide_nobody_else_is_asked(gate):
-    result, asked = session(gate("operator"), ElicitResult(action="accept", content={"allow": True}))
+    result, asked = session(gate("operator", wait=300), ElicitResult(action="accept", content={"allow": True}))
     assert asked == [] and "waits for somebody's approval" in str(result)
 
 
