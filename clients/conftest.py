@@ -1,6 +1,8 @@
-"""One gate and one mock for all tests that do not need their own."""
+"""One gate and one mock for all tests that do not need their own, and servers that a module's tests share."""
 
+import mcp_world
 import pytest
+import servers
 import world
 
 
@@ -16,6 +18,21 @@ def gate(aimock):
     gate = world.Gate(config=world.MODELS, env={"AIMOCK": aimock.url})
     yield gate
     assert gate.stop() == 0
+
+
+@pytest.fixture(scope="module")
+def postgres():
+    server = servers.Postgres()
+    server.start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="module")
+def fixture():
+    fixture = mcp_world.Fixture()
+    yield fixture
+    fixture.stop()
 
 
 @pytest.fixture

@@ -1,8 +1,12 @@
 """What tests of MCP need: the fixture server, the official servers, and a client that says no more than it is told to."""
 
+import contextlib
 import itertools
 import json
+import queue
 import subprocess
+import threading
+import time
 import urllib.error
 import urllib.request
 
@@ -76,6 +80,53 @@ class Client:
     def tools(self) -> list[str]:
         """The names of all tools."""
         return [tool["name"] for tool in self.ask("tools/list")["result"]["tools"]]
+
+
+def without_session(method: str, name: str | None = None) -> dict[str, str]:
+    """The headers of a request of a client without a session."""
+    return {"mcp-protocol-version": "2026-07-28", "mcp-method": method} | ({"mcp-name": name} if name else {})
+
+
+def who(**capabilities) -> dict:
+    """What a client without a session says of itself in each request."""
+    said = {"protocolVersion": "2026-07-28", "clientInfo": {"name": "t", "version": "1"}, "clientCapabilities": capabilities}
+    return {f"io.modelcontextprotocol/{name}": value for name, value in said.items()}
+
+
+class Heard:
+    """What comes on a stream, as it comes; `None` at its end."""
+
+    def __init__(self, url: str, headers: dict[str, str], body: dict | None = None):
+        headers = {"content-type": "application/json", "accept": "application/json, text/event-stream", **headers}
+        data = json.dumps(body).encode() if body else None
+        self.stream = urllib.request.urlopen(urllib.request.Request(url, data=data, headers=headers), timeout=30)
+        self.said = queue.Queue()
+        threading.Thread(target=self.read, daemon=True).start()
+
+    def read(self):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            for line in self.stream:
+                if line.startswith(b"data: {"):
+                    self.said.put(json.loads(line[6:]))
+        self.said.put(None)
+
+    def next(self, method: str) -> dict:
+        """The next message of this method."""
+        while (message := self.said.get(timeout=15)).get("method") != method:
+            pass
+        return message
+
+    def close(self):
+        self.stream.close()
+
+
+def until(found, seconds: float = 10):
+    """Waits until there is something, and returns it."""
+    deadline = time.monotonic() + seconds
+    while not (what := found()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return what
 
 
 def fault(answer: dict) -> dict:

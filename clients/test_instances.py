@@ -25,14 +25,6 @@ BODY = {"model": "sim", "max_tokens": 100, "messages": [{"role": "user", "conten
 WORST_USD = (len(json.dumps(BODY)) + 1_100) * 0.00001 + 100 * 0.00003
 
 
-@pytest.fixture(scope="module")
-def postgres():
-    server = servers.Postgres()
-    server.start()
-    yield server
-    server.remove()
-
-
 @pytest.fixture
 def redis():
     server = servers.Redis()

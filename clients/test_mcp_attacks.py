@@ -1,27 +1,18 @@
 """What one caller may try to do with what is another's, and what a call may do that had to wait."""
 
-import contextlib
 import json
-import queue
 import signal
 import threading
 import time
-import urllib.request
 
 import mcp_world
 import pytest
 import world
-from mcp_world import Client, cli, fault, text
+from mcp_world import Client, Heard, cli, fault, text, until, who, without_session
 
 MASTER = {"authorization": "Bearer sk-master"}
+META = who(elicitation={"form": {}})
 PROGRAM = json.dumps([str(world.NODE), str(mcp_world.FIXTURE), "--stdio"])
-META = {
-    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-    "io.modelcontextprotocol/clientInfo": {"name": "t", "version": "1"},
-    "io.modelcontextprotocol/clientCapabilities": {"elicitation": {"form": {}}},
-}
-
-
 @pytest.fixture
 def fixtures():
     """Makes servers."""
@@ -41,36 +32,10 @@ def key(gate, name: str, *more: str) -> str:
     return cli(gate, "key", "create", name, *more, "--quiet").strip()
 
 
-def until(found, seconds: float = 10):
-    """Waits for it."""
-    deadline = time.monotonic() + seconds
-    while not (what := found()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return what
-
-
 def stateless(client: Client, tool: str, arguments: dict, **more) -> dict:
     """Calls a tool without a session."""
-    headers = {"mcp-protocol-version": "2026-07-28", "mcp-method": "tools/call", "mcp-name": tool}
-    return client.ask("tools/call", {"name": tool, "arguments": arguments, "_meta": META, **more}, **headers)
-
-
-class Heard:
-    """A stream, as it comes."""
-
-    def __init__(self, url: str, headers: dict, body: dict | None = None):
-        headers = {"content-type": "application/json", "accept": "application/json, text/event-stream", **headers}
-        data = json.dumps(body).encode() if body else None
-        self.stream, self.said = urllib.request.urlopen(urllib.request.Request(url, data=data, headers=headers), timeout=30), queue.Queue()
-        threading.Thread(target=self.read, daemon=True).start()
-
-    def read(self):
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            for line in self.stream:
-                if line.startswith(b"data: {"):
-                    self.said.put(json.loads(line[6:]))
-        self.said.put(None)
+    params = {"name": tool, "arguments": arguments, "_meta": META, **more}
+    return client.ask("tools/call", params, **without_session("tools/call", tool))
 
 
 HELD = """
@@ -175,7 +140,7 @@ tool_servers:
 
 def test_a_question_after_something_was_told_ends_the_stream_and_the_call_goes_on(own_gate, fixtures):
     gate = own_gate(config=f'tool_servers: {{ fixture: {{ url: "{fixtures().url}/mcp", revision: "2025-11-25" }} }}')
-    headers = {"mcp-protocol-version": "2026-07-28", "mcp-method": "tools/call", "mcp-name": "tell_and_ask"}
+    headers = without_session("tools/call", "tell_and_ask")
     params = {"name": "tell_and_ask", "arguments": {}, "_meta": {**META, "progressToken": 7}}
     heard = Heard(f"{gate.url}/mcp/fixture", headers, {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params})
     assert heard.said.get(timeout=10)["method"] == "notifications/progress"

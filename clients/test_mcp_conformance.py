@@ -22,13 +22,6 @@ SUITES = {
 
 
 @pytest.fixture(scope="module")
-def fixture():
-    fixture = mcp_world.Fixture()
-    yield fixture
-    fixture.stop()
-
-
-@pytest.fixture(scope="module")
 def gate(fixture):
     servers = f'fixture: {{ url: "{fixture.url}/mcp" }}\n  stateless: {{ url: "{fixture.url}/mcp", revision: "2026-07-28" }}'
     gate = world.Gate(config=f"tool_servers:\n  {servers}\n")

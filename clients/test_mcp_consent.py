@@ -9,7 +9,7 @@ import pytest
 from fastmcp.client.elicitation import ElicitResult
 from fastmcp.client.transports import StreamableHttpTransport
 from fastmcp.exceptions import ToolError
-from mcp_world import Client, cli, fault, text
+from mcp_world import Client, cli, fault, text, who, without_session
 
 CONFIG = """
 master_key: sk-master
@@ -17,12 +17,8 @@ tool_servers:
   fixture: {{ url: "{url}/mcp", effects: {{ add: read, count: {{ effect: destructive, undo: {{ tool: add }} }} }} }}
 tools: {{ approvals: {{ hold: [destructive], approver: {approver}, wait_ms: {wait} }} }}
 """
-META = {
-    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-    "io.modelcontextprotocol/clientInfo": {"name": "t", "version": "1"},
-    "io.modelcontextprotocol/clientCapabilities": {"elicitation": {"form": {}}},
-}
-HEADERS = {"mcp-protocol-version": "2026-07-28", "mcp-method": "tools/call", "mcp-name": "count"}
+META = who(elicitation={"form": {}})
+HEADERS = without_session("tools/call", "count")
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Tools over several instances: what servers keep for a client is at one of them, and each of them answers."""
 
-import concurrent.futures
 import json
 import signal
 import time
@@ -8,9 +7,8 @@ import urllib.request
 
 import mcp_world
 import pytest
-import servers
 import world
-from mcp_world import Client, fault, post, text
+from mcp_world import Client, fault, post, text, until, who, without_session
 
 MASTER = {"authorization": "Bearer sk-master"}
 PROGRAM = json.dumps([str(world.NODE), str(mcp_world.FIXTURE), "--stdio"])
@@ -28,21 +26,6 @@ database_url: ${{PG}}
 advertise_url: http://127.0.0.1:{port}
 budgets: {{ lease_ms: 2000 }}
 """
-
-
-@pytest.fixture(scope="module")
-def postgres():
-    server = servers.Postgres()
-    server.start()
-    yield server
-    server.remove()
-
-
-@pytest.fixture(scope="module")
-def fixture():
-    fixture = mcp_world.Fixture()
-    yield fixture
-    fixture.stop()
 
 
 class Fleet:
@@ -68,17 +51,12 @@ class Fleet:
         other.headers, other.ids = client.headers, client.ids
         return other
 
-    def home(self) -> int:
-        """Which gate has a session's calls on record."""
-        return next(which for which, gate in enumerate(self.gates) if counted(gate))
-
-
-def until(true, seconds: float = 10):
-    """Waits until it is true."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    def begun(self) -> tuple[Client, int]:
+        """A client that has called the server once, and which gate has that on record."""
+        client = Client(self.gates[0], key="sk-master")
+        client.begin()
+        assert text(client.call("fixture__count")) == "1"
+        return client, next(which for which, gate in enumerate(self.gates) if counted(gate))
 
 
 def counted(gate) -> list[dict]:
@@ -108,15 +86,10 @@ def test_a_session_is_at_one_instance_and_works_at_each(own_gate, postgres, fixt
 
 def test_a_client_without_sessions_has_a_home_too(own_gate, postgres, fixture):
     fleet = Fleet(own_gate, postgres, fixture)
-    meta = {
-        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-        "io.modelcontextprotocol/clientInfo": {"name": "t", "version": "1"},
-        "io.modelcontextprotocol/clientCapabilities": {},
-    }
     for turn in range(4):
         client = Client(fleet.gates[turn % 2], key="sk-master")
-        headers = {"mcp-protocol-version": "2026-07-28", "mcp-method": "tools/call", "mcp-name": "program__count"}
-        answer = client.ask("tools/call", {"name": "program__count", "arguments": {}, "_meta": meta}, **headers)
+        params = {"name": "program__count", "arguments": {}, "_meta": who()}
+        answer = client.ask("tools/call", params, **without_session("tools/call", "program__count"))
         assert text(answer) == str(turn + 1)
 
 
@@ -138,10 +111,7 @@ def test_an_answer_finds_the_question_through_another_instance(own_gate, postgre
 
 def test_an_instance_that_dies_takes_its_sessions_along_and_says_so(own_gate, postgres, fixture):
     fleet = Fleet(own_gate, postgres, fixture)
-    one = Client(fleet.gates[0], key="sk-master")
-    one.begin()
-    assert text(one.call("fixture__count")) == "1"
-    dead = fleet.home()
+    one, dead = fleet.begun()
     fleet.gates[dead].process.send_signal(signal.SIGKILL)
     left = fleet.sent_to(1 - dead, one)
     # A connection that was open may have carried the first one.
@@ -160,10 +130,7 @@ def test_an_instance_that_dies_takes_its_sessions_along_and_says_so(own_gate, po
 
 def test_an_instance_that_stops_gives_its_sessions_up_at_once(own_gate, postgres, fixture):
     fleet = Fleet(own_gate, postgres, fixture)
-    one = Client(fleet.gates[0], key="sk-master")
-    one.begin()
-    assert text(one.call("fixture__count")) == "1"
-    home = fleet.home()
+    one, home = fleet.begun()
     assert fleet.gates[home].stop() == 0
     answer = fleet.sent_to(1 - home, one).call("fixture__count")
     assert (text(answer), renewed(answer)) == ("1", True)
@@ -171,10 +138,7 @@ def test_an_instance_that_stops_gives_its_sessions_up_at_once(own_gate, postgres
 
 def test_those_who_are_left_agree_where_a_session_is_from_now_on(own_gate, postgres, fixture):
     fleet = Fleet(own_gate, postgres, fixture, count=3)
-    one = Client(fleet.gates[0], key="sk-master")
-    one.begin()
-    assert text(one.call("fixture__count")) == "1"
-    home = fleet.home()
+    one, home = fleet.begun()
     assert fleet.gates[home].stop() == 0
     left = [which for which in range(3) if which != home]
     for which in left:

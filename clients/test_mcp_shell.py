@@ -13,13 +13,6 @@ from mcp_world import cli
 
 
 @pytest.fixture(scope="module")
-def fixture():
-    fixture = mcp_world.Fixture()
-    yield fixture
-    fixture.stop()
-
-
-@pytest.fixture(scope="module")
 def gate(fixture):
     gate = world.Gate(
         config=f"""

@@ -1,33 +1,16 @@
 """Who is told of what: lists that change, resources that are watched, log messages; for clients and servers with sessions and
 without."""
 
-import contextlib
 import json
-import queue
-import threading
-import urllib.request
 
 import mcp_world
 import pytest
 import world
-from mcp_world import Client, text
+from mcp_world import Client, Heard, text, who, without_session
 
 SESSIONS, NONE = "2025-11-25", "2026-07-28"
+META = who()
 URI = "test://watched-resource"
-META = {
-    "io.modelcontextprotocol/protocolVersion": NONE,
-    "io.modelcontextprotocol/clientInfo": {"name": "t", "version": "1"},
-    "io.modelcontextprotocol/clientCapabilities": {},
-}
-
-
-@pytest.fixture(scope="module")
-def fixture():
-    fixture = mcp_world.Fixture()
-    yield fixture
-    fixture.stop()
-
-
 @pytest.fixture(scope="module")
 def gate(fixture):
     program = json.dumps([str(world.NODE), str(mcp_world.FIXTURE), "--stdio"])
@@ -43,37 +26,11 @@ tool_servers:
     assert gate.stop() == 0
 
 
-class Heard:
-    """What comes on a stream, as it comes."""
-
-    def __init__(self, request: urllib.request.Request):
-        self.stream = urllib.request.urlopen(request, timeout=30)
-        self.said = queue.Queue()
-        threading.Thread(target=self.read, daemon=True).start()
-
-    def read(self):
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            for line in self.stream:
-                if line.startswith(b"data: {"):
-                    self.said.put(json.loads(line[6:]))
-
-    def next(self, method: str) -> dict:
-        """The next message of this method."""
-        while (message := self.said.get(timeout=15)).get("method") != method:
-            pass
-        return message
-
-    def close(self):
-        self.stream.close()
-
-
 def listen(gate, server: str, wants: dict) -> Heard:
     """A client without a session that wants to be told of this."""
     body = {"jsonrpc": "2.0", "id": "listen-1", "method": "subscriptions/listen", "params": {"_meta": META, "notifications": wants}}
-    headers = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
-    headers |= {"mcp-protocol-version": NONE, "mcp-method": "subscriptions/listen"}
     address = f"/{server}" if server else ""
-    return Heard(urllib.request.Request(f"{gate.url}/mcp{address}", data=json.dumps(body).encode(), headers=headers))
+    return Heard(f"{gate.url}/mcp{address}", without_session("subscriptions/listen"), body)
 
 
 def touch(gate, server: str):
@@ -90,8 +47,8 @@ def test_a_client_without_sessions_is_told_of_resources(gate, server):
     if server == "program":
         # One program is one principal's: without a session the touching client is the same.
         client = Client(gate, f"/{server}")
-        headers = {"mcp-protocol-version": NONE, "mcp-method": "tools/call", "mcp-name": "test_touch_resource"}
-        client.ask("tools/call", {"name": "test_touch_resource", "arguments": {"uri": URI}, "_meta": META}, **headers)
+        params = {"name": "test_touch_resource", "arguments": {"uri": URI}, "_meta": META}
+        client.ask("tools/call", params, **without_session("tools/call", "test_touch_resource"))
     else:
         touch(gate, server)
     told = heard.next("notifications/resources/updated")["params"]
@@ -103,7 +60,7 @@ def test_a_client_without_sessions_is_told_of_resources(gate, server):
 def test_a_client_with_a_session_subscribes_to_resources(gate, server):
     client = Client(gate, f"/{server}")
     client.begin()
-    heard = Heard(urllib.request.Request(client.url, headers={"accept": "text/event-stream", **client.headers}))
+    heard = Heard(client.url, client.headers)
     assert client.ask("resources/subscribe", {"uri": URI})["result"] == {}
     world.wait_for(lambda: text(client.call("add", a=1, b=1)) == "2", "the link", gate.process)
     touch(gate, server)
@@ -127,7 +84,7 @@ def test_only_what_was_asked_for_is_told_and_everything_names_the_request(gate):
 
 
 def test_a_stream_that_is_no_stream_is_refused(gate):
-    headers = {"mcp-protocol-version": NONE, "mcp-method": "subscriptions/listen", "accept": "application/json"}
+    headers = without_session("subscriptions/listen") | {"accept": "application/json"}
     answer = Client(gate).ask("subscriptions/listen", {"_meta": META, "notifications": {}}, **headers)
     assert "text/event-stream" in answer["error"]["message"]
     old = Client(gate)
@@ -141,8 +98,7 @@ def test_a_client_with_a_session_says_once_what_it_wants_to_read(gate, server):
     client.begin()
     assert client.ask("logging/setLevel", {"level": "info"})["result"] == {}
     body = {"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {"name": "test_tool_with_logging", "arguments": {}}}
-    headers = {"content-type": "application/json", "accept": "application/json, text/event-stream", **client.headers}
-    heard = Heard(urllib.request.Request(client.url, data=json.dumps(body).encode(), headers=headers))
+    heard = Heard(client.url, client.headers, body)
     assert heard.next("notifications/message")["params"]["data"] == "Tool execution started"
     heard.close()
 
