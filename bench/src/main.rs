@@ -13,6 +13,8 @@ mod run;
 mod stub;
 mod tools;
 
+use std::io::Write;
+
 use anyhow::{Result, bail};
 
 /// The gate's allocator, so that the floor does not lose by its own.
@@ -32,24 +34,24 @@ async fn main() -> Result<()> {
         }
         ["governed", seconds] => {
             let seconds = seconds.parse()?;
-            let text = tokio::task::spawn_blocking(move || governed::run(seconds)).await??;
-            use std::io::Write;
-            Ok(std::io::stdout().write_all(text.as_bytes())?)
+            print(move || governed::run(seconds)).await
         }
         ["tools", gate, seconds] => {
             let (gate, seconds) = (gate.to_owned(), seconds.parse()?);
-            let text = tokio::task::spawn_blocking(move || tools::run(&gate, seconds)).await??;
-            use std::io::Write;
-            Ok(std::io::stdout().write_all(text.as_bytes())?)
+            print(move || tools::run(&gate, seconds)).await
         }
         ["journal", seconds, calls] => {
             let (seconds, calls) = (seconds.parse()?, calls.parse()?);
-            let text = tokio::task::spawn_blocking(move || journal::run(seconds, calls)).await??;
-            use std::io::Write;
-            Ok(std::io::stdout().write_all(text.as_bytes())?)
+            print(move || journal::run(seconds, calls)).await
         }
         _ => bail!(
             "usage: bench run GATE_BINARY SECONDS | bench tools GATE_BINARY SECONDS | bench journal SECONDS CALLS | bench governed SECONDS | bench stub PORT | bench floor PORT UPSTREAM | bench gate PORT UPSTREAM none|interval|every|off|six-rules|fifteen-rules"
         ),
     }
+}
+
+/// Prints the chapter that `run` measures.
+async fn print(run: impl FnOnce() -> Result<String> + Send + 'static) -> Result<()> {
+    let text = tokio::task::spawn_blocking(run).await??;
+    Ok(std::io::stdout().write_all(text.as_bytes())?)
 }

@@ -18,6 +18,7 @@ pub mod ledger;
 pub mod merge_patch;
 #[cfg(feature = "openapi")]
 mod openapi;
+pub mod operation;
 pub mod policy;
 pub mod ports;
 pub mod price;

@@ -13,8 +13,6 @@ pub(super) struct Audience {
     pub(super) name: String,
     /// For whom whoever uses it speaks.
     pub(super) owner: String,
-    /// Whether what the server remembers is somebody's, who must be told where it is lost.
-    pub(super) own: bool,
     /// Whether there may have been a link before, elsewhere or in an earlier run of this instance.
     pub(super) earlier: bool,
 }
@@ -26,7 +24,7 @@ impl Audience {
     }
 
     fn common(name: &str) -> Self {
-        Self { name: name.to_owned(), owner: name.to_owned(), own: false, earlier: false }
+        Self { name: name.to_owned(), owner: name.to_owned(), earlier: false }
     }
 
     /// Whose link it is that `client`, who speaks for `whose`, uses to reach `server`: everybody's where the configuration
@@ -47,7 +45,6 @@ impl Audience {
         Self {
             name,
             owner: whose.to_owned(),
-            own: true,
             earlier: session.is_some_and(|session| session.life != gate.parts.peers.life()),
         }
     }

@@ -152,7 +152,8 @@ impl Visit<'_> {
             data: None,
             ..McpVoice::of(&client, &asked.method)
         };
-        let consent = Consent::of(asked.params.as_deref()).filter(|_| client.revision.is_stateless());
+        let stateless = client.revision.is_stateless();
+        let consent = stateless.then(|| Consent::of(asked.params.as_deref())).flatten();
         let consent = consent.map(|(consent, plain)| {
             asked.params = Some(plain);
             consent
@@ -172,25 +173,22 @@ impl Visit<'_> {
         let id = mcp.voice.id.as_deref().unwrap_or_default();
         let under_way =
             mcp.client.session.as_ref().map(|session| gate.tools.running.begin(&session.name, id));
-        if !own || !mcp.can_be_asked() {
-            let answering = Box::pin(pipeline::run_for(&gate, runtime, identified, &mcp, inbound));
-            return tokio::select! {
-                biased;
-                answer = answering => answer,
-                () = called_off(under_way.as_ref()) => reject::stranger(&called_off_fault(), &mcp.voice),
-            };
-        }
-        let (asks, asked_of_client) = mpsc::channel(1);
-        mcp.asks = Some(asks);
-        let answering = async move {
-            let answering = Box::pin(pipeline::run_for(&gate, runtime, identified, &mcp, inbound));
+        let asked_of_client = (own && mcp.can_be_asked()).then(|| {
+            let (asks, asked_of_client) = mpsc::channel(1);
+            mcp.asks = Some(asks);
+            asked_of_client
+        });
+        let answering = Box::pin(async move {
             tokio::select! {
                 biased;
-                answer = answering => answer,
+                answer = pipeline::run_for(&gate, runtime, identified, &mcp, inbound) => answer,
                 () = called_off(under_way.as_ref()) => reject::stranger(&called_off_fault(), &mcp.voice),
             }
-        };
-        consent::answer_or_ask(Box::pin(answering), asked_of_client).await
+        });
+        match asked_of_client {
+            Some(asked_of_client) => consent::answer_or_ask(answering, asked_of_client).await,
+            None => answering.await,
+        }
     }
 
     /// What cannot be read is on the record like everything else of whoever was identified.
@@ -280,6 +278,16 @@ impl Visit<'_> {
         }
     }
 
+    /// The same of a request that has no body and is no call; a fault is said as it is.
+    async fn at_home_of_session(
+        &self,
+        client: &super::client::Client,
+        inbound: &Inbound,
+    ) -> Option<Response<AnswerBody>> {
+        let answer = self.at_home((client, None), (&inbound.head, &Bytes::new()), inbound.peer).await;
+        answer.unwrap_or_else(|fault| Some(reject::stranger(&fault, &McpVoice::unread(client.revision))))
+    }
+
     /// A stream of what servers say outside of requests.
     async fn listen(self, inbound: Inbound) -> Response<AnswerBody> {
         let session = self.reader().session(&inbound.head.headers);
@@ -292,12 +300,10 @@ impl Visit<'_> {
                 Fault::new(FaultClass::MediaType, "the stream is one of events: accept text/event-stream");
             return reject::stranger(&fault, &McpVoice::unread(Revision::NEWEST_STATEFUL));
         }
-        if let Some(client) = &client {
-            match self.at_home((client, None), (&inbound.head, &Bytes::new()), inbound.peer).await {
-                Ok(None) => {}
-                Ok(Some(answer)) => return answer,
-                Err(fault) => return reject::stranger(&fault, &McpVoice::unread(client.revision)),
-            }
+        if let Some(client) = &client
+            && let Some(answer) = self.at_home_of_session(client, &inbound).await
+        {
+            return answer;
         }
         match client {
             Some(client) => {
@@ -319,10 +325,8 @@ impl Visit<'_> {
     async fn end(self, inbound: Inbound) -> Response<AnswerBody> {
         match self.reader().session(&inbound.head.headers) {
             Ok(Some(client)) => {
-                match self.at_home((&client, None), (&inbound.head, &Bytes::new()), inbound.peer).await {
-                    Ok(None) => {}
-                    Ok(Some(answer)) => return answer,
-                    Err(fault) => return reject::stranger(&fault, &McpVoice::unread(client.revision)),
+                if let Some(answer) = self.at_home_of_session(&client, &inbound).await {
+                    return answer;
                 }
                 if let Some(session) = &client.session {
                     self.gate.tools.seals.end(session);

@@ -1,6 +1,23 @@
 //! A stream of server-sent events to a client, each one message (WHATWG HTML §9.2).
 
+use std::time::Duration;
+
 use bytes::Bytes;
+use http::{HeaderValue, Response, header};
+
+use crate::answer::{AnswerBody, Events};
+
+/// How often a quiet stream says that it is alive.
+pub(super) const QUIET: Duration = Duration::from_secs(15);
+
+/// An answer that is a stream of `events`.
+pub(super) fn response(events: Events) -> Response<AnswerBody> {
+    let mut response = Response::new(AnswerBody::Events(events));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
+}
 
 /// The event that is `message`, which is one line of JSON or several.
 pub(super) fn event(message: &str) -> Bytes {

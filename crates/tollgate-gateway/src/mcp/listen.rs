@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::select_all;
 use futures_util::stream;
-use http::{HeaderValue, Response, header};
+use http::Response;
 use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
 use tollgate_core::access::{Caller, NotLetIn};
@@ -26,7 +26,7 @@ use super::audience::Audience;
 use super::client::Client;
 use super::conversation::{asked_capability, with_id};
 use super::endpoint::Endpoint;
-use super::events::{ALIVE, event};
+use super::events::{ALIVE, QUIET, event, response};
 use super::link::{Events, Heard, Link};
 use super::offer::Offer;
 use super::questions::{Question, Waits};
@@ -34,9 +34,6 @@ use super::tools::Changed;
 use super::{subscriptions, trouble};
 use crate::answer::{AnswerBody, Incomplete};
 use crate::gate::Gate;
-
-/// How often a quiet stream says that it is alive.
-const QUIET: Duration = Duration::from_secs(15);
 
 /// How long servers may take to say that they tell of resources.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -54,11 +51,7 @@ pub(super) fn stream(listening: Listening) -> Response<AnswerBody> {
             () = &mut stop => listening.last().map(|piece| (Ok(piece), None)),
         }
     });
-    let mut response = Response::new(AnswerBody::Events(Box::pin(pieces)));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    response
+    response(Box::pin(pieces))
 }
 
 /// What a client without a session wants to be told of, which says so in one request.

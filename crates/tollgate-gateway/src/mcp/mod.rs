@@ -7,6 +7,7 @@ pub(crate) mod allowed;
 mod answers;
 mod ask;
 mod audience;
+mod bounded;
 mod catalogue;
 mod client;
 mod consent;
@@ -43,7 +44,7 @@ mod voice;
 use std::sync::Arc;
 
 use bytestring::ByteString;
-use http::Response;
+use http::{HeaderMap, Response};
 use tokio::sync::mpsc;
 use tollgate_core::fault::{Fault, FaultClass};
 use tollgate_core::record::{Cause, ToolUse};
@@ -107,18 +108,30 @@ impl Mcp {
     fn unaimed(&self, asked: &Asked) -> ToolUse {
         ToolUse {
             session: self.client.session.as_ref().map(|session| session.name.clone()),
-            dry_run: is_rehearsal(asked).unwrap_or(true),
             ..ToolUse::of(&tollgate_mcp::hidden::excerpt(&asked.method, 128))
         }
+    }
+
+    /// Notes in `used` what a client says of its tool call to the gate: that it is only to be rehearsed, and to which
+    /// operation it belongs.
+    fn marks(&self, asked: &Asked, headers: &HeaderMap, used: &mut ToolUse) -> Result<(), Fault> {
+        if asked.method != "tools/call" {
+            return Ok(());
+        }
+        let meta = asked.params.as_deref().and_then(Object::read).and_then(|params| params.object("_meta"));
+        let rehearsal = is_rehearsal(meta.as_ref());
+        // What is unclear is not made, and the record says so.
+        used.dry_run = *rehearsal.as_ref().unwrap_or(&true);
+        rehearsal?;
+        used.operation = operations::of(meta.as_ref(), headers)?;
+        Ok(())
     }
 }
 
 /// Whether a tool call is only to be rehearsed, as its `_meta` says. What says so in another way than it must is refused:
 /// it would be made.
-fn is_rehearsal(asked: &Asked) -> Result<bool, Fault> {
-    let meta = || Object::read(asked.params.as_deref()?)?.object("_meta");
-    let meta = meta().filter(|_| asked.method == "tools/call");
-    match meta.and_then(|meta| meta.get(DRY_RUN).map(str::to_owned)).as_deref() {
+fn is_rehearsal(meta: Option<&Object<'_>>) -> Result<bool, Fault> {
+    match meta.and_then(|meta| meta.get(DRY_RUN)) {
         None | Some("false") => Ok(false),
         Some("true") => Ok(true),
         Some(_) => {
@@ -155,12 +168,8 @@ impl Protocol for Mcp {
         let gate = Arc::clone(ticket.gate());
         let (caller, revision) = (ticket.caller(), self.client.revision);
         let aiming = Aiming { gate: &gate, endpoint: &self.endpoint, caller, asked, revision };
-        let operation = operations::of(asked, &inbound.head.headers);
-        let aim = match is_rehearsal(asked).and(operation) {
-            Ok(operation) => {
-                used.operation = operation;
-                aiming.aim(&mut used).await
-            }
+        let aim = match self.marks(asked, &inbound.head.headers, &mut used) {
+            Ok(()) => aiming.aim(&mut used).await,
             Err(fault) => Err(fault),
         };
         if let Some((_, token)) = self.again(asked.params.as_deref())

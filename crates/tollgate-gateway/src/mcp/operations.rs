@@ -13,10 +13,11 @@ use tokio::time::Instant;
 use tollgate_core::call::CallId;
 use tollgate_core::effect::Effect;
 use tollgate_core::fault::{Fault, FaultClass, SideEffect};
+use tollgate_core::operation::Tally;
 use tollgate_core::record::{Outcome, ToolUse};
 use tollgate_mcp::json::Object;
 
-use super::said::{Asked, one};
+use super::said::one;
 use crate::gate::Gate;
 
 /// The method with which a client ends an operation.
@@ -73,13 +74,9 @@ struct Operation {
 #[derive(Debug, Default)]
 pub(crate) struct Operations(Mutex<HashMap<(String, String), Operation>>);
 
-/// The operation that a tool call belongs to, as its client says.
-pub(super) fn of(asked: &Asked, headers: &HeaderMap) -> Result<Option<String>, Fault> {
-    if asked.method != "tools/call" {
-        return Ok(None);
-    }
-    let meta = asked.params.as_deref().and_then(Object::read).and_then(|params| params.object("_meta"));
-    let said = meta.as_ref().filter(|meta| meta.has(MEMBER)).map(|meta| meta.string(MEMBER));
+/// The operation that a tool call belongs to, as its client says in its `meta` or its headers.
+pub(super) fn of(meta: Option<&Object<'_>>, headers: &HeaderMap) -> Result<Option<String>, Fault> {
+    let said = meta.filter(|meta| meta.has(MEMBER)).map(|meta| meta.string(MEMBER));
     let name = match said {
         Some(name) => Some(name.unwrap_or_default().into_owned()),
         None => one(headers, HEADER).map(str::to_owned),
@@ -166,13 +163,11 @@ impl Operations {
 /// How an operation ended.
 fn report(name: &str, operation: &Operation) -> Value {
     let count = |became| operation.calls.iter().filter(|call| call.became == became).count();
-    let state =
-        match (count(Became::Done), count(Became::NotDone), count(Became::Unknown) + operation.left_out) {
-            (_, _, 1..) => "unknown",
-            (_, 0, 0) => "complete",
-            (0, _, 0) => "nothing",
-            _ => "partial",
-        };
+    let tally = Tally {
+        done: count(Became::Done),
+        not_done: count(Became::NotDone),
+        unknown: count(Became::Unknown) + operation.left_out,
+    };
     let calls = operation.calls.iter().map(|call| {
         json!({
             "call_id": call.call_id.to_string(), "server": call.server, "tool": call.tool, "effect": call.effect,
@@ -180,7 +175,7 @@ fn report(name: &str, operation: &Operation) -> Value {
         })
     });
     let calls: Vec<Value> = calls.collect();
-    let mut report = json!({ "operation": name, "state": state, "calls": calls });
+    let mut report = json!({ "operation": name, "state": tally.state(), "calls": calls });
     if operation.left_out > 0 {
         report["left_out"] = json!(operation.left_out);
     }

@@ -8,7 +8,7 @@ use tollgate_core::fault::{Fault, FaultClass};
 use tollgate_core::record::Outcome;
 
 use super::conversation::{Conversation, Step};
-use super::events::{ALIVE, event};
+use super::events::{ALIVE, QUIET, event};
 use super::listen::{self, Listening};
 use super::parked::Parks;
 use super::result::{Ended, with_fault};
@@ -16,9 +16,6 @@ use super::voice::{FaultData, McpVoice};
 use crate::answer::{AnswerBody, Incomplete};
 use crate::reject;
 use crate::ticket::Ticket;
-
-/// How often a quiet stream says that it is alive.
-const QUIET: std::time::Duration = std::time::Duration::from_secs(15);
 
 /// What is answered.
 pub(crate) enum Answer {

@@ -1,9 +1,9 @@
 //! Which link to a server each client has used last. A server that remembers something of a client has forgotten it where
 //! the client comes over another link: the old one ended, was closed as idle, or was that of another instance.
 
-use std::collections::{HashMap, VecDeque};
-
 use parking_lot::Mutex;
+
+use super::bounded::Bounded;
 
 /// Clients and servers of which it is known.
 const MOST: usize = 100_000;
@@ -11,30 +11,26 @@ const MOST: usize = 100_000;
 type Key = (String, String);
 
 /// The number of the link that a client has used last, by client and server.
-#[derive(Debug, Default)]
-pub(crate) struct Remembered(Mutex<(HashMap<Key, u64>, VecDeque<Key>)>);
+#[derive(Debug)]
+pub(crate) struct Remembered(Mutex<Bounded<Key, u64>>);
+
+impl Default for Remembered {
+    fn default() -> Self {
+        Self(Mutex::new(Bounded::new(MOST)))
+    }
+}
 
 impl Remembered {
     /// Whether `client` has used another link to `server` than the one of the number `link`. Where nothing is known that
     /// is so for a client that came `earlier`.
     pub(super) fn is_another(&self, client: &str, server: &str, link: u64, earlier: bool) -> bool {
-        let known = self.0.lock().0.get(&(client.to_owned(), server.to_owned())).copied();
+        let known = self.0.lock().get(&(client.to_owned(), server.to_owned())).copied();
         known.map_or(earlier, |known| known != link)
     }
 
     /// `client` knows that it uses the link `link` to `server`.
     pub(super) fn knows(&self, client: &str, server: &str, link: u64) {
-        let mut all = self.0.lock();
-        let (links, order) = &mut *all;
-        let key = (client.to_owned(), server.to_owned());
-        if links.insert(key.clone(), link).is_none() {
-            order.push_back(key);
-        }
-        if order.len() > MOST
-            && let Some(oldest) = order.pop_front()
-        {
-            links.remove(&oldest);
-        }
+        self.0.lock().insert((client.to_owned(), server.to_owned()), link);
     }
 }
 

@@ -49,12 +49,11 @@ pub(super) fn ended(
     match heard.kind() {
         Kind::Response { result, .. } => {
             let read = Object::read(result);
-            let asks =
-                read.as_ref().and_then(|read| read.string("resultType")).as_deref() == Some("input_required");
+            let kind = read.as_ref().and_then(|read| read.string("resultType"));
+            let asks = kind.as_deref() == Some("input_required");
             let failed = read.as_ref().is_some_and(|result| result.get("isError") == Some("true"));
             if let Some(tool) = wanted.aimed.tool.as_ref().filter(|_| !failed) {
-                let question = read.as_ref().and_then(|read| read.string("resultType"));
-                let complete = question.is_none_or(|kind| kind == "complete");
+                let complete = kind.is_none_or(|kind| kind == "complete");
                 let structured = read.as_ref().and_then(|result| result.get("structuredContent"));
                 if complete && tool.tool.output_schema().is_some() {
                     let value = structured.and_then(|text| serde_json::from_str::<Value>(text).ok());

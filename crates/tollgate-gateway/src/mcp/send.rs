@@ -181,7 +181,7 @@ impl Mcp {
                 let audience = Audience::of(&gate, &candidate.server, &self.client, &self.whose);
                 let link = gate.tools.link(&candidate.server, &audience, &self.client, deadline).await;
                 let link = link.map_err(|error| trouble::fault(&candidate.server, &error))?;
-                if !wanted.renewed && audience.own && self.was_forgotten(&gate, &link, audience.earlier) {
+                if !wanted.renewed && self.was_forgotten(&gate, &link, audience.earlier) {
                     return Err(trouble::fault(link.server(), &LinkError::SessionGone).into());
                 }
                 leg.shoot(Direction::ToUpstream, aimed.params.as_deref().unwrap_or_default().as_bytes());
@@ -219,9 +219,11 @@ impl Mcp {
 
     /// Whether the server has forgotten what it knew of the client, and the client does not know that.
     fn was_forgotten(&self, gate: &Gate, link: &Link, earlier: bool) -> bool {
-        let (remembered, server) = (&gate.tools.remembered, &link.server().name);
-        link.remembers()
-            && remembered.is_another(self.client.name(&self.whose), server, link.number(), earlier)
+        let (remembered, server) = (&gate.tools.remembered, link.server());
+        // What a server remembers that callers share is nobody's in particular.
+        !server.shared
+            && link.remembers()
+            && remembered.is_another(self.client.name(&self.whose), &server.name, link.number(), earlier)
     }
 
     /// The request that the client makes again, where it does, with the server's question answered.

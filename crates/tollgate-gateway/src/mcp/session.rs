@@ -2,8 +2,6 @@
 //! any instance that has the key understands it, also after a restart. It is no credential: whose it is is checked against
 //! who presents it, each time.
 
-use std::collections::{HashSet, VecDeque};
-
 use arc_swap::ArcSwap;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use base64::Engine as _;
@@ -17,6 +15,7 @@ use tollgate_core::principal::Principal;
 use tollgate_mcp::revision::Revision;
 use uuid::Uuid;
 
+use super::bounded::Bounded;
 use super::client::Client;
 
 /// What the key is for: nothing that was encrypted for another purpose is a session.
@@ -85,8 +84,8 @@ const MOST_ENDED: usize = 100_000;
 pub struct Seals {
     keys: ArcSwap<SealKeys>,
     life: String,
-    /// Sessions that clients have ended here, the latest last.
-    ended: Mutex<(HashSet<String>, VecDeque<String>)>,
+    /// Sessions that clients have ended here.
+    ended: Mutex<Bounded<String, ()>>,
 }
 
 /// What an id holds. Short names: it goes with every request.
@@ -134,7 +133,11 @@ pub(crate) fn whose(principal: &Principal) -> String {
 impl Seals {
     /// Seals with `keys`, for sessions that begin in the run `life` of this instance.
     pub fn new(keys: SealKeys, life: &str) -> Self {
-        Self { keys: ArcSwap::from_pointee(keys), life: life.to_owned(), ended: Mutex::default() }
+        Self {
+            keys: ArcSwap::from_pointee(keys),
+            life: life.to_owned(),
+            ended: Mutex::new(Bounded::new(MOST_ENDED)),
+        }
     }
 
     /// Seals with `keys` from now on.
@@ -144,21 +147,16 @@ impl Seals {
 
     /// The session is over, as its client says.
     pub(crate) fn end(&self, session: &Session) {
-        let mut ended = self.ended.lock();
-        let (names, order) = &mut *ended;
-        if names.insert(session.name.clone()) {
-            order.push_back(session.name.clone());
-        }
-        if order.len() > MOST_ENDED
-            && let Some(oldest) = order.pop_front()
-        {
-            names.remove(&oldest);
-        }
+        self.ended.lock().insert(session.name.clone(), ());
     }
 
     /// Whether the client of the session has ended it here.
     pub(crate) fn has_ended(&self, session: &Session) -> bool {
-        self.ended.lock().0.contains(&session.name)
+        self.is_among_ended(&session.name)
+    }
+
+    fn is_among_ended(&self, name: &String) -> bool {
+        self.ended.lock().get(name).is_some()
     }
 
     /// A session for `client`, which speaks for `principal` at `address`, and its id; `None` where that would be too long.
@@ -207,7 +205,7 @@ impl Seals {
         if sealed.p != whose(principal) || sealed.a != address {
             return Err(NoSession::Foreign);
         }
-        let ended = || self.ended.lock().0.contains(&sealed.n);
+        let ended = || self.is_among_ended(&sealed.n);
         let revoked = keys.not_before.is_some_and(|first| sealed.b < first.as_second());
         if sealed.e <= now.as_second() || revoked || ended() {
             return Err(NoSession::Over);

@@ -5,14 +5,11 @@ use std::pin::Pin;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream;
-use http::{HeaderValue, Response, header};
+use http::Response;
 use tokio::sync::mpsc;
 
-use super::events::{ALIVE, event};
+use super::events::{ALIVE, QUIET, event, response};
 use crate::answer::{AnswerBody, Events, Incomplete};
-
-/// How often a quiet stream says that it is alive.
-const QUIET: std::time::Duration = std::time::Duration::from_secs(15);
 
 /// An answer that is on its way.
 pub(super) type Answering = Pin<Box<dyn Future<Output = Response<AnswerBody>> + Send>>;
@@ -27,12 +24,7 @@ enum At {
 
 /// The stream of `first`, what else is asked, and the answer.
 pub(super) fn of(first: String, answering: Answering, asks: mpsc::Receiver<String>) -> Response<AnswerBody> {
-    let pieces = stream::unfold(At::First(first, answering, asks), next);
-    let mut response = Response::new(AnswerBody::Events(Box::pin(pieces)));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    response
+    response(Box::pin(stream::unfold(At::First(first, answering, asks), next)))
 }
 
 async fn next(at: At) -> Option<(Result<Bytes, Incomplete>, At)> {

@@ -43,8 +43,6 @@ pub(crate) struct ServerTries {
     /// Whether the request may be sent again though it may have arrived.
     repeatable: bool,
     made: u32,
-    /// Whether a session that was lost has been begun anew.
-    renewed: bool,
 }
 
 impl ServerTries {
@@ -55,7 +53,7 @@ impl ServerTries {
         repeatable: bool,
     ) -> Self {
         let (gate, runtime) = (Arc::clone(gate), Arc::clone(runtime));
-        Self { candidate, gate, runtime, repeatable, made: 0, renewed: false }
+        Self { candidate, gate, runtime, repeatable, made: 0 }
     }
 
     fn routing(&self) -> &Routing {
@@ -73,8 +71,9 @@ impl Tries for ServerTries {
 
     fn next(&mut self, fault: &Fault, _now: Instant) -> Next<ServerCandidate> {
         // A session that was lost is begun anew, however often is tried otherwise: nothing was done.
-        if fault.class == FaultClass::SessionLost && !std::mem::replace(&mut self.renewed, true) {
-            return Next::Try(Duration::ZERO, ServerCandidate { renewed: true, ..self.candidate.clone() });
+        if fault.class == FaultClass::SessionLost && !self.candidate.renewed {
+            self.candidate.renewed = true;
+            return Next::Try(Duration::ZERO, self.candidate.clone());
         }
         if self.made > self.routing().retries || self.made >= self.runtime.snapshot.limits.attempts {
             return Next::Stop;
@@ -98,6 +97,6 @@ impl Tries for ServerTries {
         // Between half and all of it, so that clients that failed together do not come back together.
         let jitter = self.gate.parts.dice.below(u64::try_from(most.as_millis() / 2).unwrap_or(0) + 1);
         let pause = most / 2 + Duration::from_millis(jitter);
-        Next::Try(pause.max(asked), ServerCandidate { renewed: self.renewed, ..self.candidate.clone() })
+        Next::Try(pause.max(asked), self.candidate.clone())
     }
 }

@@ -105,10 +105,9 @@ async fn gone(gate: &Gate, life: &str, patience: Duration) {
     loop {
         tokio::time::sleep(EVERY).await;
         let there = gate.parts.peers.present().iter().any(|peer| &*peer.life == life);
-        let missed = *since.get_or_insert_with(Instant::now);
         if there {
             since = None;
-        } else if missed.elapsed() >= patience {
+        } else if since.get_or_insert_with(Instant::now).elapsed() >= patience {
             return;
         }
     }

@@ -33,11 +33,10 @@ pub(super) fn elsewhere(
     whose: &str,
     (client, asked): (&Client, Option<&Asked>),
 ) -> Option<Home> {
-    let waits_at = asked.and_then(|asked| Retry::of(asked.params.as_deref())).and_then(|again| again.state);
-    let life = match &client.session {
-        Some(session) => Some(session.life.as_str()),
-        None => waits_at.as_deref().and_then(parked::life),
-    };
+    let waits_at =
+        || Retry::of(asked?.params.as_deref())?.state.as_deref().and_then(parked::life).map(str::to_owned);
+    let life = client.session.as_ref().map(|session| session.life.clone()).or_else(waits_at);
+    let life = life.as_deref();
     if life == Some(peers.life()) {
         return None;
     }

@@ -123,10 +123,32 @@ pub struct Link {
     watches: watch::Watches,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Transport {
     Http(Arc<Http>),
     Pipe(Arc<Pipe>),
+}
+
+impl Transport {
+    fn is_open(&self) -> bool {
+        match self {
+            Self::Http(http) => http.is_open(),
+            Self::Pipe(pipe) => pipe.is_open(),
+        }
+    }
+
+    async fn ask(
+        &self,
+        method: &str,
+        params: Option<&str>,
+        headers: &HeaderMap,
+        deadline: Instant,
+    ) -> Result<Inner, LinkError> {
+        Ok(match self {
+            Self::Http(http) => Inner::Http(http.ask(method, params, headers, deadline)?),
+            Self::Pipe(pipe) => Inner::Pipe(pipe.ask(method, params, deadline).await?),
+        })
+    }
 }
 
 /// What a server says outside of requests, from now on.
@@ -166,10 +188,7 @@ impl Link {
 
     /// Whether it can be used, as far as is known.
     pub fn is_open(&self) -> bool {
-        match &self.transport {
-            Transport::Http(http) => http.is_open(),
-            Transport::Pipe(pipe) => pipe.is_open(),
-        }
+        self.transport.is_open()
     }
 
     /// Its number, which no other link of this gate has.
@@ -194,10 +213,7 @@ impl Link {
         headers: &HeaderMap,
         deadline: Instant,
     ) -> Result<Exchange, LinkError> {
-        let inner = match &self.transport {
-            Transport::Http(http) => Inner::Http(http.ask(method, params, headers, deadline)?),
-            Transport::Pipe(pipe) => Inner::Pipe(pipe.ask(method, params, deadline).await?),
-        };
+        let inner = self.transport.ask(method, params, headers, deadline).await?;
         Ok(Exchange { link: Arc::clone(self), inner })
     }
 

@@ -119,8 +119,9 @@ impl Links {
         self.open.slots.lock().len()
     }
 
-    /// The link of `audience`, which is `owner`'s, to `server`. Where there is none, or it is over, or was opened with another configuration,
-    /// one is opened in the name of the client that `says` who it is: by one at a time, and others wait for it.
+    /// The link of `audience`, which is `owner`'s, to `server`. Where there is none, or it is over, or was opened with
+    /// another configuration, one is opened in the name of the client that `says` who it is: by one at a time, and others
+    /// wait for it.
     pub async fn get(
         &self,
         server: &Arc<ToolServer>,

@@ -2,7 +2,6 @@
 //! everything else that the server says outside of requests.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -14,7 +13,7 @@ use tollgate_mcp::bridge::Filter;
 use tollgate_mcp::message::Kind;
 use tollgate_mcp::revision::Revision;
 
-use super::{Heard, Inner, Link, LinkError, Transport, wire};
+use super::{Heard, Link, LinkError, Transport, wire};
 
 /// Resources that are watched over one link.
 const MOST: usize = 1_000;
@@ -92,10 +91,7 @@ impl Link {
         params: String,
         deadline: Instant,
     ) -> Result<(), LinkError> {
-        let transport = match &self.transport {
-            Transport::Http(http) => Transport::Http(Arc::clone(http)),
-            Transport::Pipe(pipe) => Transport::Pipe(Arc::clone(pipe)),
-        };
+        let transport = self.transport.clone();
         let reading = Reading { transport, params, revision: self.revision(), events: self.events.clone() };
         let (begun, begins) = oneshot::channel();
         let reading = tokio::spawn(read(reading, begun));
@@ -126,11 +122,7 @@ async fn read(reading: Reading, begun: oneshot::Sender<Result<(), LinkError>>) {
             let _ = begun.send(ended);
             return;
         }
-        let is_open = match &reading.transport {
-            Transport::Http(http) => http.is_open(),
-            Transport::Pipe(pipe) => pipe.is_open(),
-        };
-        if !is_open {
+        if !reading.transport.is_open() {
             return;
         }
         tokio::time::sleep(PAUSE).await;
@@ -144,12 +136,8 @@ async fn once(
 ) -> Result<(), LinkError> {
     let deadline = Instant::now() + LONGEST;
     let params = Some(reading.params.as_str());
-    let mut asked = match &reading.transport {
-        Transport::Http(http) => {
-            Inner::Http(http.ask("subscriptions/listen", params, &HeaderMap::new(), deadline)?)
-        }
-        Transport::Pipe(pipe) => Inner::Pipe(pipe.ask("subscriptions/listen", params, deadline).await?),
-    };
+    let mut asked =
+        reading.transport.ask("subscriptions/listen", params, &HeaderMap::new(), deadline).await?;
     loop {
         let text = match asked.next().await? {
             Heard::Notification(text) => text,

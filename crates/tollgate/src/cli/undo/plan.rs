@@ -1,6 +1,7 @@
 //! What the tool calls of a trace have changed, and what takes it back: from records alone.
 
 use serde_json::{Value, json};
+use tollgate_core::operation::Tally;
 use tollgate_core::record::{Direction, Frame};
 use tollgate_core::undo::Compensation;
 
@@ -85,14 +86,12 @@ pub(super) struct Step {
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) steps: Vec<Step>,
-    done: usize,
-    not_done: usize,
-    unknown: usize,
+    tally: Tally,
 }
 
 /// What takes back the tool calls among `calls`, of which `contents` was kept; only those in `only`, where that says any.
 pub(super) fn of(calls: &[Story], contents: &[Content], only: &[String]) -> Plan {
-    let mut plan = Plan { steps: Vec::new(), done: 0, not_done: 0, unknown: 0 };
+    let mut plan = Plan { steps: Vec::new(), tally: Tally::default() };
     for (call, content) in calls.iter().zip(contents).rev() {
         let tool = call.tool();
         let other = tool["method"] != "tools/call" || tool["dry_run"] == true;
@@ -101,9 +100,9 @@ pub(super) fn of(calls: &[Story], contents: &[Content], only: &[String]) -> Plan
         }
         let happened = happened(call);
         match happened {
-            Happened::Yes => plan.done += 1,
-            Happened::No => plan.not_done += 1,
-            Happened::Unknown => plan.unknown += 1,
+            Happened::Yes => plan.tally.done += 1,
+            Happened::No => plan.tally.not_done += 1,
+            Happened::Unknown => plan.tally.unknown += 1,
         }
         if !only.is_empty() && !only.contains(&call.id) {
             continue;
@@ -231,18 +230,14 @@ impl Plan {
 
     /// How the trace ended, as one operation.
     pub(super) fn state(&self) -> &'static str {
-        match (self.done, self.not_done, self.unknown) {
-            (_, _, 1..) => "unknown",
-            (_, 0, 0) => "complete",
-            (0, _, 0) => "nothing",
-            _ => "partial",
-        }
+        self.tally.state()
     }
 
     /// The same in words.
     pub(super) fn operation(&self) -> String {
+        let tally = self.tally;
         let counts =
-            [(self.done, "done"), (self.not_done, "not done"), (self.unknown, "of which nobody knows")];
+            [(tally.done, "done"), (tally.not_done, "not done"), (tally.unknown, "of which nobody knows")];
         let counts: Vec<String> = counts
             .iter()
             .filter(|(count, _)| *count > 0)
