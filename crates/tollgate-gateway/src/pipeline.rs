@@ -172,7 +172,8 @@ async fn phases<P: Protocol>(
         return Ok(answer);
     }
     while let Some(why) = held {
-        if let Some(asks) = let_pass(gate, protocol, &call, ticket, &why).await? {
+        // Boxed: few calls are held.
+        if let Some(asks) = Box::pin(let_pass(gate, protocol, &call, ticket, &why)).await? {
             return Ok(asks);
         }
         // What was approved is held to what is in force by now.

@@ -25,13 +25,7 @@ impl Hash {
 
     /// Its hexadecimal digits.
     pub(crate) fn hex(self) -> [u8; 64] {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let mut hex = [0; 64];
-        for (pair, byte) in hex.chunks_exact_mut(2).zip(self.0) {
-            pair[0] = DIGITS[usize::from(byte >> 4)];
-            pair[1] = DIGITS[usize::from(byte & 15)];
-        }
-        hex
+        tollgate_core::digest::hex(self.0)
     }
 
     /// Reads 64 digits, lower case only: a hash has one spelling.

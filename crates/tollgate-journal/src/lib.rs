@@ -33,6 +33,7 @@ pub use error::OpenError;
 pub use follow::{Followed, Follower, Gap};
 pub use hash::Hash;
 pub use keys::{Keys, PublicKey, instance_of};
+pub use line::is_of;
 pub use manifest::replace as replace_file;
 pub use options::Options;
 pub use retention::Consumer;

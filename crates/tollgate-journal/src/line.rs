@@ -91,7 +91,7 @@ impl Front {
 }
 
 /// Whether `line`, whose front is spelt as this version spells it, is an entry of `kind`. Reads no more than it must.
-pub(crate) fn is_of(line: &[u8], kind: &str) -> bool {
+pub fn is_of(line: &[u8], kind: &str) -> bool {
     const NUMBER: usize = r#"{"seq":"#.len();
     const REST: usize = r#","prev":"","entry":""#.len() + 64;
     let digits = line.iter().skip(NUMBER).take_while(|byte| byte.is_ascii_digit()).count();

@@ -118,17 +118,21 @@ macro_rules! backend {
                 Ok(Position::try_from(seq).unwrap_or(0))
             }
 
-            async fn load_batch(&self, batch: &Batch) -> Result<(), StoreError> {
+            async fn load_batch(&self, mut batch: Batch) -> Result<(), StoreError> {
                 let of_call = |id: &str| Month::of_call(id).unwrap_or_else(|| Month::of(Timestamp::UNIX_EPOCH));
-                let mut months: BTreeSet<Month> = batch.calls.keys().map(|id| of_call(id)).collect();
+                let mut calls: BTreeMap<Month, Vec<Call>> = BTreeMap::new();
+                for (id, call) in std::mem::take(&mut batch.calls) {
+                    calls.entry(of_call(&id)).or_default().push(call);
+                }
+                let mut months: BTreeSet<Month> = calls.keys().copied().collect();
                 months.extend(batch.events.iter().map(|event| event.month));
                 self.make_months(&months).await?;
                 let mut all = self.pool.begin().await?;
-                self.advance(&mut all, batch).await?;
+                self.advance(&mut all, &batch).await?;
                 for month in months {
-                    let calls: Vec<&Call> = batch.calls.values().filter(|call| of_call(&call.row.call_id) == month).collect();
-                    for rows in calls.chunks(ROWS) {
-                        insert_calls(month, rows).build().execute(&mut *all).await?;
+                    let mut calls = calls.remove(&month).unwrap_or_default().into_iter();
+                    while calls.len() > 0 {
+                        insert_calls(month, calls.by_ref().take(ROWS)).build().execute(&mut *all).await?;
                     }
                     let tools: Vec<_> = batch.tools.iter().filter(|tool| of_call(&tool.call_id) == month).collect();
                     for rows in tools.chunks(ROWS) {
@@ -149,7 +153,7 @@ macro_rules! backend {
                         insert.build().execute(&mut *all).await?;
                     }
                 }
-                self.load_spend(&mut all, batch).await?;
+                self.load_spend(&mut all, &batch).await?;
                 Ok(all.commit().await?)
             }
 
@@ -265,18 +269,18 @@ macro_rules! backend {
         }
 
         /// One statement for many calls. What was loaded of a call before stays where this batch says nothing of it.
-        fn insert_calls(month: Month, calls: &[&Call]) -> QueryBuilder<$database> {
+        fn insert_calls(month: Month, calls: impl Iterator<Item = Call>) -> QueryBuilder<$database> {
             let mut insert = QueryBuilder::<$database>::new(format!("INSERT INTO calls_{month} ({COLUMNS}, opened, in_between, closed) "));
             insert.push_values(calls, |mut values, call| {
-                let row = &call.row;
+                let row = call.row;
                 values
-                    .push_bind(&row.call_id).push_bind(&row.instance).push_bind(&row.at)
-                    .push_bind(&row.principal_kind).push_bind(&row.principal).push_bind(&row.surface)
-                    .push_bind(&row.model).push_bind(&row.deployment).push_bind(&row.outcome)
-                    .push_bind(row.status).push_bind(&row.fault).push_bind(row.input_tokens)
+                    .push_bind(row.call_id).push_bind(row.instance).push_bind(row.at)
+                    .push_bind(row.principal_kind).push_bind(row.principal).push_bind(row.surface)
+                    .push_bind(row.model).push_bind(row.deployment).push_bind(row.outcome)
+                    .push_bind(row.status).push_bind(row.fault).push_bind(row.input_tokens)
                     .push_bind(row.output_tokens).push_bind(row.cost_nano_usd).push_bind(row.duration_us)
-                    .push_bind(row.attempts).push_bind(&row.trace_id).push_bind(&row.user).push_bind(&row.team).push_bind(&row.tool)
-                    .push_bind(&call.opened).push_bind(&call.between).push_bind(&call.closed);
+                    .push_bind(row.attempts).push_bind(row.trace_id).push_bind(row.user).push_bind(row.team).push_bind(row.tool)
+                    .push_bind(call.opened).push_bind(call.between).push_bind(call.closed);
             });
             insert.push(" ON CONFLICT (call_id) DO UPDATE SET ");
             // A row that holds only an attempt says nothing but that.
@@ -338,7 +342,7 @@ macro_rules! backend {
                 Box::pin(async move { Ok(self.read_position(instance).await?) })
             }
 
-            fn load<'a>(&'a self, batch: &'a Batch) -> Answering<'a, ()> {
+            fn load(&self, batch: Batch) -> Answering<'_, ()> {
                 Box::pin(async move { Ok(self.load_batch(batch).await?) })
             }
 

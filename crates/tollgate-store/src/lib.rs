@@ -45,7 +45,7 @@ pub trait Index: Records {
     fn position<'a>(&'a self, instance: &'a str) -> Answering<'a, Position>;
 
     /// Loads `batch`, and notes how far that is, in one transaction. An error changes nothing.
-    fn load<'a>(&'a self, batch: &'a Batch) -> Answering<'a, ()>;
+    fn load(&self, batch: Batch) -> Answering<'_, ()>;
 
     /// Drops everything but what was spent, to be loaded anew.
     fn clear(&self) -> Answering<'_, ()>;

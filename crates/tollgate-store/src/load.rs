@@ -19,6 +19,7 @@ pub struct Loader {
     instance: String,
     follower: Follower,
     taken: Position,
+    behind: bool,
 }
 
 impl std::fmt::Debug for Loader {
@@ -43,12 +44,23 @@ impl Loader {
         follower: &Follower,
     ) -> Result<Self, QueryError> {
         let taken = index.position(instance).await?;
-        Ok(Self { index, instance: instance.to_owned(), follower: follower.again(taken), taken })
+        Ok(Self {
+            index,
+            instance: instance.to_owned(),
+            follower: follower.again(taken),
+            taken,
+            behind: false,
+        })
     }
 
     /// The last entry that was loaded.
     pub fn taken(&self) -> Position {
         self.taken
+    }
+
+    /// Whether the last step left something: it took as much as one takes.
+    pub fn is_behind(&self) -> bool {
+        self.behind
     }
 
     /// Loads what has been written since. Returns the number of entries; 0 when there were none.
@@ -60,24 +72,29 @@ impl Loader {
         let read = tokio::task::spawn_blocking(move || {
             let followed = follower.read(BATCH_BYTES);
             let mut batch = Batch::new(&instance, taken);
-            let count = followed.as_ref().map_or(0, |followed| followed.entries.len());
-            for (seq, line) in followed.iter().flat_map(|followed| &followed.entries) {
-                batch.take(*seq, line);
-            }
-            (follower, followed.map(|_| (batch, count)))
+            let taken = followed.map(|followed| {
+                for (seq, line) in &followed.entries {
+                    batch.take(*seq, line);
+                }
+                batch.finish();
+                (batch, followed.entries.len(), followed.bytes >= BATCH_BYTES)
+            });
+            (follower, taken)
         });
         let (follower, read) = read.await.map_err(|e| QueryError(e.to_string()))?;
         self.follower = follower;
         let loaded = async {
-            let (batch, count) = read.map_err(|e| QueryError(format!("the journal cannot be read: {e}")))?;
+            let (batch, count, behind) =
+                read.map_err(|e| QueryError(format!("the journal cannot be read: {e}")))?;
+            let to = batch.to();
             if !batch.is_empty() {
-                self.index.load(&batch).await?;
+                self.index.load(batch).await?;
             }
-            Ok((batch.to(), count))
+            Ok((to, count, behind))
         };
         match loaded.await {
-            Ok((taken, count)) => {
-                self.taken = taken;
+            Ok((taken, count, behind)) => {
+                (self.taken, self.behind) = (taken, behind);
                 Ok(count)
             }
             Err(error) => {

@@ -74,8 +74,6 @@ struct Line<'a> {
     model: String,
     #[serde(default)]
     deployment: String,
-    #[serde(default)]
-    results: Vec<String>,
     #[serde(default, borrow)]
     outcome: Cow<'a, str>,
     #[serde(default)]
@@ -100,6 +98,16 @@ struct Line<'a> {
     tags: Vec<String>,
     #[serde(default)]
     event: String,
+}
+
+/// What is read of the line with which a call begins, as long as its end may say the rest.
+#[derive(Deserialize)]
+struct Begun<'a> {
+    call_id: &'a str,
+    #[serde(borrow)]
+    principal: &'a RawValue,
+    #[serde(default)]
+    results: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -142,6 +150,13 @@ struct Principal {
     user: Option<String>,
     #[serde(default)]
     team: Option<String>,
+}
+
+impl Principal {
+    /// Whose calls are tied to each other.
+    fn tenant(&self) -> String {
+        format!("{}/{}", self.sub.kind, self.sub.id)
+    }
 }
 
 #[derive(Deserialize)]
@@ -189,34 +204,63 @@ impl Batch {
     pub fn take(&mut self, seq: Position, line: &[u8]) {
         self.to = self.to.max(seq);
         let Ok(text) = std::str::from_utf8(line) else { return };
+        // What was written first tells, before anything is read, what need not be read yet.
+        if tollgate_journal::is_of(line, "opened") {
+            return self.opened(text);
+        }
         let Ok(read) = serde_json::from_str::<Line<'_>>(text) else { return };
         match (read.entry, read.call_id) {
-            ("opened" | "attempt" | "closed", Some(id)) => {
-                self.call(id, &read, text);
-                if read.entry == "closed" {
-                    self.spent(seq, id, &read);
-                }
+            ("opened", Some(_)) => self.opened(text),
+            ("attempt", Some(id)) => {
+                let between = &mut self.call(id).between;
+                between.push_str(text);
+                between.push('\n');
+            }
+            ("closed", Some(id)) => {
+                text.clone_into(&mut self.call(id).closed);
+                self.row(id, &read);
+                self.spent(seq, id, &read);
             }
             ("event", _) => self.event(seq, &read, text),
             _ => {}
         }
     }
 
-    fn call(&mut self, id: &str, read: &Line<'_>, text: &str) {
-        let tenant =
-            read.principal.as_ref().map(|p| format!("{}/{}", p.sub.kind, p.sub.id)).unwrap_or_default();
-        let call = self.calls.entry(id.to_owned()).or_default();
-        id.clone_into(&mut call.row.call_id);
-        call.row.instance.clone_from(&self.instance);
-        match read.entry {
-            "attempt" => {
-                call.between.push_str(text);
-                call.between.push('\n');
-                return;
+    /// Takes note of what the entries of calls say that have not ended in this batch. An end says all of it once more.
+    pub fn finish(&mut self) {
+        let open = self.calls.values().filter(|call| call.closed.is_empty() && !call.opened.is_empty());
+        let open: Vec<(String, String)> =
+            open.map(|call| (call.row.call_id.clone(), call.opened.clone())).collect();
+        for (id, opened) in open {
+            if let Ok(read) = serde_json::from_str::<Line<'_>>(&opened) {
+                self.row(&id, &read);
             }
-            "opened" => text.clone_into(&mut call.opened),
-            _ => text.clone_into(&mut call.closed),
         }
+        self.tools.sort_unstable();
+        self.tools.dedup();
+    }
+
+    /// What the batch says of the call `id`.
+    fn call(&mut self, id: &str) -> &mut Call {
+        let instance = &self.instance;
+        let new = || CallRow { call_id: id.to_owned(), instance: instance.clone(), ..CallRow::default() };
+        self.calls.entry(id.to_owned()).or_insert_with(|| Call { row: new(), ..Call::default() })
+    }
+
+    fn opened(&mut self, text: &str) {
+        let Ok(read) = serde_json::from_str::<Begun<'_>>(text) else { return };
+        text.clone_into(&mut self.call(read.call_id).opened);
+        // Of a conversation all results are sent again with each prompt; the last one is what the call is about.
+        if let Some(result) = read.results.last() {
+            let principal = serde_json::from_str::<Principal>(read.principal.get());
+            let tenant = principal.map(|principal| principal.tenant()).unwrap_or_default();
+            self.tools.push(tool("result", (&tenant, result), read.call_id, ""));
+        }
+    }
+
+    fn row(&mut self, id: &str, read: &Line<'_>) {
+        let tenant = read.principal.as_ref().map(Principal::tenant).unwrap_or_default();
+        let Some(call) = self.calls.get_mut(id) else { return };
         let row = &mut call.row;
         if row.at.is_empty() {
             row.at = came_at(id).unwrap_or_else(|| read.at.to_string());
@@ -243,24 +287,16 @@ impl Batch {
         } else if row.outcome.is_empty() {
             "open".clone_into(&mut row.outcome);
         }
-        let tool = |role, tool_call_id: &str, name: &str| Tool {
-            tenant: storable(&tenant),
-            tool_call_id: storable(tool_call_id),
-            role,
-            call_id: id.to_owned(),
-            name: storable(name),
-        };
-        self.tools.extend(read.chosen.iter().map(|chosen| tool("chosen", &chosen.id, &chosen.name)));
+        self.tools
+            .extend(read.chosen.iter().map(|chosen| tool("chosen", (&tenant, &chosen.id), id, &chosen.name)));
         let executed = read.tool.as_ref().filter(|used| used.method == "tools/call");
         if let Some(name) = executed.and_then(|used| used.name.as_deref()) {
             let cause = read.trace.as_ref().and_then(|trace| trace.cause.as_ref());
             let choice =
                 cause.filter(|cause| cause.by == "choice").and_then(|cause| cause.tool_call_id.as_deref());
             // What nobody chose is tied to nothing, and found by its name all the same.
-            self.tools.push(tool("executed", choice.unwrap_or(id), name));
+            self.tools.push(tool("executed", (&tenant, choice.unwrap_or(id)), id, name));
         }
-        // Of a conversation all results are sent again with each prompt; the last one is what the call is about.
-        self.tools.extend(read.results.last().map(|id| tool("result", id, "")));
     }
 
     /// Takes note of what the call `id`, which has just ended, has spent.
@@ -283,6 +319,17 @@ impl Batch {
             event: storable(&read.event),
             entry: text.to_owned(),
         });
+    }
+}
+
+/// The tool call `tool_call_id` of `tenant`, which is for the call `call_id` what `role` says.
+fn tool(role: &'static str, (tenant, tool_call_id): (&str, &str), call_id: &str, name: &str) -> Tool {
+    Tool {
+        tenant: storable(tenant),
+        tool_call_id: storable(tool_call_id),
+        role,
+        call_id: call_id.to_owned(),
+        name: storable(name),
     }
 }
 

@@ -21,6 +21,9 @@ use tollgate_store::{Index, Loader};
 /// How often it is looked for new entries.
 const LOOK: Duration = Duration::from_millis(200);
 
+/// How long entries are gathered, so that the index takes many at once.
+const GATHER: Duration = Duration::from_millis(100);
+
 /// How long it is waited after a failure.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
@@ -103,7 +106,12 @@ impl Slot {
                 dropped = Some(tokio::time::Instant::now());
             }
             // It takes at most half of a core from the calls; what is left over is loaded when they are fewer.
-            tokio::time::sleep(if count == 0 { LOOK } else { took }).await;
+            let pause = match count {
+                0 => LOOK,
+                _ if loader.is_behind() => took,
+                _ => took.max(GATHER),
+            };
+            tokio::time::sleep(pause).await;
         }
     }
 }

@@ -6,7 +6,7 @@ use http::HeaderMap;
 use tokio::time::Instant;
 use tollgate_core::fault::{Fault, FaultClass};
 use tollgate_mcp::bridge::{Answer, Notes, Way, answer, say};
-use tollgate_mcp::message::{Body, Kind, Limits, Message, read, request};
+use tollgate_mcp::message::{Kind, Message, request, reread};
 use tollgate_mcp::revision::Revision;
 
 use super::client::Client;
@@ -29,17 +29,9 @@ pub(super) fn gate_as_client() -> Client {
     }
 }
 
-/// How messages of servers are read; their size has been limited by then.
-pub(super) const FROM_SERVERS: Limits =
-    Limits { bytes: usize::MAX, depth: 128, id_bytes: 256, method_bytes: 128, number_bytes: 64, batch: 100 };
-
-/// The message that a server sent, in the revision of its link.
-pub(super) fn message(text: &[u8], revision: Revision) -> Result<Message<'_>, String> {
-    match read(text, revision, &FROM_SERVERS) {
-        Ok(Body::One(message)) => Ok(message),
-        Ok(Body::Batch(_)) => Err("several messages where one was expected".to_owned()),
-        Err(refusal) => Err(refusal.to_string()),
-    }
+/// The message that `text` is, which was read when it came, or which the gate has written.
+pub(super) fn message(text: &[u8]) -> Result<Message<'_>, String> {
+    reread(text).map_err(|refusal| refusal.to_string())
 }
 
 /// The request `method` of `client` in the words of a server that speaks `to`: its method and its params.
@@ -49,13 +41,16 @@ pub(super) fn in_words(
     params: Option<&str>,
     to: Revision,
 ) -> Result<(String, Option<String>), Fault> {
+    let way = Way::new(client.revision, to);
+    if way.is_short() && method != "initialize" {
+        return Ok((method.to_owned(), params.map(str::to_owned)));
+    }
     let text = request("0", method, params);
     let unsayable = |why: String| Fault::new(FaultClass::Unsupported, why);
-    let said = message(text.as_bytes(), client.revision).map_err(unsayable)?;
-    let way = Way::new(client.revision, to);
+    let said = message(text.as_bytes()).map_err(unsayable)?;
     let words = say(&said, way, Some(&client.hello()), &mut Notes::default())
         .map_err(|error| unsayable(error.to_string()))?;
-    let words = message(words.as_bytes(), to).map_err(unsayable)?;
+    let words = message(words.as_bytes()).map_err(unsayable)?;
     Ok((words.method().unwrap_or(method).to_owned(), words.params().map(str::to_owned)))
 }
 
@@ -87,12 +82,12 @@ fn result(link: &Link, method: &str, text: &[u8]) -> Result<String, Fault> {
             format!("{}: the answer to {method} cannot be read: {why}", link.server().name),
         )
     };
-    let heard = message(text, link.revision()).map_err(garbage)?;
+    let heard = message(text).map_err(garbage)?;
     let way = Way::new(link.revision(), OWN);
     let Answer::Says(said) = answer(&heard, method, way, None, &mut Notes::default()) else {
         return Err(garbage("it asks something".to_owned()));
     };
-    let said = message(said.as_bytes(), OWN).map_err(garbage)?;
+    let said = message(said.as_bytes()).map_err(garbage)?;
     match said.kind() {
         Kind::Response { result, .. } => Ok((*result).to_owned()),
         Kind::Error { error, .. } => Err(trouble::said(link.server(), method, error)),

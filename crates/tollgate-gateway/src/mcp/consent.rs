@@ -133,7 +133,7 @@ impl Mcp {
         }
         let text = question(used, arguments);
         let defect = |why: String| Fault::new(FaultClass::Internal, why);
-        let asked = message(text.as_bytes(), OWN).map_err(defect)?;
+        let asked = message(text.as_bytes()).map_err(defect)?;
         if self.client.revision.is_stateless() {
             let state = quoted(&state(id, self.asked()?.params.as_deref()));
             let said = ask(&self.asked()?.id, &[(KEY, &asked)], Some(&state), &mut Notes::default());

@@ -54,6 +54,8 @@ pub(crate) struct Wanted {
     pub(crate) whose: String,
     /// What the server is told besides: the trace.
     pub(crate) headers: HeaderMap,
+    /// What keeps it known as under way, where the client can call it off.
+    pub(super) under_way: Option<Arc<UnderWay>>,
     /// Whether the server has forgotten what it knew of the client, who is told so with the answer.
     pub(crate) renewed: bool,
     /// Until when it must be over.
@@ -67,13 +69,14 @@ pub(crate) struct Conversation {
     exchange: Exchange,
     wanted: Wanted,
     /// What keeps it known as under way.
-    under_way: Option<UnderWay>,
+    under_way: Option<Arc<UnderWay>>,
     /// Questions that the client was asked and has not answered.
     open: Vec<String>,
     /// The round of a stateless server's questions that is under way.
     round: Option<Round>,
     rounds: u32,
-    answers: (mpsc::Sender<Given>, mpsc::Receiver<Given>),
+    /// Where the client's answers come, once it was asked something on a stateless server's behalf.
+    answers: Option<(mpsc::Sender<Given>, mpsc::Receiver<Given>)>,
     /// What is still to be said before anything else is listened to.
     ready: Vec<String>,
 }
@@ -101,8 +104,7 @@ impl Conversation {
     /// Asks the server.
     pub(crate) async fn begin(gate: &Arc<Gate>, link: Arc<Link>, wanted: Wanted) -> Result<Self, Failed> {
         let exchange = asked(&link, &wanted).await?;
-        let session = wanted.client.session.as_ref();
-        let under_way = session.map(|session| gate.tools.running.begin(&session.name, &wanted.id));
+        let under_way = wanted.under_way.clone();
         Ok(Self {
             gate: Arc::clone(gate),
             link,
@@ -112,7 +114,7 @@ impl Conversation {
             open: Vec::new(),
             round: None,
             rounds: 0,
-            answers: mpsc::channel(MOST_AT_ONCE),
+            answers: None,
             ready: Vec::new(),
         })
     }
@@ -145,13 +147,13 @@ impl Conversation {
             }
             let heard = tokio::select! {
                 heard = self.exchange.next() => heard,
-                Some((key, result)) = self.answers.1.recv() => {
+                (key, result) = given(&mut self.answers) => {
                     match self.answered(key, result).await {
                         Ok(()) => continue,
                         Err(fault) => return Step::Ended(Err(fault)),
                     }
                 }
-                () = called_off(self.under_way.as_ref()) => return Step::Ended(Err(called_off_fault())),
+                () = called_off(self.under_way.as_deref()) => return Step::Ended(Err(called_off_fault())),
                 () = tokio::time::sleep_until(self.wanted.deadline) => return Step::Ended(Err(self.too_late())),
             };
             let step = match heard {
@@ -169,7 +171,7 @@ impl Conversation {
     /// A notification of the server in the client's words, where the client hears it.
     fn notified(&self, text: &[u8]) -> Option<String> {
         let way = self.back();
-        let told = message(text, way.from).ok()?;
+        let told = message(text).ok()?;
         let method = told.method()?;
         if fate(method, way.to) != Fate::Forward {
             return None;
@@ -184,7 +186,7 @@ impl Conversation {
     /// The server asks the client something.
     async fn asks(&mut self, text: Bytes) -> Option<Step> {
         let way = self.back();
-        let question = message(&text, way.from).ok()?;
+        let question = message(&text).ok()?;
         let id = question.id()?.raw().to_owned();
         let method = question.method().unwrap_or_default().to_owned();
         let capability = asked_capability(&question);
@@ -238,7 +240,7 @@ impl Conversation {
     /// The server has answered, or wants to know something first.
     async fn answers(&mut self, text: &[u8]) -> Option<Step> {
         let way = self.back();
-        let heard = match message(text, way.from) {
+        let heard = match message(text) {
             Ok(heard) => heard,
             Err(why) => {
                 return Some(Step::Ended(Err(trouble::unreadable(
@@ -282,6 +284,7 @@ impl Conversation {
             }
         };
         let revision = self.wanted.client.revision;
+        let answers = &self.answers.get_or_insert_with(|| mpsc::channel(MOST_AT_ONCE)).0;
         for asked in &asks.asked {
             if asked.capability().is_none_or(|capability| !self.wanted.client.can(capability)) {
                 return Err(unsupported(format!(
@@ -290,7 +293,7 @@ impl Conversation {
                 )));
             }
             let waits = Waits::Request(
-                self.answers.0.clone(),
+                answers.clone(),
                 asked.key.clone().into_owned(),
                 asked.method.clone().into_owned(),
             );
@@ -308,7 +311,7 @@ impl Conversation {
         });
         if asks.asked.is_empty() {
             // Nothing is asked: the request is only to be made again.
-            let _ = self.answers.0.try_send((String::new(), String::new()));
+            let _ = answers.try_send((String::new(), String::new()));
         }
         Ok(())
     }
@@ -332,12 +335,12 @@ impl Conversation {
         let (method, params) = words(&self.wanted, &self.link)?;
         let text = request("0", &method, params.as_deref());
         let garbage = |why: String| Fault::new(FaultClass::Internal, why);
-        let first = message(text.as_bytes(), self.link.revision()).map_err(garbage)?;
+        let first = message(text.as_bytes()).map_err(garbage)?;
         let answers: Vec<(&str, &str)> =
             round.answered.iter().map(|(key, text)| (key.as_str(), text.as_str())).collect();
         let again = retry(&first, "0", &answers, round.state.as_deref())
             .ok_or_else(|| garbage("the request cannot be made again".to_owned()))?;
-        let again = message(again.as_bytes(), self.link.revision()).map_err(garbage)?;
+        let again = message(again.as_bytes()).map_err(garbage)?;
         let exchange =
             self.link.ask(&method, again.params(), &self.wanted.headers, self.wanted.deadline).await;
         self.exchange = exchange.map_err(|error| trouble::fault(self.link.server(), &error))?;
@@ -355,6 +358,16 @@ impl Drop for Conversation {
     fn drop(&mut self) {
         self.gate.tools.questions.close(&self.open);
     }
+}
+
+/// The next answer of the client's, once there can be any.
+async fn given(answers: &mut Option<(mpsc::Sender<Given>, mpsc::Receiver<Given>)>) -> Given {
+    if let Some((_, answers)) = answers
+        && let Some(given) = answers.recv().await
+    {
+        return given;
+    }
+    std::future::pending().await
 }
 
 pub(super) async fn called_off(under_way: Option<&UnderWay>) {

@@ -167,12 +167,14 @@ impl Visit<'_> {
             asked: Ok(asked),
             voice,
             consent,
+            under_way: None,
             asks: None,
         };
         let (gate, runtime, identified) = (Arc::clone(self.gate), self.runtime, self.identified);
         let id = mcp.voice.id.as_deref().unwrap_or_default();
-        let under_way =
-            mcp.client.session.as_ref().map(|session| gate.tools.running.begin(&session.name, id));
+        let session = mcp.client.session.as_ref();
+        mcp.under_way = session.map(|session| Arc::new(gate.tools.running.begin(&session.name, id)));
+        let under_way = mcp.under_way.clone();
         let asked_of_client = (own && mcp.can_be_asked()).then(|| {
             let (asks, asked_of_client) = mpsc::channel(1);
             mcp.asks = Some(asks);
@@ -182,7 +184,7 @@ impl Visit<'_> {
             tokio::select! {
                 biased;
                 answer = pipeline::run_for(&gate, runtime, identified, &mcp, inbound) => answer,
-                () = called_off(under_way.as_ref()) => reject::stranger(&called_off_fault(), &mcp.voice),
+                () = called_off(under_way.as_deref()) => reject::stranger(&called_off_fault(), &mcp.voice),
             }
         });
         match asked_of_client {
@@ -207,6 +209,7 @@ impl Visit<'_> {
             asked: Err(refused),
             voice,
             consent: None,
+            under_way: None,
             asks: None,
         };
         Box::pin(pipeline::run_for(self.gate, self.runtime, self.identified, &mcp, inbound)).await
@@ -263,7 +266,8 @@ impl Visit<'_> {
         let Some(Home { peer, holds }) = home() else { return Ok(None) };
         let request = (head, body.clone());
         let endless = asked.is_none_or(|asked| asked.method == "subscriptions/listen");
-        match home::hand_on(self.gate, &self.runtime.snapshot, &peer, request, (from, endless)).await {
+        let hand_on = home::hand_on(self.gate, &self.runtime.snapshot, &peer, request, (from, endless));
+        match Box::pin(hand_on).await {
             Ok(answer) => {
                 self.gate.metrics.handed_on.inc();
                 Ok(Some(answer))

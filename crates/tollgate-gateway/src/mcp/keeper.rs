@@ -91,7 +91,7 @@ async fn round(gate: &Arc<Gate>, kept: &Arc<Kept>) -> Result<(), Fault> {
         loop {
             tokio::select! {
                 heard = events.next() => match heard {
-                    Some(Heard::Notification(text)) if says_changed(&text, &link) => break,
+                    Some(Heard::Notification(text)) if says_changed(&text) => break,
                     Some(Heard::Request(text)) => refuse(&link, &text).await,
                     Some(_) => {}
                     None => return Ok(()),
@@ -126,8 +126,8 @@ fn tell(gate: &Gate, kept: &Kept, listed: Arc<Listed>) {
     }
 }
 
-fn says_changed(text: &[u8], link: &Link) -> bool {
-    let Ok(message) = message(text, link.revision()) else { return false };
+fn says_changed(text: &[u8]) -> bool {
+    let Ok(message) = message(text) else { return false };
     message.method().is_some_and(|method| method.ends_with("/list_changed"))
 }
 

@@ -247,7 +247,7 @@ impl Listening {
     /// The notification `said`, in the client's words, where it wants to be told.
     fn wanted(&self, said: String) -> Option<String> {
         let Some(subscription) = &self.subscription else { return Some(said) };
-        let told = message(said.as_bytes(), self.client.revision).ok()?;
+        let told = message(said.as_bytes()).ok()?;
         subscription.wants.wants(&told).then(|| tagged(&told, &subscription.id).into_owned())
     }
 
@@ -291,7 +291,7 @@ impl Listening {
     /// A notification of a server. That a list has changed is said when the gate has listed it again.
     fn notified(&self, link: &Link, text: &[u8]) -> Option<String> {
         let way = Way::new(link.revision(), self.client.revision);
-        let told = message(text, way.from).ok()?;
+        let told = message(text).ok()?;
         let method = told.method()?;
         if method.ends_with("/list_changed") || fate(method, way.to) != Fate::Forward {
             return None;
@@ -324,7 +324,7 @@ impl Listening {
     /// A server asks something outside of a request.
     async fn asks(&mut self, link: &Arc<Link>, text: &[u8]) -> Option<String> {
         let way = Way::new(link.revision(), self.client.revision);
-        let question = message(text, way.from).ok()?;
+        let question = message(text).ok()?;
         let (Kind::Request { method, .. }, Some(session)) = (question.kind(), &self.client.session) else {
             return None;
         };

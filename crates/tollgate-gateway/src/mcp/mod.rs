@@ -58,6 +58,7 @@ use self::consent::Consent;
 pub(crate) use self::door::handle;
 use self::endpoint::Endpoint;
 use self::relay::Answer;
+use self::running::UnderWay;
 use self::said::{Asked, Refused};
 pub(crate) use self::session::whose;
 pub use self::session::{SealKeys, Seals};
@@ -87,6 +88,8 @@ pub(crate) struct Mcp {
     takes_events: bool,
     /// What the client was told whom the gate has asked about an earlier try.
     consent: Option<Consent>,
+    /// What keeps the request known as under way, where the client can call it off.
+    under_way: Option<Arc<UnderWay>>,
     /// Where the client is asked something while it waits.
     asks: Option<mpsc::Sender<String>>,
 }
@@ -246,7 +249,8 @@ impl Protocol for Mcp {
 
     async fn route(&self, call: &Call, ticket: &mut Ticket) -> Result<Routed<ServerTries, Answer>, Fault> {
         match &call.aim {
-            Aim::Gate(offer) => self.here(offer, ticket).await.map(Routed::Here),
+            // Boxed: what is for a server does not carry it.
+            Aim::Gate(offer) => Box::pin(self.here(offer, ticket)).await.map(Routed::Here),
             Aim::Server(aimed) => {
                 let runtime = Arc::clone(&ticket.runtime);
                 let server = Arc::clone(&aimed.listed.server);

@@ -191,7 +191,7 @@ impl Offer {
 /// The entry `text` of a list, as a server of revision `from` has it, in the words of `to`.
 fn in_words(method: &str, member: &str, text: &str, from: Revision, to: Revision) -> Option<String> {
     let whole = response("0", &format!("{{\"{member}\":[{text}]}}"));
-    let read = message(whole.as_bytes(), from).ok()?;
+    let read = message(whole.as_bytes()).ok()?;
     let Answer::Says(said) = answer(&read, method, Way::new(from, to), None, &mut Notes::default()) else {
         return None;
     };

@@ -69,10 +69,10 @@ impl Parks {
         conversation: Conversation,
     ) -> Result<Ended, Fault> {
         let Self { id, owner, request, call_id } = self;
-        let (server, revision) = (Arc::clone(conversation.link().server()), conversation.link().revision());
+        let server = Arc::clone(conversation.link().server());
         let token = gate.tools.parked.park((owner, request), call_id, question.clone(), conversation);
         let garbage = |why: String| trouble::unreadable(&server, "its question", &why);
-        let asked = message(&question, revision).map_err(garbage)?;
+        let asked = message(&question).map_err(garbage)?;
         let message = ask(&id, &[("1", &asked)], Some(&quoted(&token)), &mut Notes::default())
             .map_err(|why| garbage(why.to_string()))?;
         Ok(Ended { message, fault: None, status: 200, question: true })

@@ -23,7 +23,7 @@ pub(super) struct UnderWay {
 }
 
 impl Running {
-    /// The request `id` of `session` is under way from now on. Whoever says so of the same one hears of the same end.
+    /// The request `id` of `session` is under way from now on. Of two with the same id both hear of the same end.
     pub(super) fn begin(&self, session: &str, id: &str) -> UnderWay {
         let key = (session.to_owned(), id.to_owned());
         let mut all = self.0.lock();

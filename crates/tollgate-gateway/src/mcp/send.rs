@@ -171,6 +171,7 @@ impl Mcp {
             client: self.client.clone(),
             hears: self.takes_events,
             headers: headers(leg, head, aimed),
+            under_way: self.under_way.clone(),
             renewed: candidate.renewed,
             whose: self.whose.clone(),
             deadline,
@@ -195,7 +196,11 @@ impl Mcp {
         let parks = Parks {
             id: asked.id.clone(),
             owner: self.whose.clone(),
-            request: self.parked_as(asked.params.as_deref(), aimed),
+            // Only a request of a client without a session is ever parked.
+            request: match self.client.session {
+                None => self.parked_as(asked.params.as_deref(), aimed),
+                Some(_) => Vec::new(),
+            },
             call_id: leg.call_id,
         };
         loop {
@@ -242,7 +247,7 @@ impl Mcp {
         };
         let mut conversation = waiting.conversation;
         let link = std::sync::Arc::clone(conversation.link());
-        let question = message(&waiting.question, link.revision())
+        let question = message(&waiting.question)
             .map_err(|why| trouble::unreadable(link.server(), "its question", &why))?;
         let id = question.id().map(|id| id.raw().to_owned()).unwrap_or_default();
         let way = Way::new(self.client.revision, link.revision());

@@ -27,7 +27,7 @@ pub(super) async fn watch(
     let told = if link.revision().is_stateless() {
         let filter = Filter { uris: vec![uri.to_owned()], ..Filter::default() };
         let text = listen("0", &filter, &client.hello(), link.revision(), &mut Notes::default());
-        let params = message(text.as_bytes(), link.revision()).ok();
+        let params = message(text.as_bytes()).ok();
         let params = params.and_then(|asked| asked.params().map(str::to_owned)).unwrap_or_default();
         link.read_of(uri, params, deadline).await.map_err(failed)
     } else {

@@ -65,8 +65,9 @@ impl Tokens {
             return Ok(token.clone());
         }
         let gate = self.gate.upgrade().ok_or("the gate is stopping")?;
-        let (token, lasts) =
-            fetch(&gate, client).await.map_err(|why| format!("no token for the server: {why}"))?;
+        // Boxed: whoever finds a token does not carry what fetches one.
+        let fetched = Box::pin(fetch(&gate, client)).await;
+        let (token, lasts) = fetched.map_err(|why| format!("no token for the server: {why}"))?;
         *kept = Some((token.clone(), Instant::now() + lasts.min(LONGEST)));
         Ok(token)
     }

@@ -21,7 +21,7 @@ const CANCELLED: &str = r#"{"action":"cancel"}"#;
 /// Takes what `client` tells in the message `text`.
 pub(super) async fn take(gate: &Gate, client: &Client, text: &Bytes) -> Result<(), Fault> {
     let unreadable = |why: String| Fault::new(FaultClass::Invalid, why);
-    let told = message(text, client.revision).map_err(unreadable)?;
+    let told = message(text).map_err(unreadable)?;
     match told.kind() {
         Kind::Notification { method, params } => {
             notified(gate, client, method, *params);
@@ -71,7 +71,7 @@ async fn reply(gate: &Gate, client: &Client, id: &str, told: &Message<'_>) -> Re
 
 async fn to_server(link: &Link, question: &str, from: Revision, told: &Message<'_>) -> Result<(), Fault> {
     let unreadable = |why: String| trouble::unreadable(link.server(), "its question", &why);
-    let question = message(question.as_bytes(), link.revision()).map_err(unreadable)?;
+    let question = message(question.as_bytes()).map_err(unreadable)?;
     let id = question.id().map(|id| id.raw().to_owned()).unwrap_or_default();
     let said = match told.kind() {
         Kind::Error { error: body, .. } => {

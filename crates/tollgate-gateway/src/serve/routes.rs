@@ -48,16 +48,16 @@ pub async fn handle(gate: &Arc<Gate>, inbound: Inbound) -> Response<AnswerBody> 
     if let Some(managed) = gate.parts.managed.as_ref().filter(|managed| managed.takes(&path)) {
         return managed::answer(gate, &**managed, inbound).await;
     }
+    // Calls are boxed: what is moved with a request until it is known what it is stays small.
     if let Some(address) = tools_at(&path) {
         let address = decoded(address);
-        // Boxed: most requests are for models.
         return guarded(Box::pin(mcp::handle(gate, inbound, &address)), &McpVoice::default()).await;
     }
     if let Some(llm) = call_at(bare, inbound.head.uri.query()) {
         if inbound.head.method != Method::POST {
             return wrong_method(gate, &inbound, "POST", &llm);
         }
-        return guarded(pipeline::run(gate, &llm, inbound), &llm).await;
+        return guarded(Box::pin(pipeline::run(gate, &llm, inbound)), &llm).await;
     }
     let model = bare.strip_prefix("/models").map(|rest| rest.strip_prefix('/').unwrap_or(rest));
     match (bare, model) {

@@ -60,7 +60,8 @@ impl Way {
         Self { from: self.to, to: self.from }
     }
 
-    fn is_short(self) -> bool {
+    /// Whether both sides speak the same: then every word stays as it is, but for who a client says that it is.
+    pub fn is_short(self) -> bool {
         self.from == self.to
     }
 

@@ -14,7 +14,7 @@ mod write;
 
 pub use code::{CODES, Code, codes};
 pub use id::Id;
-pub use read::{Body, Limits, Refusal, read};
+pub use read::{Body, Limits, Refusal, read, reread};
 pub use rewrite::{Foreign, Place, mentions, rewrite};
 pub use write::{Failure, error, notification, request, response};
 

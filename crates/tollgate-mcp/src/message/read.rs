@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::scan::scan;
 use super::{ErrorBody, Id, Kind, Message, codes, meta};
-use crate::json::{Object, elements};
+use crate::json::{Object, elements, string};
 use crate::revision::Revision;
 
 /// How large what is read may be. Every one is the caller's to choose.
@@ -101,6 +101,13 @@ pub fn read<'a>(bytes: &'a [u8], revision: Revision, limits: &Limits) -> Result<
     message(text, limits).map(Body::One)
 }
 
+/// Reads a message again that [`read`] has let through, or that this crate has written: nothing is checked a second time but
+/// its shape. What nobody has read yet must not get here.
+pub fn reread(bytes: &[u8]) -> Result<Message<'_>, Refusal> {
+    let text = std::str::from_utf8(bytes).map_err(|_| Refusal::NotUtf8)?;
+    shaped(Object::read(text.trim_ascii()).ok_or(NO_OBJECT)?)
+}
+
 /// The parser's reason, without anything of the text.
 fn reason(error: &serde_json::Error) -> String {
     let what = if error.is_eof() { "it ends too early" } else { "a syntax error" };
@@ -170,62 +177,79 @@ const SHOWING: [&str; 14] = [
     "tools",
 ];
 
+const NO_OBJECT: Refusal = Refusal::NotAMessage("not an object");
+
 fn message<'a>(text: &'a str, limits: &Limits) -> Result<Message<'a>, Refusal> {
-    let object = Object::read(text).ok_or(Refusal::NotAMessage("not an object"))?;
+    let object = Object::read(text).ok_or(NO_OBJECT)?;
     well_spelled(&object, &ENVELOPE)?;
+    let message = shaped(object)?;
+    within(&message, limits)?;
+    match &message.kind {
+        Kind::Request { params, .. } | Kind::Notification { params, .. } => params.map_or(Ok(()), decides)?,
+        Kind::Response { result, .. } => {
+            let result = Object::read(result).ok_or(Refusal::NotAMessage("`result` is not an object"))?;
+            well_spelled(&result, &SHOWING)?;
+        }
+        Kind::Error { .. } => {}
+    }
+    Ok(message)
+}
+
+/// The message that `object` is.
+fn shaped(object: Object<'_>) -> Result<Message<'_>, Refusal> {
     if object.string("jsonrpc").as_deref() != Some("2.0") {
         return Err(Refusal::NotAMessage("`jsonrpc` is not \"2.0\""));
     }
-    let kind = match (object.has("method"), object.has("result"), object.has("error")) {
-        (true, false, false) => said(&object, limits)?,
-        (false, true, false) => {
-            let result = object.get("result").and_then(|text| Some((text, Object::read(text)?)));
-            let (result, read) = result.ok_or(Refusal::NotAMessage("`result` is not an object"))?;
-            well_spelled(&read, &SHOWING)?;
-            let id = id(&object, limits)?.ok_or(Refusal::NotAMessage("an answer without an id"))?;
+    let kind = match (object.get("method"), object.get("result"), object.get("error")) {
+        (Some(method), None, None) => {
+            let method = string(method).ok_or(Refusal::NotAMessage("`method` is not a string"))?;
+            let params = object.get("params");
+            match id(&object)? {
+                Some(id) => Kind::Request { id, method, params },
+                None => Kind::Notification { method, params },
+            }
+        }
+        (None, Some(result), None) => {
+            let id = id(&object)?.ok_or(Refusal::NotAMessage("an answer without an id"))?;
             Kind::Response { id, result }
         }
-        (false, false, true) => Kind::Error { id: error_id(&object, limits)?, error: error_body(&object)? },
-        (false, false, false) => {
-            return Err(Refusal::NotAMessage("neither `method` nor `result` nor `error`"));
-        }
+        (None, None, Some(_)) => Kind::Error { id: error_id(&object)?, error: error_body(&object)? },
+        (None, None, None) => return Err(Refusal::NotAMessage("neither `method` nor `result` nor `error`")),
         _ => return Err(Refusal::NotAMessage("more than one of `method`, `result` and `error`")),
     };
     Ok(Message { object, kind })
 }
 
-/// A request or a notification.
-fn said<'a>(object: &Object<'a>, limits: &Limits) -> Result<Kind<'a>, Refusal> {
-    let method = object.string("method").ok_or(Refusal::NotAMessage("`method` is not a string"))?;
-    if method.is_empty() || method.len() > limits.method_bytes {
+/// Whether what others keep of a message is no longer than it may be.
+fn within(message: &Message<'_>, limits: &Limits) -> Result<(), Refusal> {
+    if message.method().is_some_and(|method| method.is_empty() || method.len() > limits.method_bytes) {
         return Err(Refusal::NotAMessage("`method` is empty or too long"));
     }
-    let params = object.get("params");
-    if let Some(text) = params {
-        let read = Object::read(text).ok_or(Refusal::NotAMessage("`params` is not an object"))?;
-        well_spelled(&read, &DECIDING)?;
-        if let Some(object) = read.object("_meta") {
-            well_spelled(&object, &[meta::PROGRESS_TOKEN])?;
-            well_spelled(&object, &meta::OF_REQUESTS)?;
-        }
-    }
-    Ok(match id(object, limits)? {
-        Some(id) => Kind::Request { id, method, params },
-        None => Kind::Notification { method, params },
-    })
-}
-
-fn id<'a>(object: &Object<'a>, limits: &Limits) -> Result<Option<Id<'a>>, Refusal> {
-    let Some(raw) = object.get("id") else { return Ok(None) };
-    if raw.len() > limits.id_bytes {
+    if message.id().is_some_and(|id| id.raw().len() > limits.id_bytes) {
         return Err(Refusal::NotAMessage("`id` is too long"));
     }
+    Ok(())
+}
+
+/// Whether everybody reads the same in the params `text` of a request or a notification.
+fn decides(text: &str) -> Result<(), Refusal> {
+    let params = Object::read(text).ok_or(Refusal::NotAMessage("`params` is not an object"))?;
+    well_spelled(&params, &DECIDING)?;
+    if let Some(object) = params.object("_meta") {
+        well_spelled(&object, &[meta::PROGRESS_TOKEN])?;
+        well_spelled(&object, &meta::OF_REQUESTS)?;
+    }
+    Ok(())
+}
+
+fn id<'a>(object: &Object<'a>) -> Result<Option<Id<'a>>, Refusal> {
+    let Some(raw) = object.get("id") else { return Ok(None) };
     Id::read(raw).map(Some).ok_or(Refusal::NotAMessage("`id` is neither a string nor an integer"))
 }
 
 /// JSON-RPC answers what it could not read with the id null, some revisions with none.
-fn error_id<'a>(object: &Object<'a>, limits: &Limits) -> Result<Option<Id<'a>>, Refusal> {
-    if object.get("id") == Some("null") { Ok(None) } else { id(object, limits) }
+fn error_id<'a>(object: &Object<'a>) -> Result<Option<Id<'a>>, Refusal> {
+    if object.get("id") == Some("null") { Ok(None) } else { id(object) }
 }
 
 fn error_body<'a>(object: &Object<'a>) -> Result<ErrorBody<'a>, Refusal> {
@@ -243,12 +267,17 @@ fn error_body<'a>(object: &Object<'a>) -> Result<ErrorBody<'a>, Refusal> {
 /// Unicode folds it, and let the last one win.
 fn well_spelled(object: &Object<'_>, known: &[&str]) -> Result<(), Refusal> {
     for (name, _) in object.iter() {
-        let like = |known: &&&str| **known != name && folded(name).eq(folded(known));
+        let like = |known: &&&str| **known != name && alike(name, known);
         if let Some(known) = known.iter().find(like) {
             return Err(Refusal::Lookalike((*known).to_owned()));
         }
     }
     Ok(())
+}
+
+/// Whether `name` is `known`, which is ASCII, without regard to case.
+fn alike(name: &str, known: &str) -> bool {
+    if name.is_ascii() { name.eq_ignore_ascii_case(known) } else { folded(name).eq(folded(known)) }
 }
 
 /// The characters of `name` without case. Two beyond ASCII fold to ASCII letters: the long s and the Kelvin sign.

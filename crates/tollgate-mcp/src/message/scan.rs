@@ -12,31 +12,33 @@ const FEW: usize = 16;
 
 enum Frame<'a> {
     List,
-    Object { names: Names<'a>, key_next: bool },
+    Object(Open<'a>),
 }
 
-enum Names<'a> {
-    Few(Vec<Cow<'a, str>>),
-    Many(HashSet<Cow<'a, str>>),
+/// An object that has not ended.
+struct Open<'a> {
+    /// Where its names begin among those of all that are open, while they are few.
+    first: usize,
+    /// Its names, once they are many.
+    many: Option<HashSet<Cow<'a, str>>>,
+    key_next: bool,
 }
 
-impl<'a> Names<'a> {
-    /// Whether `name` was not there.
-    fn add(&mut self, name: Cow<'a, str>) -> bool {
-        match self {
-            Self::Few(names) if names.contains(&name) => false,
-            Self::Few(names) if names.len() < FEW => {
-                names.push(name);
-                true
-            }
-            Self::Few(names) => {
-                let mut many: HashSet<_> = names.drain(..).collect();
-                let new = many.insert(name);
-                *self = Self::Many(many);
-                new
-            }
-            Self::Many(names) => names.insert(name),
+impl<'a> Open<'a> {
+    /// Whether `name` was not there; `few` are the names of all that are open.
+    fn add(&mut self, few: &mut Vec<Cow<'a, str>>, name: Cow<'a, str>) -> bool {
+        if let Some(many) = &mut self.many {
+            return many.insert(name);
         }
+        let own = &few[self.first..];
+        if own.contains(&name) {
+            return false;
+        }
+        few.push(name);
+        if few.len() - self.first > FEW {
+            self.many = Some(few.drain(self.first..).collect());
+        }
+        true
     }
 }
 
@@ -44,26 +46,29 @@ impl<'a> Names<'a> {
 pub(super) fn scan(text: &str, limits: &Limits) -> Result<(), Refusal> {
     let bytes = text.as_bytes();
     let mut frames: Vec<Frame<'_>> = Vec::new();
+    let mut few: Vec<Cow<'_, str>> = Vec::with_capacity(FEW);
     let mut at = 0;
     while let Some(byte) = bytes.get(at) {
         match byte {
             b'{' | b'[' if frames.len() >= limits.depth => return Err(Refusal::TooDeep(limits.depth)),
-            b'{' => frames.push(Frame::Object { names: Names::Few(Vec::new()), key_next: true }),
+            b'{' => frames.push(Frame::Object(Open { first: few.len(), many: None, key_next: true })),
             b'[' => frames.push(Frame::List),
             b'}' | b']' => {
-                frames.pop();
+                if let Some(Frame::Object(open)) = frames.pop() {
+                    few.truncate(open.first);
+                }
             }
             b',' => {
-                if let Some(Frame::Object { key_next, .. }) = frames.last_mut() {
-                    *key_next = true;
+                if let Some(Frame::Object(open)) = frames.last_mut() {
+                    open.key_next = true;
                 }
             }
             b'"' => {
                 let end = string_end(bytes, at).unwrap_or(bytes.len());
-                if let Some(Frame::Object { names, key_next }) = frames.last_mut()
-                    && std::mem::take(key_next)
+                if let Some(Frame::Object(open)) = frames.last_mut()
+                    && std::mem::take(&mut open.key_next)
                 {
-                    add(names, text.get(at..end).unwrap_or_default())?;
+                    add(open, &mut few, text.get(at..end).unwrap_or_default())?;
                 }
                 at = end;
                 continue;
@@ -79,10 +84,12 @@ pub(super) fn scan(text: &str, limits: &Limits) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn add<'a>(names: &mut Names<'a>, raw: &'a str) -> Result<(), Refusal> {
+fn add<'a>(open: &mut Open<'a>, few: &mut Vec<Cow<'a, str>>, raw: &'a str) -> Result<(), Refusal> {
     let name = string(raw).ok_or(Refusal::BadName)?;
-    let shown = shown(&name);
-    if names.add(name) { Ok(()) } else { Err(Refusal::Twice(shown)) }
+    if open.add(few, name) {
+        return Ok(());
+    }
+    Err(Refusal::Twice(string(raw).as_deref().map(shown).unwrap_or_default()))
 }
 
 /// A member's name as a refusal tells it: the start of it.

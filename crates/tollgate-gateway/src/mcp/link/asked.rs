@@ -191,7 +191,7 @@ impl Http {
             return Ok(Source::Whole(Some(text)));
         }
         // An error may be said in a message, whatever the status; but not that a session is gone.
-        let told = crate::mcp::ask::message(&text, self.revision()).ok();
+        let told = wire::heard(&text, self.revision()).ok();
         let says = told.is_some_and(|message| matches!(message.kind(), Kind::Error { error, .. } if error.code != codes::PARSE_ERROR || status == StatusCode::BAD_REQUEST));
         let gone = status == StatusCode::NOT_FOUND && self.has_session();
         if says && !gone && !matches!(status.as_u16(), 401 | 403 | 429) {

@@ -149,7 +149,7 @@ async fn discover(
     };
     let all = Filter { tools: true, prompts: true, resources: true, uris: Vec::new() };
     let listens = listen("0", &all, &says.hello, spoken, &mut Notes::default());
-    let listens = message(listens.as_bytes(), spoken).ok().and_then(|text| text.params().map(str::to_owned));
+    let listens = message(listens.as_bytes()).ok().and_then(|text| text.params().map(str::to_owned));
     Ok(Greeted { said, listens })
 }
 
@@ -157,11 +157,11 @@ async fn discover(
 fn words(method: &str, to: Revision, hello: &ClientHello<'_>) -> Result<String, LinkError> {
     let text = request("0", method, Some("{}"));
     let unsayable = |why: String| LinkError::NotSent(why);
-    let first = message(text.as_bytes(), Revision::NEWEST_STATEFUL).map_err(unsayable)?;
+    let first = message(text.as_bytes()).map_err(unsayable)?;
     let way = Way::new(Revision::NEWEST_STATEFUL, to);
     let said =
         say(&first, way, Some(hello), &mut Notes::default()).map_err(|why| unsayable(why.to_string()))?;
-    let said = message(said.as_bytes(), to).map_err(unsayable)?;
+    let said = message(said.as_bytes()).map_err(unsayable)?;
     Ok(said.params().unwrap_or("{}").to_owned())
 }
 

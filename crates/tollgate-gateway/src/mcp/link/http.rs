@@ -139,7 +139,9 @@ impl Http {
     ) -> Result<UpstreamResponse, LinkError> {
         let mut headers = headers.clone();
         let revision = self.revision();
-        if let Ok(read) = crate::mcp::ask::message(message.as_bytes(), revision) {
+        if !revision.transport().mirrored.is_empty()
+            && let Ok(read) = crate::mcp::ask::message(message.as_bytes())
+        {
             mirror(&read, revision, &mut headers);
         }
         self.sent(Method::POST, &self.url.uri, Bytes::from(message), &headers, deadline).await

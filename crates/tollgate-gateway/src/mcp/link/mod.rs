@@ -295,7 +295,7 @@ impl Exchange {
     pub async fn next(&mut self) -> Result<Heard, LinkError> {
         loop {
             match self.inner.next().await? {
-                Heard::Request(text) => match wire::pong(&text, self.link.revision()) {
+                Heard::Request(text) => match wire::pong(&text) {
                     Some(pong) => self.link.answer(&pong).await?,
                     None => return Ok(Heard::Request(text)),
                 },

@@ -206,7 +206,7 @@ impl Pipe {
         drop(waiting);
         if unheard {
             let revision = *self.revision.lock();
-            let answer = wire::pong(&text, revision).or_else(|| wire::nobody(&text, revision));
+            let answer = wire::pong(&text).or_else(|| wire::nobody(&text, revision));
             if let Some(answer) = answer {
                 drop(self.out.try_send(answer.into()));
             }

@@ -146,7 +146,9 @@ impl Links {
         *link = None;
         self.rested(server)?;
         let limit = deadline.min(Instant::now() + server.timeouts.first_byte);
-        let opening = tokio::time::timeout_at(limit, opened(&self.means, server, &says, limit));
+        // Boxed: most calls find a link that is open.
+        let opening = Box::pin(opened(&self.means, server, &says, limit));
+        let opening = tokio::time::timeout_at(limit, opening);
         match opening.await.unwrap_or_else(|_| Err(late())) {
             Ok(opened) => {
                 self.open.failing.lock().remove(&server.name);

@@ -140,7 +140,7 @@ async fn hand(heard: Heard, http: &Http, events: &broadcast::Sender<Heard>) -> R
         let _ = events.send(heard);
         return Ok(());
     };
-    if let Some(pong) = wire::pong(text, http.revision()) {
+    if let Some(pong) = wire::pong(text) {
         return http.tell(pong).await;
     }
     let last = http.asked_last();

@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use tollgate_mcp::json::Object;
 use tollgate_mcp::message::meta::PROGRESS_TOKEN;
-use tollgate_mcp::message::{Failure, Id, Kind, Message, codes, error, request, response};
+use tollgate_mcp::message::{
+    Body, Failure, Id, Kind, Limits, Message, codes, error, read, request, response,
+};
 use tollgate_mcp::revision::Revision;
 
 use super::LinkError;
@@ -52,8 +54,8 @@ pub(super) fn of_progress(message: &Message<'_>) -> Option<u64> {
 }
 
 /// The answer to `text`, where it asks whether the gate is there.
-pub(super) fn pong(text: &[u8], revision: Revision) -> Option<String> {
-    let asked = message(text, revision).ok()?;
+pub(super) fn pong(text: &[u8]) -> Option<String> {
+    let asked = message(text).ok()?;
     match asked.kind() {
         Kind::Request { id, method, .. } if method == "ping" => Some(response(id.raw(), "{}")),
         _ => None,
@@ -62,7 +64,7 @@ pub(super) fn pong(text: &[u8], revision: Revision) -> Option<String> {
 
 /// The answer to what a server asks in `text` when nobody is there to be asked.
 pub(in crate::mcp) fn nobody(text: &[u8], revision: Revision) -> Option<String> {
-    let asked = message(text, revision).ok()?;
+    let asked = message(text).ok()?;
     let failure = Failure {
         code: codes::METHOD_NOT_FOUND,
         message: "nobody is here to answer this: it was asked outside of a client's request".into(),
@@ -71,9 +73,18 @@ pub(in crate::mcp) fn nobody(text: &[u8], revision: Revision) -> Option<String> 
     Some(error(Some(asked.id()?.raw()), &failure, revision))
 }
 
-/// `text` as a message.
+/// How messages of servers are read; their size has been limited by then.
+const FROM_SERVERS: Limits =
+    Limits { bytes: usize::MAX, depth: 128, id_bytes: 256, method_bytes: 128, number_bytes: 64, batch: 100 };
+
+/// The message that a server has sent, which nobody has read yet.
 pub(super) fn heard(text: &Bytes, revision: Revision) -> Result<Message<'_>, LinkError> {
-    message(text, revision).map_err(|why| LinkError::Garbage(format!("what it sends cannot be read: {why}")))
+    let why = match read(text, revision, &FROM_SERVERS) {
+        Ok(Body::One(message)) => return Ok(message),
+        Ok(Body::Batch(_)) => "several messages where one was expected".to_owned(),
+        Err(refusal) => refusal.to_string(),
+    };
+    Err(LinkError::Garbage(format!("what it sends cannot be read: {why}")))
 }
 
 #[cfg(test)]
@@ -87,7 +98,7 @@ mod tests {
         assert_eq!(token.as_deref(), Some("\"mine\""));
         assert!(text.contains(r#""_meta":{"progressToken":7,"x":1}"#), "{text}");
         let told = r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":7,"progress":1}}"#;
-        let read = message(told.as_bytes(), Revision::NEWEST_STATEFUL).unwrap();
+        let read = message(told.as_bytes()).unwrap();
         assert_eq!(of_progress(&read), Some(7));
         assert!(progress(told, "\"mine\"").unwrap().contains(r#""progressToken":"mine""#));
         assert_eq!(outgoing(8, "ping", None).1, None);

@@ -153,7 +153,8 @@ impl Credentials {
         }
         let fetched = match slot.recent_failure() {
             Some(why) => Err(why),
-            None => fetch(gate, cloud).await,
+            // Boxed: whoever finds one does not carry what fetches it.
+            None => Box::pin(fetch(gate, cloud)).await,
         };
         match fetched {
             Ok((what, lifetime)) => {
