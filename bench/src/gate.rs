@@ -117,6 +117,7 @@ pub(crate) async fn serve(port: u16, upstream: &str, mode: &str) -> Result<()> {
         access,
         clock: Arc::clone(&clock),
         journal,
+        tokens: Arc::new(tollgate_core::identity::NoTokens),
         catalog: Arc::new(catalog::BuiltIn),
         upstream: Arc::new(WithSimulator::new(clock, HttpClient::new())),
         dice: Arc::new(Dice::new()),

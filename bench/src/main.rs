@@ -11,6 +11,7 @@ mod process;
 mod report;
 mod run;
 mod stub;
+mod tokens;
 mod tools;
 
 use std::io::Write;
@@ -40,12 +41,13 @@ async fn main() -> Result<()> {
             let (gate, seconds) = (gate.to_owned(), seconds.parse()?);
             print(move || tools::run(&gate, seconds)).await
         }
+        ["tokens"] => print(tokens::run).await,
         ["journal", seconds, calls] => {
             let (seconds, calls) = (seconds.parse()?, calls.parse()?);
             print(move || journal::run(seconds, calls)).await
         }
         _ => bail!(
-            "usage: bench run GATE_BINARY SECONDS | bench tools GATE_BINARY SECONDS | bench journal SECONDS CALLS | bench governed SECONDS | bench stub PORT | bench floor PORT UPSTREAM | bench gate PORT UPSTREAM none|interval|every|off|six-rules|fifteen-rules"
+            "usage: bench run GATE_BINARY SECONDS | bench tools GATE_BINARY SECONDS | bench journal SECONDS CALLS | bench governed SECONDS | bench tokens | bench stub PORT | bench floor PORT UPSTREAM | bench gate PORT UPSTREAM none|interval|every|off|six-rules|fifteen-rules"
         ),
     }
 }

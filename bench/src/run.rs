@@ -114,6 +114,7 @@ pub(crate) fn run(gate: &str, seconds: u32) -> Result<()> {
     std::fs::remove_dir_all(&folder).ok();
     let journal = crate::tools::run(gate, seconds)?
         + &crate::governed::run(seconds)?
+        + &crate::tokens::run()?
         + &crate::journal::run(seconds, 1_000_000)?;
     report::write(Path::new("bench/RESULTS.md"), &facts, &rows, seconds, &journal)
 }

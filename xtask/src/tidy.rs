@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 const LONGEST_FILE: usize = 500;
 
 /// Crates that a crate may depend on, of this workspace. The binary may depend on all.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     ("tollgate-core", &[]),
     ("tollgate-llm", &["tollgate-core"]),
     ("tollgate-mcp", &["tollgate-core"]),
@@ -18,6 +18,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("tollgate-journal", &["tollgate-core"]),
     ("tollgate-store", &["tollgate-core", "tollgate-journal"]),
     ("tollgate-ledger", &["tollgate-core"]),
+    ("tollgate-identity", &["tollgate-core"]),
     ("tollgate-models", &["tollgate-core"]),
     ("tollgate-contracts", &["tollgate-core", "tollgate-mcp"]),
     ("tollgate-approvals", &["tollgate-core"]),

@@ -23,20 +23,23 @@ pub(crate) async fn list(
 
 /// `filter`, with no more in it than `who` may see.
 pub(crate) fn seen_by(who: &Who, mut filter: SpendFilter) -> Result<SpendFilter, ApiError> {
-    let Some(HolderRef { kind, id }) = who.sees_spend_of() else { return Ok(filter) };
+    let Some(HolderRef { kind, id }) = who.sees_spend_of()? else { return Ok(filter) };
     let place = match kind {
         HolderKind::Key => &mut filter.key,
         HolderKind::User => &mut filter.user,
         HolderKind::Team => &mut filter.team,
     };
     let other = place.replace(id.to_string()).is_some_and(|asked| *asked != *id);
-    // A member names no team either: it would be told whether that is its own.
-    if other || (kind == HolderKind::Key && (filter.team.is_some() || filter.user.is_some())) {
+    // A member names nobody else: it would be told whether that is its own team, or user.
+    let elsewhere = match kind {
+        HolderKind::Key => filter.team.is_some() || filter.user.is_some(),
+        HolderKind::User => filter.team.is_some() || filter.key.is_some(),
+        HolderKind::Team => false,
+    };
+    if other || elsewhere {
         let name = HolderRef { kind, id };
         let role = who.role().name();
-        return Err(ApiError::forbidden(format!(
-            "a key with the role `{role}` sees the spend of the {name} only"
-        )));
+        return Err(ApiError::forbidden(format!("the role `{role}` sees the spend of the {name} only")));
     }
     Ok(filter)
 }

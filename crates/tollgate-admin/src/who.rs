@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 use tollgate_core::access::{Caller, Holder, HolderKind, HolderRef, Role};
-use tollgate_core::principal::Principal;
+use tollgate_core::principal::{ActorKind, Principal};
 
 use crate::error::ApiError;
 
@@ -65,23 +65,36 @@ impl Who {
         self.principal.team.as_ref().filter(|_| self.role() == Role::TeamAdmin)
     }
 
+    /// What is kept here of themselves: of a key the key, of a person the user, of a program with a token nothing. A user may
+    /// have the name of somebody else's key.
+    pub(crate) fn own(&self) -> Option<HolderRef> {
+        let kind = match self.principal.sub.kind {
+            ActorKind::Key => HolderKind::Key,
+            ActorKind::User => HolderKind::User,
+            ActorKind::Local | ActorKind::Master | ActorKind::Agent | ActorKind::Gate => return None,
+        };
+        Some(HolderRef { kind, id: Arc::clone(&self.principal.sub.id) })
+    }
+
     /// Whose spend they may see; `None` where that is everybody's.
-    pub(crate) fn sees_spend_of(&self) -> Option<HolderRef> {
-        let own_key = || HolderRef { kind: HolderKind::Key, id: Arc::clone(&self.principal.sub.id) };
+    pub(crate) fn sees_spend_of(&self) -> Result<Option<HolderRef>, ApiError> {
+        let own = || {
+            self.own().ok_or_else(|| ApiError::forbidden("of a program with a token no spend is kept apart"))
+        };
         match self.role() {
-            Role::Admin | Role::Auditor => None,
+            Role::Admin | Role::Auditor => Ok(None),
             Role::TeamAdmin => match self.own_team() {
-                Some(team) => Some(HolderRef { kind: HolderKind::Team, id: Arc::clone(team) }),
-                None => Some(own_key()),
+                Some(team) => Ok(Some(HolderRef { kind: HolderKind::Team, id: Arc::clone(team) })),
+                None => own().map(Some),
             },
-            Role::Member => Some(own_key()),
+            Role::Member => own().map(Some),
         }
     }
 
     /// Whether they may see `holder`.
     pub(crate) fn sees(&self, holder: &Holder) -> bool {
         let name = holder.name();
-        let itself = name.kind == HolderKind::Key && name.id == self.principal.sub.id;
+        let itself = Some(&name) == self.own().as_ref();
         match self.role() {
             Role::Admin | Role::Auditor => true,
             Role::Member => itself,

@@ -336,10 +336,7 @@ async fn spend_is_that_of_whom_one_may_see() {
     let (status, problem) = ask(&world, Role::Member, "GET", "/api/v1/spend?key=blue", None).await;
     assert_eq!(
         (status, &problem["detail"]),
-        (
-            StatusCode::FORBIDDEN,
-            &json!("a key with the role `member` sees the spend of the key `red-member` only")
-        )
+        (StatusCode::FORBIDDEN, &json!("the role `member` sees the spend of the key `red-member` only"))
     );
 }
 

@@ -14,6 +14,7 @@ pub mod document;
 pub mod effect;
 pub mod egress;
 pub mod fault;
+pub mod identity;
 pub mod ledger;
 pub mod merge_patch;
 #[cfg(feature = "openapi")]

@@ -12,6 +12,7 @@ use crate::config::snapshot::Snapshot;
 use crate::digest::{Digest, DigestKey};
 use crate::document::{Document, DocumentRef};
 use crate::fault::Fault;
+use crate::identity::Subject;
 use crate::ledger::{About, Hold, Meter, Need, Refusal, Standing};
 use crate::price::{NanoUsd, Price};
 use crate::query::Answering;
@@ -99,6 +100,9 @@ pub struct JournalError {
 pub trait Access: Send + Sync {
     /// Who holds the key that was `presented` from `peer`.
     fn identify(&self, presented: &str, peer: Option<IpAddr>, now: Timestamp) -> Result<Caller, NotLetIn>;
+
+    /// Whoever is `subject`, as far as accounts are kept of them.
+    fn of(&self, subject: &Arc<Subject>, now: Timestamp) -> Result<Caller, NotLetIn>;
 
     /// `caller`, who was let in from `peer` before, as they are now; why not, where they are let in no more.
     fn again(&self, caller: &Caller, peer: Option<IpAddr>, now: Timestamp) -> Result<Caller, NotLetIn>;

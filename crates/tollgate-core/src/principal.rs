@@ -14,6 +14,10 @@ pub enum ActorKind {
     Master,
     /// A key that the gate has given out.
     Key,
+    /// A person, as an issuer of tokens names them.
+    User,
+    /// A program that an issuer of tokens has named, for itself or for somebody else.
+    Agent,
     /// The gate itself.
     Gate,
 }
@@ -25,6 +29,8 @@ impl ActorKind {
             Self::Local => "local",
             Self::Master => "master",
             Self::Key => "key",
+            Self::User => "user",
+            Self::Agent => "agent",
             Self::Gate => "gate",
         }
     }

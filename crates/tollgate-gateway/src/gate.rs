@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tollgate_core::approval::Approvals;
 use tollgate_core::config::snapshot::{Deployment, Found, Snapshot};
+use tollgate_core::identity;
 use tollgate_core::ports::{Access, Catalog, Clock, Journal, Peers, Publish};
 use tollgate_core::record::{Entry, Event};
 use tollgate_mcp::contract::port::ToolContracts;
@@ -33,6 +34,8 @@ pub struct Parts {
     pub journal: Arc<dyn Journal>,
     /// Who may call, and what holds them.
     pub access: Arc<dyn Access>,
+    /// Tokens of issuers, as credentials.
+    pub tokens: Arc<dyn identity::Tokens>,
     /// Prices of models that a pattern stands for.
     pub catalog: Arc<dyn Catalog>,
     /// What carries requests to upstreams.

@@ -1,5 +1,8 @@
 //! Phase 1: who calls.
 
+use std::future::ready;
+
+use futures_util::future::Either;
 use tollgate_core::access::{Caller, NotLetIn};
 use tollgate_core::config::snapshot::Snapshot;
 use tollgate_core::fault::{Fault, FaultClass};
@@ -37,9 +40,42 @@ impl From<Caller> for Identified {
     }
 }
 
-/// Who is behind a request's credential, or why they are refused.
-pub(crate) fn identify(gate: &Gate, snapshot: &Snapshot, inbound: &Inbound) -> Result<Identified, Fault> {
+/// Who is behind a request's credential, or why they are refused. Only a token may take a while, whose issuer's keys are
+/// fetched first; whatever is presented, nothing of the request is borrowed for so long.
+pub(crate) fn identify<'a>(
+    gate: &'a Gate,
+    snapshot: &'a Snapshot,
+    inbound: &Inbound,
+) -> impl Future<Output = Result<Identified, Fault>> + Send + use<'a> {
     let in_query = key_in_query(inbound.head.uri.query());
+    let by_key = by_key(gate, snapshot, inbound, in_query.as_deref());
+    let may_be = |presented: &&str| gate.parts.tokens.may_be(presented);
+    let token = match &by_key {
+        // Whoever is known by a key is known.
+        Ok(Identified { caller: Some(_), .. }) => None,
+        Ok(identified) if identified.principal.sub.kind == ActorKind::Master => None,
+        _ if snapshot.identity.issuers.is_empty() => None,
+        _ => presented(inbound, in_query.as_deref()).find(may_be).map(str::to_owned),
+    };
+    match token {
+        None => Either::Left(ready(by_key)),
+        Some(token) => Either::Right(by_token(gate, snapshot, token)),
+    }
+}
+
+async fn by_token(gate: &Gate, snapshot: &Snapshot, token: String) -> Result<Identified, Fault> {
+    let now = gate.parts.clock.now();
+    let subject = gate.parts.tokens.subject(&snapshot.identity, &token, now).await;
+    let caller = subject.and_then(|subject| gate.parts.access.of(&subject, now));
+    caller.map(Identified::from).map_err(|why| why.fault())
+}
+
+fn by_key(
+    gate: &Gate,
+    snapshot: &Snapshot,
+    inbound: &Inbound,
+    in_query: Option<&str>,
+) -> Result<Identified, Fault> {
     let mut refused = None;
     let (access, now) = (&*gate.parts.access, gate.parts.clock.now());
     let mut known = |presented: &str| match access.identify(presented, inbound.peer, now) {
@@ -53,7 +89,7 @@ pub(crate) fn identify(gate: &Gate, snapshot: &Snapshot, inbound: &Inbound) -> R
     let Some(master_key) = &snapshot.master_key else {
         local_only(inbound)?;
         // Without a master key SDKs still send something: what is no key is what everybody on this machine may send.
-        let caller = presented(inbound, in_query.as_deref()).find_map(&mut known);
+        let caller = presented(inbound, in_query).find_map(&mut known);
         return match (caller, refused) {
             (Some(caller), _) => Ok(caller.into()),
             (None, None | Some(NotLetIn::Unknown | NotLetIn::Unready)) => {
@@ -63,10 +99,10 @@ pub(crate) fn identify(gate: &Gate, snapshot: &Snapshot, inbound: &Inbound) -> R
         };
     };
     // Some SDKs send several headers, of which one is a leftover from the environment.
-    if presented(inbound, in_query.as_deref()).any(|key| master_key.matches(key.as_bytes())) {
+    if presented(inbound, in_query).any(|key| master_key.matches(key.as_bytes())) {
         return Ok(Identified::as_operator(ActorKind::Master));
     }
-    match (presented(inbound, in_query.as_deref()).find_map(&mut known), refused) {
+    match (presented(inbound, in_query).find_map(&mut known), refused) {
         (Some(caller), _) => Ok(caller.into()),
         (None, Some(why)) => Err(why.fault()),
         (None, None) => Err(Fault::new(

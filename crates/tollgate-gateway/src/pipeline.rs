@@ -4,7 +4,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::Either;
 use http::Response;
 use tollgate_core::config::approvals::Approver;
 use tollgate_core::fault::Fault;
@@ -127,19 +126,13 @@ pub enum Routed<T, A> {
 pub type CandidateOf<P> = <<P as Protocol>::Tries as Tries>::Candidate;
 
 /// Takes one request through the nine phases.
-pub fn run<'a, P: Protocol>(
-    gate: &'a Arc<Gate>,
-    protocol: &'a P,
-    inbound: Inbound,
-) -> impl Future<Output = Response<AnswerBody>> + Send + 'a {
+pub async fn run<P: Protocol>(gate: &Arc<Gate>, protocol: &P, inbound: Inbound) -> Response<AnswerBody> {
     let runtime = gate.runtime();
     // 1 identify
-    match identify::identify(gate, &runtime.snapshot, &inbound) {
-        Ok(identified) => Either::Left(run_for(gate, runtime, identified, protocol, inbound)),
-        Err(fault) => {
-            let refused = refuse_stranger(gate, &fault, protocol.voice(), inbound.peer);
-            Either::Right(std::future::ready(refused))
-        }
+    let identified = identify::identify(gate, &runtime.snapshot, &inbound).await;
+    match identified {
+        Ok(identified) => run_for(gate, runtime, identified, protocol, inbound).await,
+        Err(fault) => refuse_stranger(gate, &fault, protocol.voice(), inbound.peer),
     }
 }
 

@@ -5,7 +5,8 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tollgate_core::access::{Account, Caller, Holder, HolderKind, HolderRef, Key, KeyHash, NotLetIn};
+use tollgate_core::access::{Account, By, Caller, Holder, HolderKind, HolderRef, Key, KeyHash, NotLetIn};
+use tollgate_core::identity::Subject;
 use tollgate_core::ports::Change;
 
 /// A holder and the change that made it what it is.
@@ -108,18 +109,40 @@ impl Directory {
         };
         let user = belongs(HolderKind::User, &key.spec.user)?;
         let team = belongs(HolderKind::Team, &key.spec.team)?;
-        let caller = Caller::new(key, Arc::clone(account), user, team);
-        let blocked = caller.accounts().find(|account| account.holder.blocked());
-        match blocked.map(|account| account.holder.name()) {
-            Some(blocked) => Err(NotLetIn::Blocked(blocked)),
-            None => Ok(caller),
-        }
+        unblocked(Caller::new(key, Arc::clone(account), user, team))
     }
 
-    /// Whoever has the key `id`, as they are now.
-    pub(crate) fn again(&self, id: &str, now: Timestamp) -> Result<Caller, NotLetIn> {
-        let key = self.of(HolderKind::Key).get(id).and_then(|listed| listed.account.holder.as_key());
-        self.caller(key.ok_or(NotLetIn::Unknown)?.hash, now)
+    /// Whoever is `subject`. Of a user nothing need be kept; a team is there, or its budgets would not hold.
+    pub(crate) fn subject(&self, subject: &Arc<Subject>, now: Timestamp) -> Result<Caller, NotLetIn> {
+        if self.read.is_none() {
+            // They may be blocked, for all that is known.
+            return Err(NotLetIn::Unready);
+        }
+        if now >= subject.until {
+            return Err(NotLetIn::Token(format!("ended at {}", subject.until)));
+        }
+        let kept =
+            |kind: HolderKind, id: &str| self.of(kind).get(id).map(|listed| Arc::clone(&listed.account));
+        let user = subject.user.as_deref().and_then(|id| kept(HolderKind::User, id));
+        let team = match &subject.team {
+            None => None,
+            Some(id) => {
+                let gone = HolderRef { kind: HolderKind::Team, id: Arc::clone(id) };
+                Some(kept(HolderKind::Team, id).ok_or(NotLetIn::Orphan(gone))?)
+            }
+        };
+        unblocked(Caller::of(Arc::clone(subject), user, team))
+    }
+
+    /// `caller` as they are now.
+    pub(crate) fn again(&self, caller: &Caller, now: Timestamp) -> Result<Caller, NotLetIn> {
+        match caller.by() {
+            By::Key { id, .. } => {
+                let key = self.of(HolderKind::Key).get(id).and_then(|listed| listed.account.holder.as_key());
+                self.caller(key.ok_or(NotLetIn::Unknown)?.hash, now)
+            }
+            By::Token(subject) => self.subject(subject, now),
+        }
     }
 
     /// The holders of `kind` after the name `after` that are wanted, `limit` at most.
@@ -137,6 +160,14 @@ impl Directory {
         let more = found.next().is_some();
         let next = holders.last().filter(|_| more).map(|last| last.account.holder.name().id);
         Page { holders, next }
+    }
+}
+
+fn unblocked(caller: Caller) -> Result<Caller, NotLetIn> {
+    let blocked = caller.accounts().find(|account| account.holder.blocked());
+    match blocked.map(|account| account.holder.name()) {
+        Some(blocked) => Err(NotLetIn::Blocked(blocked)),
+        None => Ok(caller),
     }
 }
 

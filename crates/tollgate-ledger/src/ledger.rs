@@ -11,6 +11,7 @@ use parking_lot::{Mutex, RwLock};
 use serde_json::json;
 use tollgate_core::access::{Account, Caller, Holder, HolderKind, HolderRef, KeyHash, NotLetIn};
 use tollgate_core::fault::{Fault, FaultClass};
+use tollgate_core::identity::Subject;
 use tollgate_core::ledger::{About, Book, Hold, Meter, Need, Refusal, Standing, Usd, Warned};
 use tollgate_core::ports::{Access, Asking, Change, Journal, Peer, Peers, Registry, Stored};
 use tollgate_core::price::NanoUsd;
@@ -239,8 +240,12 @@ impl Access for Ledger {
         from_where_it_may(caller, peer)
     }
 
+    fn of(&self, subject: &Arc<Subject>, now: Timestamp) -> Result<Caller, NotLetIn> {
+        self.directory.read().subject(subject, now)
+    }
+
     fn again(&self, caller: &Caller, peer: Option<IpAddr>, now: Timestamp) -> Result<Caller, NotLetIn> {
-        let caller = self.directory.read().again(caller.key_id(), now)?;
+        let caller = self.directory.read().again(caller, now)?;
         from_where_it_may(caller, peer)
     }
 

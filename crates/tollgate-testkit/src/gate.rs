@@ -135,6 +135,7 @@ impl TestGate {
             access: access(Arc::clone(&journal) as Arc<_>, Arc::clone(&clock)),
             clock: Arc::clone(&clock),
             journal: Arc::clone(&journal) as Arc<_>,
+            tokens: Arc::new(tollgate_core::identity::NoTokens),
             catalog: Arc::new(catalog::BuiltIn),
             upstream: Arc::new(WithSimulator::new(clock, Shared(Arc::clone(&upstream)))),
             dice: Arc::new(Dice::seeded(7)),

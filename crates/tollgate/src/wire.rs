@@ -26,6 +26,7 @@ use tollgate_gateway::dice::Dice;
 use tollgate_gateway::gate::{Gate, Parts};
 use tollgate_gateway::serve;
 use tollgate_gateway::upstream::{Boxed, HttpClient, WithSimulator};
+use tollgate_identity::IssuedTokens;
 use tollgate_journal::{DiskJournal, Keys, Options};
 use tollgate_ledger::{Ledger, Registrar};
 use tollgate_llm::{catalog, providers};
@@ -188,9 +189,11 @@ pub(crate) async fn prepare(read: Read, data_dir: Option<PathBuf>) -> Result<Rea
         consumer: journal.consumer(INDEX),
         keep: snapshot.journal.keep,
     };
+    let tokens = Arc::new(IssuedTokens::default());
     let parts = Parts {
         access: Arc::clone(&ledger) as Arc<_>,
         journal: Arc::clone(&journal) as Arc<_>,
+        tokens: Arc::clone(&tokens) as Arc<_>,
         catalog: Arc::new(catalog::BuiltIn),
         upstream: Arc::new(WithSimulator::new(Arc::clone(&clock) as Arc<dyn Clock>, HttpClient::new())),
         clock,
@@ -203,6 +206,7 @@ pub(crate) async fn prepare(read: Read, data_dir: Option<PathBuf>) -> Result<Rea
         managed: Some(Arc::new(Management(tollgate_admin::router(sources)))),
     };
     let gate = Gate::new(parts, additions.snapshot());
+    tokens.begin(Arc::downgrade(&gate) as Weak<_>);
     testing.begin(&gate);
     additions.publish_to(Arc::downgrade(&gate) as Weak<_>);
     Ok(Ready {

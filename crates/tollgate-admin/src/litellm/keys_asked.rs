@@ -5,7 +5,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tollgate_core::access::{Key, KeyHash};
+use tollgate_core::access::{HolderKind, Key, KeyHash};
 
 use super::{named, paged, shown};
 use crate::Sources;
@@ -27,7 +27,8 @@ pub(super) async fn info(
     asked: Result<Query<Asked>, QueryRejection>,
 ) -> Result<Json<Value>, ApiError> {
     let Query(asked) = asked.map_err(|error| ApiError::invalid(error.body_text()))?;
-    let key = asked.key.unwrap_or_else(|| who.principal.sub.id.to_string());
+    let own = || who.own().filter(|own| own.kind == HolderKind::Key).map(|own| own.id.to_string());
+    let key = asked.key.or_else(own).ok_or_else(|| ApiError::invalid("`key` says which key is asked for"))?;
     let listed = named::key(&sources, &who, &key)?;
     let mut info = shown::holder(&sources, &who, &listed.account);
     let token = info["token"].take();

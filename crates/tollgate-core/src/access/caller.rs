@@ -1,4 +1,4 @@
-//! Whoever presented a key that the gate has given out.
+//! Whoever presented a key that the gate has given out, or a token of an issuer that it knows.
 
 use std::sync::Arc;
 
@@ -6,17 +6,32 @@ use jiff::Timestamp;
 
 use super::{Account, HolderRef, Key, Network, Role, ToolPattern};
 use crate::fault::{Fault, FaultClass};
+use crate::identity::Subject;
 use crate::ledger::{About, Meter};
 use crate::principal::{ActorKind, Principal};
 
-/// Whoever presented a key that the gate has given out: the key, and the user and the team that it belongs to.
+/// Whoever may call: by a key or by a token, and the user and the team that this belongs to.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    id: Arc<str>,
-    role: Role,
-    key: Arc<Account>,
+    by: By,
     user: Option<Arc<Account>>,
     team: Option<Arc<Account>>,
+}
+
+/// What somebody has presented.
+#[derive(Clone, Debug)]
+pub enum By {
+    /// A key that the gate has given out.
+    Key {
+        /// Its name.
+        id: Arc<str>,
+        /// What its holder may do besides calling.
+        role: Role,
+        /// Its account.
+        account: Arc<Account>,
+    },
+    /// A token, by which somebody is this.
+    Token(Arc<Subject>),
 }
 
 impl Caller {
@@ -27,27 +42,43 @@ impl Caller {
         user: Option<Arc<Account>>,
         team: Option<Arc<Account>>,
     ) -> Self {
-        Self { id: Arc::clone(&key.id), role: key.spec.role, key: account, user, team }
+        let by = By::Key { id: Arc::clone(&key.id), role: key.spec.role, account };
+        Self { by, user, team }
     }
 
-    /// The key's name.
-    pub fn key_id(&self) -> &Arc<str> {
-        &self.id
+    /// Whoever is `subject`, of whom these accounts are kept.
+    pub fn of(subject: Arc<Subject>, user: Option<Arc<Account>>, team: Option<Arc<Account>>) -> Self {
+        Self { by: By::Token(subject), user, team }
     }
 
-    /// What the key's holder may do besides calling.
-    pub const fn role(&self) -> Role {
-        self.role
+    /// What they have presented.
+    pub const fn by(&self) -> &By {
+        &self.by
+    }
+
+    /// What they may do besides calling.
+    pub fn role(&self) -> Role {
+        match &self.by {
+            By::Key { role, .. } => *role,
+            By::Token(subject) => subject.role,
+        }
+    }
+
+    fn key(&self) -> Option<&Arc<Account>> {
+        match &self.by {
+            By::Key { account, .. } => Some(account),
+            By::Token(_) => None,
+        }
     }
 
     /// Where the key may be used from; `None` where that is anywhere.
     pub fn networks(&self) -> Option<&[Network]> {
-        self.key.holder.as_key()?.spec.addresses.as_deref()
+        self.key()?.holder.as_key()?.spec.addresses.as_deref()
     }
 
     /// Everybody whose rules hold, the key first.
     pub fn accounts(&self) -> impl Iterator<Item = &Arc<Account>> {
-        [Some(&self.key), self.user.as_ref(), self.team.as_ref()].into_iter().flatten()
+        [self.key(), self.user.as_ref(), self.team.as_ref()].into_iter().flatten()
     }
 
     /// Every budget and limit that counts calls which are `about` this.
@@ -68,15 +99,22 @@ impl Caller {
     /// The same in records.
     pub fn principal(&self) -> Principal {
         let id = |account: &Option<Arc<Account>>| account.as_ref().map(|account| account.holder.name().id);
-        Principal {
-            user: id(&self.user),
-            team: id(&self.team),
-            ..Principal::direct(ActorKind::Key, Arc::clone(&self.id))
+        match &self.by {
+            By::Key { id: key, .. } => Principal {
+                user: id(&self.user),
+                team: id(&self.team),
+                ..Principal::direct(ActorKind::Key, Arc::clone(key))
+            },
+            By::Token(subject) => Principal {
+                user: subject.user.clone(),
+                team: subject.team.clone(),
+                ..subject.principal.clone()
+            },
         }
     }
 }
 
-/// Why the holder of a key is not let in.
+/// Why the holder of a key or a token is not let in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotLetIn {
     /// There is no such key.
@@ -91,6 +129,10 @@ pub enum NotLetIn {
     Address,
     /// Whom it belongs to is gone.
     Orphan(HolderRef),
+    /// It is a token, and is not good: why, in words that follow "the token".
+    Token(String),
+    /// It is a token, and nobody can tell whether it is good.
+    Untold(String),
 }
 
 impl NotLetIn {
@@ -104,6 +146,10 @@ impl NotLetIn {
             ),
             Self::Blocked(holder) => (FaultClass::Forbidden, format!("the {holder} is blocked; an administrator can unblock it")),
             Self::Expired(at) => (FaultClass::Unauthenticated, format!("the key ended at {at}; ask for a new one")),
+            Self::Token(why) => (FaultClass::Unauthenticated, format!("the token {why}")),
+            Self::Untold(why) => {
+                (FaultClass::Unavailable, format!("nobody can tell now whether the token is good: {why}"))
+            }
             Self::Address => (FaultClass::Forbidden, "the key may not be used from this address".to_owned()),
             Self::Orphan(holder) => (FaultClass::Forbidden, format!("the {holder} that the key belongs to does not exist any more")),
         };

@@ -8,7 +8,7 @@ mod nobody;
 mod spec;
 mod tool_pattern;
 
-pub use self::caller::{Caller, NotLetIn};
+pub use self::caller::{By, Caller, NotLetIn};
 pub use self::holder::{Account, Holder, HolderKind, HolderRef, Team, User};
 pub use self::key::{Key, KeyHash, KeySecret, Rotation};
 pub use self::model_pattern::ModelPattern;

@@ -1,10 +1,12 @@
 //! A gate that has given out no keys.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::{Caller, NotLetIn};
+use crate::identity::Subject;
 use crate::ledger::{About, Hold, Meter, Need, Refusal, Standing};
 use crate::ports::{Access, Asking};
 use crate::price::NanoUsd;
@@ -16,6 +18,10 @@ pub struct Nobody;
 impl Access for Nobody {
     fn identify(&self, _: &str, _: Option<IpAddr>, _: Timestamp) -> Result<Caller, NotLetIn> {
         Err(NotLetIn::Unknown)
+    }
+
+    fn of(&self, subject: &Arc<Subject>, _: Timestamp) -> Result<Caller, NotLetIn> {
+        Ok(Caller::of(Arc::clone(subject), None, None))
     }
 
     fn again(&self, _: &Caller, _: Option<IpAddr>, _: Timestamp) -> Result<Caller, NotLetIn> {

@@ -11,6 +11,7 @@ use super::alerts::AlertWritten;
 use super::budgets::BudgetsWritten;
 use super::bundles::BundleWritten;
 use super::contracts::ToolsWritten;
+use super::identity::IdentityWritten;
 use super::policies::PolicyWritten;
 use super::recording::{CaptureWritten, JournalWritten, TelemetryWritten};
 use super::tools::ToolServerWritten;
@@ -45,6 +46,8 @@ pub struct File {
     pub tool_servers: BTreeMap<String, ToolServerWritten>,
     /// How tools are offered.
     pub tools: ToolsWritten,
+    /// Whose tokens are taken beside keys.
+    pub identity: IdentityWritten,
     /// Rules for calls.
     pub policies: Vec<PolicyWritten>,
     /// Choices of tool servers and tools, each at an address of its own.

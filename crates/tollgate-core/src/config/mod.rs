@@ -14,6 +14,7 @@ pub mod contracts;
 mod deployment;
 mod error;
 pub mod file;
+pub mod identity;
 pub mod litellm;
 mod litellm_keys;
 mod nearest;

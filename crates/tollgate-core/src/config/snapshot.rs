@@ -15,6 +15,7 @@ use super::budgets::Budgets;
 use super::bundles::{Bundle, ToolNames};
 use super::contracts::Policy;
 use super::file::{self, Fallbacks, Strategy, TlsFiles};
+use super::identity::Identity;
 use super::recording::{CaptureSettings, JournalSettings, Otlp};
 use super::resolve::timeouts;
 use super::secrets::SecretsKeys;
@@ -51,6 +52,8 @@ pub struct Snapshot {
     pub contracts: Contracts,
     /// Rules for calls, in the order in which they are asked.
     pub policies: Arc<[Rule]>,
+    /// Whose tokens are taken beside keys.
+    pub identity: Arc<Identity>,
     /// Which calls somebody must approve.
     pub holds: HoldRules,
     /// Sessions of MCP clients that began earlier are over.

@@ -17,9 +17,9 @@ use crate::voice::InFormat;
 
 /// `GET /model/info`: the deployments of every model that whoever asks may call. No credentials, and of addresses only what
 /// a deployment's name says, which every answer tells.
-pub fn info(gate: &Gate, inbound: &Inbound) -> Response<AnswerBody> {
+pub async fn info(gate: &Gate, inbound: &Inbound) -> Response<AnswerBody> {
     let snapshot = &gate.runtime().snapshot;
-    let whose = match identify::identify(gate, snapshot, inbound) {
+    let whose = match identify::identify(gate, snapshot, inbound).await {
         Ok(identified) => identified,
         Err(fault) => return refuse_stranger(gate, &fault, &InFormat(&OpenAiChat), inbound.peer),
     };

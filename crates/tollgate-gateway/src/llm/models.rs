@@ -97,10 +97,10 @@ pub fn surface(inbound: &Inbound) -> InFormat {
 }
 
 /// `GET /v1/models` and `GET /v1/models/{id}`, in the format of whoever asks.
-pub fn answer(gate: &Arc<Gate>, inbound: &Inbound, id: Option<&str>) -> Response<AnswerBody> {
+pub async fn answer(gate: &Arc<Gate>, inbound: &Inbound, id: Option<&str>) -> Response<AnswerBody> {
     let dialect = Dialect::of(inbound);
     let snapshot = &gate.runtime().snapshot;
-    let whose = match identify::identify(gate, snapshot, inbound) {
+    let whose = match identify::identify(gate, snapshot, inbound).await {
         Ok(identified) => identified,
         Err(fault) => return refuse_stranger(gate, &fault, &dialect.surface(), inbound.peer),
     };

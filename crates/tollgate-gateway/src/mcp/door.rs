@@ -40,7 +40,7 @@ pub(crate) async fn handle(gate: &Arc<Gate>, inbound: Inbound, address: &str) ->
     if handed_on && gate.is_draining() {
         return stopping();
     }
-    let identified = match identify::identify(gate, &runtime.snapshot, &inbound) {
+    let identified = match identify::identify(gate, &runtime.snapshot, &inbound).await {
         Ok(identified) => identified,
         Err(fault) => return refuse(&fault),
     };
@@ -180,15 +180,17 @@ impl Visit<'_> {
             mcp.asks = Some(asks);
             asked_of_client
         });
-        let answering = Box::pin(async move {
+        let answering = async move {
+            // Boxed: what is polled beside it does not move it about.
+            let call = Box::pin(pipeline::run_for(&gate, runtime, identified, &mcp, inbound));
             tokio::select! {
                 biased;
-                answer = pipeline::run_for(&gate, runtime, identified, &mcp, inbound) => answer,
+                answer = call => answer,
                 () = called_off(under_way.as_deref()) => reject::stranger(&called_off_fault(), &mcp.voice),
             }
-        });
+        };
         match asked_of_client {
-            Some(asked_of_client) => consent::answer_or_ask(answering, asked_of_client).await,
+            Some(asked_of_client) => consent::answer_or_ask(Box::pin(answering), asked_of_client).await,
             None => answering.await,
         }
     }

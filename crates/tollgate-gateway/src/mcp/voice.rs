@@ -162,7 +162,7 @@ impl Voice for McpVoice {
             | C::SlowRequest
             | C::HeaderMismatch
             | C::SessionOver => fault.status(),
-            C::Forbidden | C::InstanceAway | C::Lost if self.id.is_none() => fault.status(),
+            C::Forbidden | C::InstanceAway | C::Lost | C::Unavailable if self.id.is_none() => fault.status(),
             C::MethodNotFound if stateless => 404,
             C::Invalid if self.id.is_none() || self.code.is_some() => 400,
             _ => 200,

@@ -46,7 +46,7 @@ pub(super) async fn answer(gate: &Gate, managed: &dyn Managed, inbound: Inbound)
     if managed.is_for_anybody(&path) {
         return answered(gate, managed, Request::from_parts(inbound.head, Bytes::new())).await;
     }
-    let identified = match identify::identify(gate, &runtime.snapshot, &inbound) {
+    let identified = match identify::identify(gate, &runtime.snapshot, &inbound).await {
         Ok(identified) => identified,
         Err(fault) => {
             let refused = refuse_stranger(gate, &fault, &InFormat(&OpenAiChat), peer);

@@ -61,13 +61,14 @@ pub async fn handle(gate: &Arc<Gate>, inbound: Inbound) -> Response<AnswerBody> 
     }
     let model = bare.strip_prefix("/models").map(|rest| rest.strip_prefix('/').unwrap_or(rest));
     match (bare, model) {
-        ("/models", _) if reading => models::answer(gate, &inbound, None),
+        ("/models", _) if reading => models::answer(gate, &inbound, None).await,
         (_, Some(id)) if reading && bare.starts_with("/models/") && !id.is_empty() => {
-            models::answer(gate, &inbound, Some(&decoded(id)))
+            models::answer(gate, &inbound, Some(&decoded(id))).await
         }
-        ("/model/info", _) if reading => deployments::info(gate, &inbound),
+        ("/model/info", _) if reading => deployments::info(gate, &inbound).await,
         _ if reading => {
-            status::answer(gate, &inbound, &path).unwrap_or_else(|| no_such_path(gate, &inbound, &path))
+            let answered = status::answer(gate, &inbound, &path).await;
+            answered.unwrap_or_else(|| no_such_path(gate, &inbound, &path))
         }
         ("/models", _) => wrong_method(gate, &inbound, "GET", &models::surface(&inbound)),
         _ => no_such_path(gate, &inbound, &path),

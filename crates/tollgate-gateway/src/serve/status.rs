@@ -21,7 +21,7 @@ use crate::voice::InFormat;
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The answer at `path`, when there is one.
-pub(super) fn answer(gate: &Arc<Gate>, inbound: &Inbound, path: &str) -> Option<Response<AnswerBody>> {
+pub(super) async fn answer(gate: &Arc<Gate>, inbound: &Inbound, path: &str) -> Option<Response<AnswerBody>> {
     Some(match path {
         "/livez" => text(StatusCode::OK, "text/plain", "ok\n".to_owned()),
         // The words that LiteLLM's probes look for.
@@ -40,7 +40,7 @@ pub(super) fn answer(gate: &Arc<Gate>, inbound: &Inbound, path: &str) -> Option<
             }
         },
         // Model names and spend are nobody's business who has no key, or one that is for calls only.
-        "/metrics" => match operator(gate, inbound) {
+        "/metrics" => match operator(gate, inbound).await {
             Ok(()) => {
                 measure(gate);
                 text(StatusCode::OK, OPEN_METRICS, gate.metrics.render())
@@ -48,7 +48,7 @@ pub(super) fn answer(gate: &Arc<Gate>, inbound: &Inbound, path: &str) -> Option<
             Err(fault) => refuse_stranger(gate, &fault, &InFormat(&OpenAiChat), inbound.peer),
         },
         // Nor is which upstreams there are, and how they do.
-        "/health" => match operator(gate, inbound) {
+        "/health" => match operator(gate, inbound).await {
             Ok(()) => deployments::health(&gate.runtime(), Instant::now()),
             Err(fault) => refuse_stranger(gate, &fault, &InFormat(&OpenAiChat), inbound.peer),
         },
@@ -66,8 +66,8 @@ fn measure(gate: &Gate) {
 }
 
 /// Whoever may see how the whole gate does.
-fn operator(gate: &Gate, inbound: &Inbound) -> Result<(), Fault> {
-    let identified = identify::identify(gate, &gate.runtime().snapshot, inbound)?;
+async fn operator(gate: &Gate, inbound: &Inbound) -> Result<(), Fault> {
+    let identified = identify::identify(gate, &gate.runtime().snapshot, inbound).await?;
     let role = identified.caller.map_or(Role::Admin, |caller| caller.role());
     if matches!(role, Role::Admin | Role::Auditor) {
         return Ok(());

@@ -1,11 +1,23 @@
-//! What the gate tells others by itself, through the guarded client.
+//! What the gate tells others by itself, and what it asks for itself, through the guarded client.
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, header};
+use http::{HeaderValue, Request, Uri, header};
 use tollgate_core::deliver::{Deliver, Delivered, Parcel};
+use tollgate_core::identity::{Fetch, Fetching};
 
 use super::egress;
 use crate::gate::Gate;
+
+impl Fetch for Gate {
+    fn fetch(&self, uri: Uri, private: bool) -> Fetching<'_> {
+        Box::pin(async move {
+            let mut request = Request::new(Bytes::new());
+            *request.uri_mut() = uri;
+            request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+            egress::document(self, request, private).await.map(|bytes| bytes.to_vec())
+        })
+    }
+}
 
 impl Deliver for Gate {
     fn deliver(&self, parcel: Parcel) -> Delivered<'_> {

@@ -1,0 +1,52 @@
+// A real issuer, npm's oidc-provider: `node issuer.mjs PORT`. It gives out JWT access tokens (RFC 9068) for the resource
+// `https://gate.example.com`: to the program `batch` for itself, and to people who sign in through the client `cli`, a
+// public one with PKCE. Whoever signs in as ann is in the group `platform`.
+import { exportJWK, generateKeyPair } from "jose";
+import Provider from "oidc-provider";
+
+const port = Number(process.argv[2]);
+const { privateKey } = await generateKeyPair("RS256", { extractable: true });
+const key = { ...(await exportJWK(privateKey)), alg: "RS256", use: "sig" };
+const groups = { ann: ["platform", "everyone"] };
+
+const provider = new Provider(`http://127.0.0.1:${port}`, {
+  clients: [
+    {
+      client_id: "batch",
+      client_secret: "a-secret-of-this-test",
+      grant_types: ["client_credentials"],
+      redirect_uris: [],
+      response_types: [],
+    },
+    {
+      client_id: "cli",
+      token_endpoint_auth_method: "none",
+      application_type: "native",
+      redirect_uris: ["http://127.0.0.1/callback"],
+    },
+  ],
+  cookies: { keys: ["of this test"] },
+  extraTokenClaims: (_, token) =>
+    token.accountId
+      ? { email: `${token.accountId}@example.com`, email_verified: true, groups: groups[token.accountId] ?? [] }
+      : {},
+  features: {
+    clientCredentials: { enabled: true },
+    devInteractions: { enabled: true },
+    resourceIndicators: {
+      enabled: true,
+      defaultResource: () => "https://gate.example.com",
+      useGrantedResource: () => true,
+      getResourceServerInfo: (_, resource) => ({
+        accessTokenFormat: "jwt",
+        accessTokenTTL: 600,
+        audience: resource,
+        scope: "call",
+        jwt: { sign: { alg: "RS256" } },
+      }),
+    },
+  },
+  findAccount: (_, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
+  jwks: { keys: [key] },
+});
+provider.listen(port, "127.0.0.1");

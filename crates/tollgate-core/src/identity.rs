@@ -1,0 +1,62 @@
+//! Whoever a token says that they are: what is read of it once it is known to be good, and who finds that out.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use http::Uri;
+use jiff::Timestamp;
+
+use crate::access::{NotLetIn, Role};
+use crate::config::identity::Identity;
+use crate::principal::Principal;
+
+/// Whoever presented a token that is good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subject {
+    /// The same in records: the subject, and who acts for it.
+    pub principal: Principal,
+    /// What they may do besides calling.
+    pub role: Role,
+    /// The user that they are, where they are a person.
+    pub user: Option<Arc<str>>,
+    /// The team that they are in.
+    pub team: Option<Arc<str>>,
+    /// Until when that is so.
+    pub until: Timestamp,
+}
+
+/// Tokens that issuers have given out, as credentials.
+pub trait Tokens: Send + Sync {
+    /// Whether `presented` may be a token, as far as a glance tells: no key that the gate gives out looks so.
+    fn may_be(&self, presented: &str) -> bool;
+
+    /// Whoever presented the token `presented`, by the rules of `identity`.
+    fn subject<'a>(&'a self, identity: &'a Arc<Identity>, presented: &'a str, now: Timestamp) -> Telling<'a>;
+}
+
+/// Finding out who presented a token.
+pub type Telling<'a> = Pin<Box<dyn Future<Output = Result<Arc<Subject>, NotLetIn>> + Send + 'a>>;
+
+/// A gate that takes no tokens.
+#[derive(Clone, Copy, Debug)]
+pub struct NoTokens;
+
+impl Tokens for NoTokens {
+    fn may_be(&self, _: &str) -> bool {
+        false
+    }
+
+    fn subject<'a>(&'a self, _: &'a Arc<Identity>, _: &'a str, _: Timestamp) -> Telling<'a> {
+        Box::pin(std::future::ready(Err(NotLetIn::Unknown)))
+    }
+}
+
+/// Fetches documents that the gate needs for itself, through the one client that guards what it fetches: from the host of
+/// the address and no other, without following redirects, within limits of size and time.
+pub trait Fetch: Send + Sync {
+    /// The document at `uri`; `private` allows an address that is not public.
+    fn fetch(&self, uri: Uri, private: bool) -> Fetching<'_>;
+}
+
+/// A document on its way.
+pub type Fetching<'a> = Pin<Box<dyn Future<Output = Result<Vec<u8>, String>> + Send + 'a>>;

@@ -1,0 +1,276 @@
+//! What a token claims (RFC 7519 §4.1, RFC 9068 §2.2): whether it is good here and now, and who presents it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+use tollgate_core::config::identity::{Identity, Issuer};
+use tollgate_core::identity::Subject;
+use tollgate_core::principal::{Actor, ActorKind, Principal};
+
+/// The longest name of a user or an agent, in bytes: it stands in records.
+const LONGEST_NAME: usize = 256;
+
+/// Groups of a user; directories have users with hundreds.
+const MOST_GROUPS: usize = 2_000;
+
+/// Parties that act for one another.
+const MOST_ACTORS: usize = 8;
+
+/// The claims of a token.
+#[derive(Debug, serde::Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Claims(Map<String, Value>);
+
+impl Claims {
+    /// Who has given the token out.
+    pub(crate) fn issuer(&self) -> Option<&str> {
+        self.text("iss")
+    }
+
+    fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name)?.as_str().filter(|text| !text.is_empty())
+    }
+
+    /// One text, or several.
+    fn texts(&self, name: &str) -> impl Iterator<Item = &str> + Clone {
+        let value = self.0.get(name);
+        let one = value.and_then(Value::as_str);
+        let several = value.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+        one.into_iter().chain(several)
+    }
+
+    /// The moment that `name` says (RFC 7519 §2, NumericDate); `Err` where it says none.
+    fn time(&self, name: &str) -> Result<Option<Timestamp>, String> {
+        let Some(value) = self.0.get(name) else { return Ok(None) };
+        let seconds = value.as_i64().or_else(|| whole(value.as_f64()?));
+        let time = seconds.and_then(|seconds| Timestamp::from_second(seconds).ok());
+        time.map(Some).ok_or_else(|| format!("has a time that is none (`{name}`)"))
+    }
+
+    /// Whether the token is for this gate and good at `now`, and until when it is.
+    pub(crate) fn good_until(&self, issuer: &Issuer, now: Timestamp) -> Result<Timestamp, String> {
+        if !self.texts("aud").any(|aud| issuer.audience.iter().any(|known| known == aud)) {
+            return Err(match self.0.get("aud") {
+                None => "does not say whom it is for (`aud`)".to_owned(),
+                Some(_) => {
+                    format!("is for somebody else: its `aud` is none of {}", issuer.audience.join(", "))
+                }
+            });
+        }
+        let Some(end) = self.time("exp")? else {
+            return Err("does not say when it ends (`exp`)".to_owned());
+        };
+        let end = later(end, issuer.skew);
+        if now >= end {
+            return Err(format!("ended at {}", self.time("exp")?.unwrap_or(end)));
+        }
+        for (name, what) in [("nbf", "is not good before"), ("iat", "was given out at")] {
+            if let Some(time) = self.time(name)?.filter(|time| now < earlier(*time, issuer.skew)) {
+                return Err(format!("{what} {time}, which is to come"));
+            }
+        }
+        Ok(end)
+    }
+
+    /// Who presents the token, which is good until `until`.
+    pub(crate) fn subject(
+        &self,
+        issuer: &Issuer,
+        identity: &Identity,
+        until: Timestamp,
+    ) -> Result<Subject, String> {
+        let act = self.actors(issuer)?;
+        let Some(user) = self.text(&issuer.user).filter(|_| !self.is_of_a_program(issuer)) else {
+            let named = ["client_id", "azp", "appid", "sub"].into_iter().find_map(|name| self.text(name));
+            let id = name_of(named.ok_or("does not say whose it is (`sub`)")?)?;
+            let sub = Actor { kind: ActorKind::Agent, id: format!("{}/{id}", issuer.name).into() };
+            let (role, team) = identity.of(self.groups(issuer)?);
+            let principal = Principal { sub, act, user: None, team: None };
+            return Ok(Subject { principal, role, user: None, team, until });
+        };
+        let user = name_of(user)?;
+        self.check_email(issuer, user)?;
+        let (role, team) = identity.of(self.groups(issuer)?);
+        let user: Arc<str> = Arc::from(user);
+        let sub = Actor { kind: ActorKind::User, id: Arc::clone(&user) };
+        let principal = Principal { sub, act, user: None, team: None };
+        Ok(Subject { principal, role, user: Some(user), team, until })
+    }
+
+    /// Whether a program has got the token for itself: then its `sub` names the program (RFC 9068 §2.2).
+    fn is_of_a_program(&self, issuer: &Issuer) -> bool {
+        let sub = self.text("sub");
+        issuer.user == "sub"
+            && ["client_id", "azp", "appid"].iter().any(|name| sub.is_some() && self.text(name) == sub)
+    }
+
+    fn groups(&self, issuer: &Issuer) -> Result<impl Iterator<Item = &str> + Clone, String> {
+        if self.texts(&issuer.groups).nth(MOST_GROUPS).is_some() {
+            return Err(format!("names more than {MOST_GROUPS} groups"));
+        }
+        Ok(self.texts(&issuer.groups))
+    }
+
+    /// Users who are named by an email address have one that the issuer has not left in doubt.
+    fn check_email(&self, issuer: &Issuer, user: &str) -> Result<(), String> {
+        if issuer.user == "email"
+            && self.0.get("email_verified").is_some_and(|said| *said != Value::Bool(true))
+        {
+            return Err("has an email address that nobody has verified (`email_verified`)".to_owned());
+        }
+        let Some(domains) = &issuer.email_domains else { return Ok(()) };
+        let domain = user.rsplit_once('@').map(|(_, domain)| domain);
+        if domain.is_some_and(|domain| domains.iter().any(|known| known.eq_ignore_ascii_case(domain))) {
+            return Ok(());
+        }
+        Err(format!("is of a user outside of {}", domains.join(", ")))
+    }
+
+    /// Who acts for the subject, nearest first (RFC 8693 §4.1).
+    fn actors(&self, issuer: &Issuer) -> Result<Vec<Actor>, String> {
+        let mut actors = Vec::new();
+        let mut next = self.0.get("act");
+        while let Some(act) = next {
+            let id = ["sub", "client_id"].iter().find_map(|name| act.get(name)?.as_str());
+            let id = name_of(id.ok_or("names somebody who acts for its subject, and not whom (`act`)")?)?;
+            if actors.len() == MOST_ACTORS {
+                return Err(format!("has a chain of more than {MOST_ACTORS} who act (`act`)"));
+            }
+            actors.push(Actor { kind: ActorKind::Agent, id: format!("{}/{id}", issuer.name).into() });
+            next = act.get("act");
+        }
+        // The first is who acts now, and has it from those behind it.
+        actors.reverse();
+        Ok(actors)
+    }
+}
+
+fn whole(number: f64) -> Option<i64> {
+    let fits = number.is_finite() && number.abs() < 1e12;
+    #[expect(clippy::cast_possible_truncation, reason = "it fits, and parts of a second are dropped")]
+    fits.then_some(number as i64)
+}
+
+fn later(time: Timestamp, by: Duration) -> Timestamp {
+    time.checked_add(by).unwrap_or(Timestamp::MAX)
+}
+
+fn earlier(time: Timestamp, by: Duration) -> Timestamp {
+    time.checked_sub(by).unwrap_or(Timestamp::MIN)
+}
+
+/// `name` as it stands in records: short, and of visible characters.
+fn name_of(name: &str) -> Result<&str, String> {
+    let plain = name.len() <= LONGEST_NAME && !name.chars().any(|c| c.is_control());
+    plain.then_some(name).ok_or_else(|| "names its subject in a way that no record can hold".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tollgate_core::access::Role;
+    use tollgate_core::config::identity::Group;
+
+    use super::*;
+
+    fn issuer() -> Issuer {
+        Issuer {
+            name: "corp".into(),
+            issuer: "https://login.example.com".into(),
+            audience: vec!["https://gate.example.com".to_owned()],
+            keys_url: None,
+            user: "email".to_owned(),
+            groups: "groups".to_owned(),
+            email_domains: None,
+            private: false,
+            skew: Duration::from_secs(60),
+        }
+    }
+
+    fn claims(value: Value) -> Claims {
+        serde_json::from_value(value).unwrap()
+    }
+
+    const NOW: i64 = 1_800_000_000;
+
+    fn until(value: Value) -> Result<Timestamp, String> {
+        claims(value).good_until(&issuer(), Timestamp::from_second(NOW).unwrap())
+    }
+
+    #[test]
+    fn a_token_is_good_for_whom_and_when_it_says() {
+        let aud = "https://gate.example.com";
+        assert_eq!(until(json!({"aud": aud, "exp": NOW + 10})).unwrap().as_second(), NOW + 70);
+        assert!(until(json!({"aud": ["x", aud], "exp": NOW - 59, "nbf": NOW + 59, "iat": NOW})).is_ok());
+        assert!(until(json!({"aud": aud, "exp": 1_800_000_010.5})).is_ok());
+        for (wrong, why) in [
+            (json!({"exp": NOW + 10}), "does not say whom"),
+            (json!({"aud": "", "exp": NOW + 10}), "somebody else"),
+            (json!({"aud": [], "exp": NOW + 10}), "somebody else"),
+            (json!({"aud": {"a": aud}, "exp": NOW + 10}), "somebody else"),
+            (json!({"aud": format!("{aud}/"), "exp": NOW + 10}), "somebody else"),
+            (json!({"aud": format!("{aud}.evil.example"), "exp": NOW + 10}), "somebody else"),
+            (json!({"aud": aud}), "does not say when it ends"),
+            (json!({"aud": aud, "exp": "soon"}), "is none"),
+            (json!({"aud": aud, "exp": 1e300}), "is none"),
+            (json!({"aud": aud, "exp": NOW - 60}), "ended at"),
+            (json!({"aud": aud, "exp": NOW + 10, "nbf": NOW + 61}), "is to come"),
+            (json!({"aud": aud, "exp": NOW + 10, "iat": NOW + 61}), "is to come"),
+        ] {
+            let said = until(wrong.clone()).unwrap_err();
+            assert!(said.contains(why), "{wrong}: {said}");
+        }
+    }
+
+    #[test]
+    fn people_and_programs_are_told_apart_and_groups_have_a_meaning() {
+        let identity = Identity {
+            issuers: Vec::new(),
+            groups: vec![Group {
+                group: "platform".into(),
+                role: Some(Role::Auditor),
+                team: Some("ops".into()),
+            }],
+        };
+        let subject =
+            |value| claims(value).subject(&issuer(), &identity, Timestamp::from_second(NOW).unwrap());
+        let ann =
+            subject(json!({"sub": "1", "email": "ann@example.com", "groups": ["a", "platform"]})).unwrap();
+        assert_eq!((ann.principal.sub.kind, ann.user.as_deref()), (ActorKind::User, Some("ann@example.com")));
+        assert_eq!((ann.role, ann.team.as_deref()), (Role::Auditor, Some("ops")));
+        let ci = subject(json!({"sub": "ci", "client_id": "ci"})).unwrap();
+        assert_eq!(
+            (ci.principal.sub.kind, &*ci.principal.sub.id, ci.user),
+            (ActorKind::Agent, "corp/ci", None)
+        );
+        let chain = json!({"email": "a@b.example", "act": {"sub": "now", "act": {"sub": "before"}}});
+        let ids: Vec<String> =
+            subject(chain).unwrap().principal.act.iter().map(|actor| actor.id.to_string()).collect();
+        assert_eq!(ids, ["corp/before", "corp/now"]);
+        for wrong in [
+            json!({}),
+            json!({"email": "a@b.example", "email_verified": false}),
+            json!({"email": "a@b.example", "email_verified": "true"}),
+            json!({"email": "a\nb"}),
+            json!({"email": "a@b.example", "act": {}}),
+            json!({"email": "a@b.example", "act": "b"}),
+        ] {
+            assert!(subject(wrong.clone()).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_user_belongs_to_a_domain_to_the_letter() {
+        let issuer = Issuer { email_domains: Some(vec!["example.com".into()]), ..issuer() };
+        let may = |email: &str| {
+            let claims = claims(json!({"email": email}));
+            claims.subject(&issuer, &Identity::default(), Timestamp::MAX).is_ok()
+        };
+        assert!(may("ann@example.com") && may("ann@EXAMPLE.com"));
+        for other in ["ann@evil.example.com", "ann@example.com.evil", "example.com", "ann@evilexample.com"] {
+            assert!(!may(other), "{other}");
+        }
+    }
+}

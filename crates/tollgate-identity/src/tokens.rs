@@ -1,0 +1,114 @@
+//! Tokens of issuers as credentials.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use moka::sync::Cache;
+use parking_lot::Mutex;
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+use tollgate_core::access::NotLetIn;
+use tollgate_core::config::identity::Identity;
+use tollgate_core::identity::{Fetch, Subject, Telling, Tokens};
+
+use crate::claims::Claims;
+use crate::issuer::Keys;
+use crate::jws::{self, Jws};
+
+/// Tokens that are known to be good. Of more than that, those that are used least are checked again.
+const MOST_KNOWN: u64 = 100_000;
+
+/// For so long a token is not checked again: a key that its issuer withdraws is out of use soon after.
+const KNOWN: Duration = Duration::from_mins(5);
+
+/// Issuers whose keys are known; only reloads can make more of them than are configured.
+const MOST_ISSUERS: usize = 1_000;
+
+/// What is known of a token: by the rules of which configuration it was read, and when, and whose it is.
+#[derive(Clone, Debug)]
+struct Known {
+    identity: Arc<Identity>,
+    checked: Instant,
+    subject: Arc<Subject>,
+}
+
+/// Tokens of issuers as credentials.
+pub struct IssuedTokens {
+    fetch: OnceLock<Weak<dyn Fetch>>,
+    keys: Mutex<HashMap<Arc<str>, Arc<Keys>>>,
+    /// By the hash of the token: none is kept.
+    known: Cache<[u8; 32], Known>,
+}
+
+impl std::fmt::Debug for IssuedTokens {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("IssuedTokens")
+    }
+}
+
+impl Default for IssuedTokens {
+    fn default() -> Self {
+        let known = Cache::builder().max_capacity(MOST_KNOWN).time_to_live(KNOWN).build();
+        Self { fetch: OnceLock::new(), keys: Mutex::default(), known }
+    }
+}
+
+impl IssuedTokens {
+    /// Keys are fetched through `fetch` from now on.
+    pub fn begin(&self, fetch: Weak<dyn Fetch>) {
+        // The first word counts: there is one gate.
+        let _ = self.fetch.set(fetch);
+    }
+
+    async fn find_out(
+        &self,
+        identity: &Arc<Identity>,
+        presented: &str,
+        now: Timestamp,
+    ) -> Result<Arc<Subject>, NotLetIn> {
+        let hash: [u8; 32] = Sha256::digest(presented.as_bytes()).into();
+        if let Some(known) = self.known.get(&hash)
+            && Arc::ptr_eq(&known.identity, identity)
+            && known.checked.elapsed() < KNOWN
+            && now < known.subject.until
+        {
+            return Ok(known.subject);
+        }
+        let token = Jws::read(presented).map_err(NotLetIn::Token)?;
+        let claims: Claims = token.unchecked().map_err(NotLetIn::Token)?;
+        let issuer = identity.issuers.iter().find(|issuer| claims.issuer() == Some(&*issuer.issuer));
+        let issuer = issuer
+            .ok_or_else(|| NotLetIn::Token("is of an issuer that is not configured (`iss`)".to_owned()))?;
+        // What is not meant for this gate is no reason to fetch anything.
+        let until = claims.good_until(issuer, now).map_err(NotLetIn::Token)?;
+        let fetch = self.fetch.get().and_then(Weak::upgrade);
+        let fetch = fetch.ok_or_else(|| NotLetIn::Untold("the gate is not ready".to_owned()))?;
+        self.keys_of(&issuer.issuer).check(issuer, &token, &*fetch).await?;
+        let subject = claims.subject(issuer, identity, until).map_err(NotLetIn::Token)?;
+        let subject = Arc::new(subject);
+        let identity = Arc::clone(identity);
+        let known = Known { identity, checked: Instant::now(), subject: Arc::clone(&subject) };
+        self.known.insert(hash, known);
+        Ok(subject)
+    }
+
+    fn keys_of(&self, issuer: &Arc<str>) -> Arc<Keys> {
+        let mut keys = self.keys.lock();
+        if keys.len() >= MOST_ISSUERS && !keys.contains_key(issuer) {
+            keys.clear();
+        }
+        Arc::clone(keys.entry(Arc::clone(issuer)).or_default())
+    }
+}
+
+impl Tokens for IssuedTokens {
+    fn may_be(&self, presented: &str) -> bool {
+        jws::may_be(presented)
+    }
+
+    fn subject<'a>(&'a self, identity: &'a Arc<Identity>, presented: &'a str, now: Timestamp) -> Telling<'a> {
+        Box::pin(self.find_out(identity, presented, now))
+    }
+}
