@@ -52,7 +52,7 @@ class Issuer:
             "code_challenge": challenge,
             "code_challenge_method": "S256",
         }
-        code = _Browser(callback).sign_in(f"{self.url}/auth?{urllib.parse.urlencode(query)}", person)
+        code = sign_in(f"{self.url}/auth?{urllib.parse.urlencode(query)}", callback, person)["code"]
         form = {
             "grant_type": "authorization_code",
             "code": code,
@@ -93,11 +93,14 @@ class _Browser(urllib.request.HTTPRedirectHandler):
                 return self.back
             raise
 
-    def sign_in(self, url: str, person: str) -> str:
-        form = self.open(url)
-        form = self.open(form, {"prompt": "login", "login": person, "password": "any"})
-        back = self.open(form, {"prompt": "consent"})
-        return urllib.parse.parse_qs(urllib.parse.urlparse(back).query)["code"][0]
+
+def sign_in(url: str, callback: str, person: str) -> dict:
+    """What the client is told at its callback after `person` has signed in at oidc-provider and agreed."""
+    browser = _Browser(callback)
+    form = browser.open(url)
+    form = browser.open(form, {"prompt": "login", "login": person, "password": "any"})
+    back = browser.open(form, {"prompt": "consent"})
+    return {name: values[0] for name, values in urllib.parse.parse_qs(urllib.parse.urlparse(back).query).items()}
 
 
 class Scripted:

@@ -12,7 +12,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use tollgate_core::access::NotLetIn;
 use tollgate_core::config::identity::{Identity, Issuer};
-use tollgate_core::identity::{Fetch, Fetching, Tokens as _};
+use tollgate_core::identity::{Fetch, Fetching, Presented, Tokens as _};
 use tollgate_identity::IssuedTokens;
 
 use crate::load;
@@ -64,7 +64,7 @@ fn identity() -> Result<Arc<Identity>> {
         private: false,
         skew: std::time::Duration::from_secs(60),
     };
-    Ok(Arc::new(Identity { issuers: vec![issuer], groups: Vec::new() }))
+    Ok(Arc::new(Identity { issuers: vec![issuer], ..Identity::default() }))
 }
 
 /// Measures it.
@@ -98,11 +98,12 @@ async fn measure(key: &EncodingKey, algorithm: Algorithm) -> Result<(f64, f64)> 
     let all: Vec<String> = (0..=TOKENS).map(sign).collect::<Result<_>>()?;
     let (warm, all) = all.split_first().context("no tokens")?;
     let refused = |why: NotLetIn| anyhow::anyhow!("a token was refused: {why:?}");
-    tokens.subject(&identity, warm, at).await.map_err(refused)?;
+    let presented = |token| Presented { token, path: "/v1/models" };
+    tokens.subject(&identity, presented(warm), at).await.map_err(refused)?;
     let round = async || -> Result<f64> {
         let begun = now();
         for token in all {
-            tokens.subject(&identity, token, at).await.map_err(refused)?;
+            tokens.subject(&identity, presented(token), at).await.map_err(refused)?;
         }
         Ok(begun.elapsed().as_secs_f64() * 1e6)
     };

@@ -1,6 +1,7 @@
 // A real issuer, npm's oidc-provider: `node issuer.mjs PORT`. It gives out JWT access tokens (RFC 9068) for the resource
-// `https://gate.example.com`: to the program `batch` for itself, and to people who sign in through the client `cli`, a
-// public one with PKCE. Whoever signs in as ann is in the group `platform`.
+// that is asked for, `https://gate.example.com` where none is: to the program `batch` for itself, and to people who sign in
+// through the client `cli`, a public one with PKCE, or through one that has registered itself (RFC 7591). Whoever signs in
+// as ann is in the group `platform`.
 import { exportJWK, generateKeyPair } from "jose";
 import Provider from "oidc-provider";
 
@@ -33,6 +34,7 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
   features: {
     clientCredentials: { enabled: true },
     devInteractions: { enabled: true },
+    registration: { enabled: true },
     resourceIndicators: {
       enabled: true,
       defaultResource: () => "https://gate.example.com",
@@ -41,7 +43,7 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
         accessTokenFormat: "jwt",
         accessTokenTTL: 600,
         audience: resource,
-        scope: "call",
+        scope: "call notes:write",
         jwt: { sign: { alg: "RS256" } },
       }),
     },

@@ -79,6 +79,8 @@ fault_classes! {
     Unauthenticated, "unauthenticated", 401, Client, false, None;
     /// The caller may not do this.
     Forbidden, "forbidden", 403, Client, false, None;
+    /// The token lacks a scope that the tool wants; one that has it can be got.
+    InsufficientScope, "insufficient_scope", 403, Client, false, None;
     /// No such model.
     ModelNotFound, "model_not_found", 404, Client, false, None;
     /// No such tool, prompt or resource, or none that the caller may know of.
@@ -200,6 +202,8 @@ pub struct Fault {
     pub upstream: Option<Box<UpstreamError>>,
     /// The status, where the configuration wants another than the class's.
     pub configured_status: Option<u16>,
+    /// The scopes that a token must have, where they are missing.
+    pub scopes: Option<Box<str>>,
 }
 
 impl Fault {
@@ -212,6 +216,7 @@ impl Fault {
             retry_after: None,
             upstream: None,
             configured_status: None,
+            scopes: None,
         }
     }
 

@@ -21,6 +21,8 @@ pub struct Subject {
     pub user: Option<Arc<str>>,
     /// The team that they are in.
     pub team: Option<Arc<str>>,
+    /// What the token is good for, where it says (RFC 6749 §3.3).
+    pub scopes: Vec<Arc<str>>,
     /// Until when that is so.
     pub until: Timestamp,
 }
@@ -30,8 +32,22 @@ pub trait Tokens: Send + Sync {
     /// Whether `presented` may be a token, as far as a glance tells: no key that the gate gives out looks so.
     fn may_be(&self, presented: &str) -> bool;
 
-    /// Whoever presented the token `presented`, by the rules of `identity`.
-    fn subject<'a>(&'a self, identity: &'a Arc<Identity>, presented: &'a str, now: Timestamp) -> Telling<'a>;
+    /// Whoever presented the token `presented` for what is at a path of the gate, by the rules of `identity`.
+    fn subject<'a>(
+        &'a self,
+        identity: &'a Arc<Identity>,
+        presented: Presented<'a>,
+        now: Timestamp,
+    ) -> Telling<'a>;
+}
+
+/// A token, and for what it was presented.
+#[derive(Clone, Copy)]
+pub struct Presented<'a> {
+    /// The token.
+    pub token: &'a str,
+    /// The path of what is asked for.
+    pub path: &'a str,
 }
 
 /// Finding out who presented a token.
@@ -46,7 +62,7 @@ impl Tokens for NoTokens {
         false
     }
 
-    fn subject<'a>(&'a self, _: &'a Arc<Identity>, _: &'a str, _: Timestamp) -> Telling<'a> {
+    fn subject<'a>(&'a self, _: &'a Arc<Identity>, _: Presented<'a>, _: Timestamp) -> Telling<'a> {
         Box::pin(std::future::ready(Err(NotLetIn::Unknown)))
     }
 }

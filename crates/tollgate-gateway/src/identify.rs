@@ -6,6 +6,7 @@ use futures_util::future::Either;
 use tollgate_core::access::{Caller, NotLetIn};
 use tollgate_core::config::snapshot::Snapshot;
 use tollgate_core::fault::{Fault, FaultClass};
+use tollgate_core::identity::Presented;
 use tollgate_core::principal::{ActorKind, Principal};
 
 use crate::gate::Gate;
@@ -59,13 +60,22 @@ pub(crate) fn identify<'a>(
     };
     match token {
         None => Either::Left(ready(by_key)),
-        Some(token) => Either::Right(by_token(gate, snapshot, token)),
+        Some(token) => {
+            let path = inbound.head.uri.path().to_owned();
+            Either::Right(by_token(gate, snapshot, token, path))
+        }
     }
 }
 
-async fn by_token(gate: &Gate, snapshot: &Snapshot, token: String) -> Result<Identified, Fault> {
+async fn by_token(
+    gate: &Gate,
+    snapshot: &Snapshot,
+    token: String,
+    path: String,
+) -> Result<Identified, Fault> {
     let now = gate.parts.clock.now();
-    let subject = gate.parts.tokens.subject(&snapshot.identity, &token, now).await;
+    let presented = Presented { token: &token, path: &path };
+    let subject = gate.parts.tokens.subject(&snapshot.identity, presented, now).await;
     let caller = subject.and_then(|subject| gate.parts.access.of(&subject, now));
     caller.map(Identified::from).map_err(|why| why.fault())
 }

@@ -12,7 +12,7 @@ use crate::voice::Voice;
 /// A response that shows `fault` to the client of an identified call, and closes the call.
 pub(crate) async fn call(mut ticket: Ticket, fault: &Fault, voice: &dyn Voice) -> Response<AnswerBody> {
     let body = ticket.show(fault, |shown| voice.write_error(shown));
-    let mut response = response(fault, voice.status(fault), body);
+    let mut response = response(fault, voice, body);
     identify(&ticket, response.headers_mut());
     ticket.status(response.status().as_u16());
     if let AnswerBody::Whole(Some(body)) = response.body() {
@@ -32,10 +32,11 @@ pub(crate) async fn call(mut ticket: Ticket, fault: &Fault, voice: &dyn Voice) -
 /// A response for whoever was not identified, or asked for what is no call.
 pub(crate) fn stranger(fault: &Fault, voice: &dyn Voice) -> Response<AnswerBody> {
     let body = voice.write_error(&Shown::stranger(fault));
-    response(fault, voice.status(fault), body)
+    response(fault, voice, body)
 }
 
-fn response(fault: &Fault, status: u16, body: Vec<u8>) -> Response<AnswerBody> {
+fn response(fault: &Fault, voice: &dyn Voice, body: Vec<u8>) -> Response<AnswerBody> {
+    let status = voice.status(fault);
     let mut response = Response::new(AnswerBody::whole(body));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
@@ -47,8 +48,8 @@ fn response(fault: &Fault, status: u16, body: Vec<u8>) -> Response<AnswerBody> {
             HeaderValue::from(wait.as_secs() + u64::from(wait.subsec_nanos() > 0)),
         );
     }
-    if fault.class == FaultClass::Unauthenticated {
-        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    if let Some(challenge) = voice.challenge(fault).and_then(|text| HeaderValue::try_from(text).ok()) {
+        headers.insert(header::WWW_AUTHENTICATE, challenge);
     }
     if !fault.retryable() {
         // The SDKs obey this header; without it they try a 5xx again that cannot succeed.

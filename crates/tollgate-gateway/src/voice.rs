@@ -1,6 +1,6 @@
 //! How a protocol tells its clients of faults. [`reject`](crate::reject) makes the response; a voice only writes it down.
 
-use tollgate_core::fault::Fault;
+use tollgate_core::fault::{Fault, FaultClass};
 use tollgate_llm::formats::{Shown, Surface};
 
 /// How a protocol tells its clients of faults.
@@ -10,6 +10,11 @@ pub trait Voice: Send + Sync {
 
     /// The body of an answer that says it, JSON.
     fn write_error(&self, shown: &Shown<'_>) -> Vec<u8>;
+
+    /// What a client without a good credential is told of getting one (`WWW-Authenticate`, RFC 9110 §11.6.1).
+    fn challenge(&self, fault: &Fault) -> Option<String> {
+        (fault.class == FaultClass::Unauthenticated).then(|| "Bearer".to_owned())
+    }
 
     /// The HTTP status of that answer.
     fn status(&self, fault: &Fault) -> u16 {

@@ -15,6 +15,9 @@ const LONGEST_NAME: usize = 256;
 /// Groups of a user; directories have users with hundreds.
 const MOST_GROUPS: usize = 2_000;
 
+/// Scopes of a token.
+const MOST_SCOPES: usize = 200;
+
 /// Parties that act for one another.
 const MOST_ACTORS: usize = 8;
 
@@ -49,16 +52,13 @@ impl Claims {
         time.map(Some).ok_or_else(|| format!("has a time that is none (`{name}`)"))
     }
 
-    /// Whether the token is for this gate and good at `now`, and until when it is.
+    /// Whom the token is for.
+    pub(crate) fn audience(&self) -> Vec<String> {
+        self.texts("aud").map(str::to_owned).collect()
+    }
+
+    /// Whether the token is good at `now`, and until when it is.
     pub(crate) fn good_until(&self, issuer: &Issuer, now: Timestamp) -> Result<Timestamp, String> {
-        if !self.texts("aud").any(|aud| issuer.audience.iter().any(|known| known == aud)) {
-            return Err(match self.0.get("aud") {
-                None => "does not say whom it is for (`aud`)".to_owned(),
-                Some(_) => {
-                    format!("is for somebody else: its `aud` is none of {}", issuer.audience.join(", "))
-                }
-            });
-        }
         let Some(end) = self.time("exp")? else {
             return Err("does not say when it ends (`exp`)".to_owned());
         };
@@ -88,7 +88,7 @@ impl Claims {
             let sub = Actor { kind: ActorKind::Agent, id: format!("{}/{id}", issuer.name).into() };
             let (role, team) = identity.of(self.groups(issuer)?);
             let principal = Principal { sub, act, user: None, team: None };
-            return Ok(Subject { principal, role, user: None, team, until });
+            return Ok(Subject { principal, role, user: None, team, scopes: self.scopes(), until });
         };
         let user = name_of(user)?;
         self.check_email(issuer, user)?;
@@ -96,7 +96,7 @@ impl Claims {
         let user: Arc<str> = Arc::from(user);
         let sub = Actor { kind: ActorKind::User, id: Arc::clone(&user) };
         let principal = Principal { sub, act, user: None, team: None };
-        Ok(Subject { principal, role, user: Some(user), team, until })
+        Ok(Subject { principal, role, user: Some(user), team, scopes: self.scopes(), until })
     }
 
     /// Whether a program has got the token for itself: then its `sub` names the program (RFC 9068 §2.2).
@@ -104,6 +104,12 @@ impl Claims {
         let sub = self.text("sub");
         issuer.user == "sub"
             && ["client_id", "azp", "appid"].iter().any(|name| sub.is_some() && self.text(name) == sub)
+    }
+
+    /// What the token is good for: `scope`, or `scp` as Entra ID and Okta have it.
+    fn scopes(&self) -> Vec<Arc<str>> {
+        let all = ["scope", "scp"].into_iter().flat_map(|name| self.texts(name));
+        all.flat_map(str::split_ascii_whitespace).take(MOST_SCOPES).map(Arc::from).collect()
     }
 
     fn groups(&self, issuer: &Issuer) -> Result<impl Iterator<Item = &str> + Clone, String> {
@@ -145,6 +151,26 @@ impl Claims {
         actors.reverse();
         Ok(actors)
     }
+}
+
+/// Whether a token for `audience` of `issuer` is one for what is at `path`; otherwise why not, in words that follow "the
+/// token".
+pub(crate) fn is_for(
+    audience: &[String],
+    issuer: &Issuer,
+    identity: &Identity,
+    path: &str,
+) -> Result<(), String> {
+    let here = |one: &String| issuer.audience.contains(one) || identity.is_at(one, path);
+    if audience.iter().any(here) {
+        return Ok(());
+    }
+    if audience.is_empty() {
+        return Err("does not say whom it is for (`aud`)".to_owned());
+    }
+    let own = identity.url.iter().map(|url| format!("{url}{path}"));
+    let known: Vec<String> = issuer.audience.iter().cloned().chain(own).collect();
+    Err(format!("is for somebody else: its `aud` is none of {}", known.join(", ")))
 }
 
 fn whole(number: f64) -> Option<i64> {
@@ -196,7 +222,9 @@ mod tests {
     const NOW: i64 = 1_800_000_000;
 
     fn until(value: Value) -> Result<Timestamp, String> {
-        claims(value).good_until(&issuer(), Timestamp::from_second(NOW).unwrap())
+        let claims = claims(value);
+        is_for(&claims.audience(), &issuer(), &Identity::default(), "/v1/models")?;
+        claims.good_until(&issuer(), Timestamp::from_second(NOW).unwrap())
     }
 
     #[test]
@@ -208,8 +236,8 @@ mod tests {
         for (wrong, why) in [
             (json!({"exp": NOW + 10}), "does not say whom"),
             (json!({"aud": "", "exp": NOW + 10}), "somebody else"),
-            (json!({"aud": [], "exp": NOW + 10}), "somebody else"),
-            (json!({"aud": {"a": aud}, "exp": NOW + 10}), "somebody else"),
+            (json!({"aud": [], "exp": NOW + 10}), "does not say whom"),
+            (json!({"aud": {"a": aud}, "exp": NOW + 10}), "does not say whom"),
             (json!({"aud": format!("{aud}/"), "exp": NOW + 10}), "somebody else"),
             (json!({"aud": format!("{aud}.evil.example"), "exp": NOW + 10}), "somebody else"),
             (json!({"aud": aud}), "does not say when it ends"),
@@ -227,12 +255,12 @@ mod tests {
     #[test]
     fn people_and_programs_are_told_apart_and_groups_have_a_meaning() {
         let identity = Identity {
-            issuers: Vec::new(),
             groups: vec![Group {
                 group: "platform".into(),
                 role: Some(Role::Auditor),
                 team: Some("ops".into()),
             }],
+            ..Identity::default()
         };
         let subject =
             |value| claims(value).subject(&issuer(), &identity, Timestamp::from_second(NOW).unwrap());

@@ -11,9 +11,9 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use tollgate_core::access::NotLetIn;
 use tollgate_core::config::identity::Identity;
-use tollgate_core::identity::{Fetch, Subject, Telling, Tokens};
+use tollgate_core::identity::{Fetch, Presented, Subject, Telling, Tokens};
 
-use crate::claims::Claims;
+use crate::claims::{Claims, is_for};
 use crate::issuer::Keys;
 use crate::jws::{self, Jws};
 
@@ -30,8 +30,20 @@ const MOST_ISSUERS: usize = 1_000;
 #[derive(Clone, Debug)]
 struct Known {
     identity: Arc<Identity>,
+    /// The number of its issuer there.
+    issuer: usize,
+    audience: Vec<String>,
     checked: Instant,
     subject: Arc<Subject>,
+}
+
+impl Known {
+    /// Whose it is, where it is one for what is at `path`.
+    fn at(self, path: &str) -> Result<Arc<Subject>, NotLetIn> {
+        let issuer = &self.identity.issuers[self.issuer];
+        is_for(&self.audience, issuer, &self.identity, path).map_err(NotLetIn::Token)?;
+        Ok(self.subject)
+    }
 }
 
 /// Tokens of issuers as credentials.
@@ -65,23 +77,25 @@ impl IssuedTokens {
     async fn find_out(
         &self,
         identity: &Arc<Identity>,
-        presented: &str,
+        Presented { token, path }: Presented<'_>,
         now: Timestamp,
     ) -> Result<Arc<Subject>, NotLetIn> {
-        let hash: [u8; 32] = Sha256::digest(presented.as_bytes()).into();
+        let hash: [u8; 32] = Sha256::digest(token.as_bytes()).into();
         if let Some(known) = self.known.get(&hash)
             && Arc::ptr_eq(&known.identity, identity)
             && known.checked.elapsed() < KNOWN
             && now < known.subject.until
         {
-            return Ok(known.subject);
+            return known.at(path);
         }
-        let token = Jws::read(presented).map_err(NotLetIn::Token)?;
+        let token = Jws::read(token).map_err(NotLetIn::Token)?;
         let claims: Claims = token.unchecked().map_err(NotLetIn::Token)?;
-        let issuer = identity.issuers.iter().find(|issuer| claims.issuer() == Some(&*issuer.issuer));
-        let issuer = issuer
+        let number = identity.issuers.iter().position(|issuer| claims.issuer() == Some(&*issuer.issuer));
+        let number = number
             .ok_or_else(|| NotLetIn::Token("is of an issuer that is not configured (`iss`)".to_owned()))?;
+        let (issuer, audience) = (&identity.issuers[number], claims.audience());
         // What is not meant for this gate is no reason to fetch anything.
+        is_for(&audience, issuer, identity, path).map_err(NotLetIn::Token)?;
         let until = claims.good_until(issuer, now).map_err(NotLetIn::Token)?;
         let fetch = self.fetch.get().and_then(Weak::upgrade);
         let fetch = fetch.ok_or_else(|| NotLetIn::Untold("the gate is not ready".to_owned()))?;
@@ -89,7 +103,8 @@ impl IssuedTokens {
         let subject = claims.subject(issuer, identity, until).map_err(NotLetIn::Token)?;
         let subject = Arc::new(subject);
         let identity = Arc::clone(identity);
-        let known = Known { identity, checked: Instant::now(), subject: Arc::clone(&subject) };
+        let checked = Instant::now();
+        let known = Known { identity, issuer: number, audience, checked, subject: Arc::clone(&subject) };
         self.known.insert(hash, known);
         Ok(subject)
     }
@@ -108,7 +123,12 @@ impl Tokens for IssuedTokens {
         jws::may_be(presented)
     }
 
-    fn subject<'a>(&'a self, identity: &'a Arc<Identity>, presented: &'a str, now: Timestamp) -> Telling<'a> {
+    fn subject<'a>(
+        &'a self,
+        identity: &'a Arc<Identity>,
+        presented: Presented<'a>,
+        now: Timestamp,
+    ) -> Telling<'a> {
         Box::pin(self.find_out(identity, presented, now))
     }
 }

@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tollgate_core::access::{NotLetIn, Role};
 use tollgate_core::config::identity::{Group, Identity, Issuer};
-use tollgate_core::identity::{Fetch, Fetching, Subject, Tokens as _};
+use tollgate_core::identity::{Fetch, Fetching, Presented, Subject, Tokens as _};
 use tollgate_identity::IssuedTokens;
 
 const ISSUER: &str = "https://login.example.com/realms/one";
@@ -106,7 +106,12 @@ impl Taking {
     }
 
     async fn subject(&self, token: &str) -> Result<Arc<Subject>, NotLetIn> {
-        self.tokens.subject(&self.identity, token, Timestamp::from_second(NOW).unwrap()).await
+        self.subject_at(token, "/v1/models").await
+    }
+
+    async fn subject_at(&self, token: &str, path: &str) -> Result<Arc<Subject>, NotLetIn> {
+        let now = Timestamp::from_second(NOW).unwrap();
+        self.tokens.subject(&self.identity, Presented { token, path }, now).await
     }
 
     async fn refuses(&self, token: &str, why: &str) {
@@ -130,7 +135,8 @@ fn identity(role: Role) -> Arc<Identity> {
         skew: Duration::from_secs(60),
     };
     let group = Group { group: "platform".to_owned(), role: Some(role), team: None };
-    Arc::new(Identity { issuers: vec![issuer], groups: vec![group] })
+    let url = Some("https://gate.example.com".into());
+    Arc::new(Identity { url, issuers: vec![issuer], groups: vec![group], scopes: Vec::new() })
 }
 
 #[tokio::test(start_paused = true)]
@@ -146,6 +152,27 @@ async fn a_token_says_who_presents_it_and_is_checked_once() {
     gate.world.documents.lock().clear();
     assert!(Arc::ptr_eq(&gate.subject(&token).await.unwrap(), &ann));
     assert_eq!((gate.world.times(METADATA), gate.world.times(KEYS)), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_for_one_address_is_not_good_at_another_also_when_it_is_known() {
+    let (gate, key) = (Taking::new(), Key::new("1"));
+    gate.world.has(&[&key]);
+    let mut claims = claims();
+    claims["aud"] = "https://gate.example.com/mcp/files".into();
+    claims["scope"] = "files:read files:write".into();
+    let token = key.sign(&claims);
+    for _ in 0..2 {
+        let known = gate.subject_at(&token, "/mcp/files").await.unwrap();
+        assert_eq!(
+            known.scopes.iter().map(|scope| &**scope).collect::<Vec<_>>(),
+            ["files:read", "files:write"]
+        );
+        for other in ["/mcp", "/mcp/tickets", "/v1/chat/completions"] {
+            let Err(NotLetIn::Token(why)) = gate.subject_at(&token, other).await else { panic!("{other}") };
+            assert!(why.contains("somebody else"), "{why}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -260,7 +287,7 @@ async fn what_is_not_for_this_gate_makes_it_fetch_nothing() {
         ("iss", json!(format!("{ISSUER}/")), "not configured"),
         ("iss", json!([ISSUER]), "not configured"),
         ("aud", json!("another"), "somebody else"),
-        ("aud", Value::Null, "somebody else"),
+        ("aud", Value::Null, "does not say whom"),
         ("exp", json!(NOW - 61), "ended at"),
         ("nbf", json!(NOW + 61), "is to come"),
     ] {

@@ -148,7 +148,11 @@ async fn a_key_is_named_by_itself_its_hash_or_its_name() {
         .post("/key/sk-0123456789abcdef/regenerate", json!({ "rpm_limit": 3, "grace_period": "1h" }))
         .await;
     assert_eq!((&renewed["key_id"], &renewed["rpm_limit"]), (&made["key_id"], &json!(3)));
-    assert_eq!(world.caller(&renewed).principal(), world.caller(&made).principal(), "both are taken for an hour");
+    assert_eq!(
+        world.caller(&renewed).principal(),
+        world.caller(&made).principal(),
+        "both are taken for an hour"
+    );
     world.post("/key/delete", json!({ "key_aliases": ["old"] })).await;
     assert_eq!(world.get("/key/list?key_alias=old").await["total_count"], 0);
 }

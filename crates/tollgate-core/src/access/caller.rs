@@ -146,7 +146,10 @@ impl NotLetIn {
             ),
             Self::Blocked(holder) => (FaultClass::Forbidden, format!("the {holder} is blocked; an administrator can unblock it")),
             Self::Expired(at) => (FaultClass::Unauthenticated, format!("the key ended at {at}; ask for a new one")),
-            Self::Token(why) => (FaultClass::Unauthenticated, format!("the token {why}")),
+            Self::Token(why) => {
+                let fault = Fault::new(FaultClass::Unauthenticated, format!("the token {why}"));
+                return fault.param("authorization");
+            }
             Self::Untold(why) => {
                 (FaultClass::Unavailable, format!("nobody can tell now whether the token is good: {why}"))
             }

@@ -10,7 +10,7 @@ use serde_saphyr::Spanned;
 
 use super::ConfigError;
 use super::resolve::Resolver;
-use crate::access::Role;
+use crate::access::{Role, ToolPattern};
 
 /// The most issuers, and the most groups with a meaning.
 const MOST: usize = 100;
@@ -25,10 +25,25 @@ const MOST_SKEW_S: u64 = 300;
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct IdentityWritten {
+    /// The gate's own address, as clients write it: `https://gate.example.com`. With it MCP clients find out where to get
+    /// tokens, and tokens may be for it (RFC 9728, RFC 8707).
+    pub url: Option<Spanned<String>>,
     /// Issuers of tokens (OpenID Connect or OAuth 2), by names of your own.
     pub issuers: BTreeMap<String, IssuerWritten>,
     /// What groups mean here. Of several roles the greater one counts, of several teams the first.
     pub groups: Vec<GroupWritten>,
+    /// Scopes without which a token is not enough to call some tools.
+    pub scopes: Vec<ScopeWritten>,
+}
+
+/// A scope as written.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScopeWritten {
+    /// The scope, as tokens name it (RFC 6749 §3.3).
+    pub scope: Spanned<String>,
+    /// The tools that want it.
+    pub tools: Vec<ToolPattern>,
 }
 
 /// An issuer as written.
@@ -37,8 +52,9 @@ pub struct IdentityWritten {
 pub struct IssuerWritten {
     /// Its name in tokens (`iss`), to the letter. What it offers is found below this address.
     pub issuer: Spanned<String>,
-    /// Who its tokens must be for (`aud`): one of these.
-    pub audience: Spanned<Audience>,
+    /// Who its tokens must be for (`aud`): one of these, beside the gate's own address where that is configured.
+    #[serde(default)]
+    pub audience: Option<Spanned<Audience>>,
     /// Where its keys are, default where its metadata says.
     #[serde(default)]
     pub keys_url: Option<Spanned<String>>,
@@ -86,10 +102,23 @@ pub struct GroupWritten {
 /// Whose tokens are taken.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
+    /// The gate's own address, as clients write it, without a slash at its end.
+    pub url: Option<Arc<str>>,
     /// Issuers.
     pub issuers: Vec<Issuer>,
     /// What groups mean.
     pub groups: Vec<Group>,
+    /// Scopes without which a token is not enough to call some tools.
+    pub scopes: Vec<Scope>,
+}
+
+/// A scope without which a token is not enough to call some tools.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// The scope.
+    pub scope: String,
+    /// The tools.
+    pub tools: Vec<ToolPattern>,
 }
 
 /// An issuer of tokens.
@@ -138,7 +167,33 @@ impl Group {
     }
 }
 
+/// Where the metadata of protected resources is (RFC 9728 §3).
+pub const RESOURCE_METADATA: &str = "/.well-known/oauth-protected-resource";
+
 impl Identity {
+    /// The address at which clients find out where to get tokens for what is at `path`, where there is one.
+    pub fn resource_metadata(&self, path: &str) -> Option<String> {
+        let url = self.url.as_ref().filter(|_| !self.issuers.is_empty())?;
+        Some(format!("{url}{RESOURCE_METADATA}{path}"))
+    }
+
+    /// Whether a token for `audience` is one for what is at `path`: for the whole gate, or for that or what is around it.
+    pub fn is_at(&self, audience: &str, path: &str) -> bool {
+        let Some(for_path) = self.url.as_deref().and_then(|url| audience.strip_prefix(url)) else {
+            return false;
+        };
+        let for_path = for_path.strip_suffix('/').unwrap_or(for_path);
+        let rest = path.strip_prefix(for_path);
+        (for_path.is_empty() || for_path.starts_with('/'))
+            && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    /// The scopes that a token must have to call `tool` of `server`.
+    pub fn scopes_for<'a>(&'a self, server: &'a str, tool: &'a str) -> impl Iterator<Item = &'a str> {
+        let wants = move |scope: &&Scope| scope.tools.iter().any(|pattern| pattern.fits(server, tool));
+        self.scopes.iter().filter(wants).map(|scope| scope.scope.as_str())
+    }
+
     /// What members of `groups` may do, and in which team they are.
     pub fn of<'a>(&self, groups: impl Iterator<Item = &'a str> + Clone) -> (Role, Option<Arc<str>>) {
         let mine = || self.groups.iter().filter(|known| groups.clone().any(|name| known.is(name)));
@@ -154,8 +209,9 @@ impl Resolver<'_> {
         if written.issuers.len() > MOST || written.groups.len() > MOST {
             return Err(ConfigError::new(format!("`identity` has more than {MOST} issuers or groups")));
         }
-        let issuers: Vec<Issuer> =
-            written.issuers.iter().map(|(name, written)| issuer(name, written)).collect::<Result<_, _>>()?;
+        let url = written.url.as_ref().map(own_address).transpose()?;
+        let issuers = written.issuers.iter().map(|(name, written)| issuer(name, written, url.is_some()));
+        let issuers: Vec<Issuer> = issuers.collect::<Result<_, _>>()?;
         for (at, one) in issuers.iter().enumerate() {
             if let Some(other) = issuers[..at].iter().find(|other| other.issuer == one.issuer) {
                 let place = written.issuers[&*one.name].issuer.referenced;
@@ -164,21 +220,52 @@ impl Resolver<'_> {
             }
         }
         let groups = written.groups.iter().map(group).collect::<Result<_, _>>()?;
-        Ok(Arc::new(Identity { issuers, groups }))
+        let scopes = written.scopes.iter().map(scope).collect::<Result<_, _>>()?;
+        Ok(Arc::new(Identity { url, issuers, groups, scopes }))
     }
 }
 
-fn issuer(name: &str, written: &IssuerWritten) -> Result<Issuer, ConfigError> {
+fn own_address(written: &Spanned<String>) -> Result<Arc<str>, ConfigError> {
+    let url = written.value.trim_end_matches('/');
+    let origin = url.parse().is_ok_and(|uri: Uri| uri.path() == "/");
+    match address(url, true) {
+        Ok(_) if origin => Ok(Arc::from(url)),
+        _ => {
+            let why = format!("`{}` is no address like `https://gate.example.com`", written.value);
+            Err(ConfigError::at(written.referenced, why))
+        }
+    }
+}
+
+fn scope(written: &ScopeWritten) -> Result<Scope, ConfigError> {
+    let scope = &written.scope.value;
+    // RFC 6749 §3.3, scope-token.
+    let plain = |b: u8| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
+    if scope.is_empty() || scope.len() > 256 || !scope.bytes().all(plain) {
+        let why = format!("`{scope}` is no scope: it has visible ASCII characters, no quotes and no spaces");
+        return Err(ConfigError::at(written.scope.referenced, why));
+    }
+    if written.tools.is_empty() {
+        return Err(ConfigError::at(written.scope.referenced, format!("no tool wants the scope `{scope}`")));
+    }
+    Ok(Scope { scope: scope.clone(), tools: written.tools.clone() })
+}
+
+fn issuer(name: &str, written: &IssuerWritten, has_own: bool) -> Result<Issuer, ConfigError> {
     let issuer = &written.issuer;
     address(&issuer.value, written.private)
         .map_err(|why| ConfigError::at(issuer.referenced, format!("the issuer of `{name}`: {why}")))?;
-    let audience = match &written.audience.value {
-        Audience::One(one) => vec![one.clone()],
-        Audience::Several(several) => several.clone(),
+    let audience = match written.audience.as_ref().map(|written| &written.value) {
+        None => Vec::new(),
+        Some(Audience::One(one)) => vec![one.clone()],
+        Some(Audience::Several(several)) => several.clone(),
     };
-    if audience.is_empty() || audience.iter().any(|one| one.is_empty()) {
-        let why = format!("`{name}` says who its tokens must be for: otherwise those for others were taken");
-        return Err(ConfigError::at(written.audience.referenced, why));
+    if (audience.is_empty() && !has_own) || audience.iter().any(|one| one.is_empty()) {
+        let why = format!(
+            "`{name}` has an `audience`, whom its tokens must be for, or `identity.url` is set: otherwise those for others were taken"
+        );
+        let place = written.audience.as_ref().map_or(issuer.referenced, |written| written.referenced);
+        return Err(ConfigError::at(place, why));
     }
     let keys_url = written.keys_url.as_ref().map(|url| {
         address(&url.value, written.private)
@@ -247,17 +334,45 @@ mod tests {
             team: team.map(Arc::from),
         };
         let identity = Identity {
-            issuers: Vec::new(),
             groups: vec![
                 group("ml-*", None, Some("research")),
                 group("leads", Some(Role::TeamAdmin), Some("other")),
                 group("platform", Some(Role::Admin), None),
             ],
+            ..Identity::default()
         };
         let of = |groups: &[&str]| identity.of(groups.iter().copied());
         assert_eq!(of(&["leads", "platform"]), (Role::Admin, Some("other".into())));
         assert_eq!(of(&["leads", "ml-vision"]), (Role::TeamAdmin, Some("research".into())));
         assert_eq!(of(&["ml", "Platform"]), (Role::Member, None));
+    }
+
+    #[test]
+    fn a_token_for_one_address_is_good_there_and_below_and_nowhere_else() {
+        let identity = Identity { url: Some("https://gate.example.com".into()), ..Identity::default() };
+        let at =
+            |audience: &str, path: &str| identity.is_at(&format!("https://gate.example.com{audience}"), path);
+        for (audience, path) in [
+            ("", "/mcp"),
+            ("/", "/v1/models"),
+            ("/mcp", "/mcp"),
+            ("/mcp/", "/mcp/files"),
+            ("/mcp/files", "/mcp/files"),
+        ] {
+            assert!(at(audience, path), "{audience} {path}");
+        }
+        for (audience, path) in [
+            ("/mcp/files", "/mcp"),
+            ("/mcp/files", "/mcp/files2"),
+            ("/mcp", "/mcpx"),
+            ("/mcp", "/v1/models"),
+            (".evil.example", "/mcp"),
+            (":8443", "/mcp"),
+            ("//", "/mcp"),
+        ] {
+            assert!(!at(audience, path), "{audience} {path}");
+        }
+        assert!(!Identity::default().is_at("", "/mcp"));
     }
 
     #[test]

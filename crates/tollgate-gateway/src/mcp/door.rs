@@ -31,7 +31,8 @@ const METHODS: &str = "GET, POST, DELETE";
 /// Answers a request to `/mcp/address`.
 pub(crate) async fn handle(gate: &Arc<Gate>, inbound: Inbound, address: &str) -> Response<AnswerBody> {
     let runtime = gate.runtime();
-    let voice = McpVoice::unread(Revision::NEWEST_STATEFUL);
+    let metadata = runtime.snapshot.identity.resource_metadata(inbound.head.uri.path()).map(Arc::from);
+    let voice = McpVoice { metadata: metadata.clone(), ..McpVoice::unread(Revision::NEWEST_STATEFUL) };
     let (inbound, handed_on) = match home::accept(gate, &runtime.snapshot, inbound).await {
         Ok(accepted) => accepted,
         Err(refused) => return pipeline::refuse_stranger(gate, &refused.1, &voice, refused.0.peer),
@@ -52,7 +53,7 @@ pub(crate) async fn handle(gate: &Arc<Gate>, inbound: Inbound, address: &str) ->
         Ok(endpoint) => endpoint,
         Err(fault) => return refuse(&fault),
     };
-    let visit = Visit { gate, runtime, identified, endpoint, handed_on };
+    let visit = Visit { gate, runtime, identified, endpoint, metadata, handed_on };
     match inbound.head.method {
         Method::POST => visit.post(inbound).await,
         Method::GET => visit.listen(inbound).await,
@@ -72,6 +73,8 @@ struct Visit<'a> {
     runtime: Arc<Runtime>,
     identified: Identified,
     endpoint: Endpoint,
+    /// Where clients find out where to get tokens, where that is said.
+    metadata: Option<Arc<str>>,
     /// Whether another instance has handed the request on to this one, which is to answer it.
     handed_on: bool,
 }
@@ -150,6 +153,7 @@ impl Visit<'_> {
             id: Some(asked.id.clone()),
             code: None,
             data: None,
+            metadata: self.metadata.clone(),
             ..McpVoice::of(&client, &asked.method)
         };
         let stateless = client.revision.is_stateless();
@@ -236,6 +240,7 @@ impl Visit<'_> {
                 runtime: Arc::clone(&self.runtime),
                 identified: self.identified.clone(),
                 endpoint: self.endpoint.clone(),
+                metadata: self.metadata.clone(),
                 handed_on: self.handed_on,
             };
             let answer = Box::pin(visit.post(inbound)).await;

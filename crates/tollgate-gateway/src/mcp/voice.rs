@@ -2,6 +2,7 @@
 //! got as far as a tool says the same in the `_meta` of its result.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde::Serialize;
 use tollgate_core::fault::{Blame, Fault, FaultClass, SideEffect};
@@ -32,6 +33,8 @@ pub(crate) struct McpVoice {
     pub(crate) data: Option<String>,
     /// Whether a tool is called: then what a model can learn from is said in a result, which models get to read.
     pub(crate) of_tool: bool,
+    /// Where clients find out where to get tokens, where that is said.
+    pub(crate) metadata: Option<Arc<str>>,
 }
 
 /// A fault as programs read it.
@@ -93,7 +96,7 @@ impl Default for McpVoice {
 impl McpVoice {
     /// The voice for a request of which nothing is known but that its client speaks `revision`.
     pub(crate) fn unread(revision: Revision) -> Self {
-        Self { id: None, revision, code: None, data: None, of_tool: false }
+        Self { id: None, revision, code: None, data: None, of_tool: false, metadata: None }
     }
 
     /// The voice for a request of `client` for `method`.
@@ -149,12 +152,34 @@ impl Voice for McpVoice {
         self.message(shown).into_bytes()
     }
 
+    /// RFC 6750 §3, RFC 9728 §5.1: where to get a token, and what one must say.
+    fn challenge(&self, fault: &Fault) -> Option<String> {
+        let error = match fault.class {
+            // Whoever sent none has not sent a wrong one.
+            FaultClass::Unauthenticated => fault.param.as_ref().map(|_| "invalid_token"),
+            FaultClass::InsufficientScope => Some("insufficient_scope"),
+            _ => return None,
+        };
+        let plain = |text: &str| text.replace(['"', '\\'], "'");
+        let said = error.map(|_| plain(&fault.message));
+        let parts = [
+            ("error", error.map(str::to_owned)),
+            ("error_description", said.filter(|text| text.is_ascii())),
+            ("scope", fault.scopes.as_deref().map(str::to_owned)),
+            ("resource_metadata", self.metadata.as_deref().map(str::to_owned)),
+        ];
+        let parts: Vec<String> =
+            parts.into_iter().filter_map(|(name, value)| Some(format!("{name}=\"{}\"", value?))).collect();
+        Some(format!("Bearer {}", parts.join(", ")).trim_end().to_owned())
+    }
+
     /// An error is an answer (200), but for what transports and OAuth clients look for in the status.
     fn status(&self, fault: &Fault) -> u16 {
         use FaultClass as C;
         let stateless = self.revision.is_stateless();
         match fault.class {
             C::Unauthenticated
+            | C::InsufficientScope
             | C::RouteNotFound
             | C::MethodNotAllowed
             | C::TooLarge

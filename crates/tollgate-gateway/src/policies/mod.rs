@@ -1,6 +1,7 @@
 //! Phase 3: may this principal call this target? One file each, one line each in [`ALL`].
 
 mod allowed_models;
+mod allowed_scopes;
 mod allowed_tools;
 mod draining;
 pub(crate) mod holds;
@@ -30,8 +31,14 @@ pub(crate) struct Question<'a> {
 type Policy = fn(&Question<'_>) -> Result<(), Fault>;
 
 /// Every policy, in the order asked; the first refusal counts.
-const ALL: &[Policy] =
-    &[draining::check, no_loop::check, allowed_models::check, allowed_tools::check, rules::check];
+const ALL: &[Policy] = &[
+    draining::check,
+    no_loop::check,
+    allowed_models::check,
+    allowed_tools::check,
+    allowed_scopes::check,
+    rules::check,
+];
 
 /// Asks every policy. What none refuses may still want somebody's approval: then the answer is why. `arguments` are those of
 /// a tool call, JSON.

@@ -4,6 +4,7 @@ mod accept;
 mod google;
 mod io;
 mod managed;
+mod resource;
 mod routes;
 mod status;
 mod tls;

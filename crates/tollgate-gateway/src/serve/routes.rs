@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use http::{HeaderValue, Method, Response, header};
+use tollgate_core::config::identity::RESOURCE_METADATA;
 use tollgate_core::fault::{Fault, FaultClass};
 use tollgate_llm::formats::anthropic_messages::AnthropicMessages;
 use tollgate_llm::formats::openai_chat::OpenAiChat;
@@ -14,7 +15,7 @@ use tollgate_llm::formats::openai_responses::OpenAiResponses;
 use tollgate_llm::formats::{Surface, cohere_rerank};
 use tollgate_llm::providers::Operation;
 
-use super::{google, managed, status};
+use super::{google, managed, resource, status};
 use crate::answer::AnswerBody;
 use crate::gate::Gate;
 use crate::inbound::Inbound;
@@ -52,6 +53,12 @@ pub async fn handle(gate: &Arc<Gate>, inbound: Inbound) -> Response<AnswerBody> 
     if let Some(address) = tools_at(&path) {
         let address = decoded(address);
         return guarded(Box::pin(mcp::handle(gate, inbound, &address)), &McpVoice::default()).await;
+    }
+    if let Some(of) = path.strip_prefix(RESOURCE_METADATA)
+        && reading
+        && let Some(answer) = resource::metadata(gate, of)
+    {
+        return answer;
     }
     if let Some(llm) = call_at(bare, inbound.head.uri.query()) {
         if inbound.head.method != Method::POST {
