@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 
 import httpx2
 import identity_world
@@ -123,6 +124,12 @@ def test_whoever_has_no_token_is_told_where_to_get_one(gate, issuer):
         assert (status, said["resource"], said["authorization_servers"]) == (200, f"{gate.url}{path}", [issuer.url])
     assert json.loads(world.get(gate.url + METADATA)[1])["resource"] == gate.url
     assert world.get(f"{gate.url}{METADATA}/v1/models")[0] == 404
+    # What would end a quoted string is in no header.
+    port = int(gate.url.rsplit(":", 1)[1])
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as raw:
+        raw.sendall(b'GET /mcp/x",resource_metadata="https://evil.example/m HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n')
+        answer = b"".join(iter(lambda: raw.recv(65_536), b""))
+    assert b" 401 " in answer and b"evil.example" not in answer.split(b"\r\n\r\n")[0], answer
     status, headers, _ = post(gate, "/mcp", "eyJhbGciOiJub25lIn0.e30.AA")
     assert status == 401 and 'error="invalid_token"' in headers["www-authenticate"], headers
 

@@ -61,6 +61,7 @@ fn identity() -> Result<Arc<Identity>> {
         user: "sub".to_owned(),
         groups: "groups".to_owned(),
         email_domains: None,
+        agents: true,
         private: false,
         skew: std::time::Duration::from_secs(60),
     };

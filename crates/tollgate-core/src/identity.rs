@@ -21,6 +21,8 @@ pub struct Subject {
     pub user: Option<Arc<str>>,
     /// The team that they are in.
     pub team: Option<Arc<str>>,
+    /// The rules by which it was read.
+    pub identity: Arc<Identity>,
     /// What the token is good for, where it says (RFC 6749 §3.3).
     pub scopes: Vec<Arc<str>>,
     /// Until when that is so.

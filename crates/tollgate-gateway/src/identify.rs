@@ -1,9 +1,10 @@
 //! Phase 1: who calls.
 
 use std::future::ready;
+use std::net::IpAddr;
 
 use futures_util::future::Either;
-use tollgate_core::access::{Caller, NotLetIn};
+use tollgate_core::access::{By, Caller, NotLetIn};
 use tollgate_core::config::snapshot::Snapshot;
 use tollgate_core::fault::{Fault, FaultClass};
 use tollgate_core::identity::Presented;
@@ -49,6 +50,11 @@ pub(crate) fn identify<'a>(
     inbound: &Inbound,
 ) -> impl Future<Output = Result<Identified, Fault>> + Send + use<'a> {
     let in_query = key_in_query(inbound.head.uri.query());
+    if snapshot.master_key.is_none()
+        && let Err(fault) = local_only(inbound)
+    {
+        return Either::Left(ready(Err(fault)));
+    }
     let by_key = by_key(gate, snapshot, inbound, in_query.as_deref());
     let may_be = |presented: &&str| gate.parts.tokens.may_be(presented);
     let token = match &by_key {
@@ -56,7 +62,8 @@ pub(crate) fn identify<'a>(
         Ok(Identified { caller: Some(_), .. }) => None,
         Ok(identified) if identified.principal.sub.kind == ActorKind::Master => None,
         _ if snapshot.identity.issuers.is_empty() => None,
-        _ => presented(inbound, in_query.as_deref()).find(may_be).map(str::to_owned),
+        // A token stands in the one header that is made for it (RFC 6750 §2.1), never in an address.
+        _ => bearer(inbound).filter(may_be).map(str::to_owned),
     };
     match token {
         None => Either::Left(ready(by_key)),
@@ -97,7 +104,6 @@ fn by_key(
         }
     };
     let Some(master_key) = &snapshot.master_key else {
-        local_only(inbound)?;
         // Without a master key SDKs still send something: what is no key is what everybody on this machine may send.
         let caller = presented(inbound, in_query).find_map(&mut known);
         return match (caller, refused) {
@@ -124,11 +130,31 @@ fn by_key(
 
 /// Everything in a request that may be a key.
 fn presented<'a>(inbound: &'a Inbound, in_query: Option<&'a str>) -> impl Iterator<Item = &'a str> {
-    let bearer = inbound.header("authorization").and_then(|value| {
-        let (scheme, token) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-    });
-    bearer.into_iter().chain(KEY_HEADERS.iter().filter_map(|name| inbound.header(name))).chain(in_query)
+    bearer(inbound)
+        .into_iter()
+        .chain(KEY_HEADERS.iter().filter_map(|name| inbound.header(name)))
+        .chain(in_query)
+}
+
+/// What is presented in `Authorization: Bearer …`.
+fn bearer(inbound: &Inbound) -> Option<&str> {
+    let (scheme, token) = inbound.header("authorization")?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// `caller`, who was let in before, as they are now: by the configuration of now, where they presented a token.
+pub(crate) fn again(
+    gate: &Gate,
+    snapshot: &Snapshot,
+    caller: &Caller,
+    peer: Option<IpAddr>,
+) -> Result<Caller, NotLetIn> {
+    if let By::Token(subject) = caller.by()
+        && subject.identity != snapshot.identity
+    {
+        return Err(NotLetIn::Token("was taken by another configuration; present it again".to_owned()));
+    }
+    gate.parts.access.again(caller, peer, gate.parts.clock.now())
 }
 
 /// `?key=…`, as Google's older clients send it. The address is neither logged nor recorded.

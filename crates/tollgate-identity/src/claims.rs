@@ -78,38 +78,54 @@ impl Claims {
     pub(crate) fn subject(
         &self,
         issuer: &Issuer,
-        identity: &Identity,
+        identity: &Arc<Identity>,
         until: Timestamp,
     ) -> Result<Subject, String> {
+        // It would be good only with a proof that whoever presents it has a key (RFC 9449, RFC 8705).
+        if self.0.contains_key("cnf") {
+            return Err("is bound to a key of whoever has it (`cnf`), which is not asked for here".to_owned());
+        }
         let act = self.actors(issuer)?;
-        let Some(user) = self.text(&issuer.user).filter(|_| !self.is_of_a_program(issuer)) else {
-            let named = ["client_id", "azp", "appid", "sub"].into_iter().find_map(|name| self.text(name));
-            let id = name_of(named.ok_or("does not say whose it is (`sub`)")?)?;
-            let sub = Actor { kind: ActorKind::Agent, id: format!("{}/{id}", issuer.name).into() };
-            let (role, team) = identity.of(self.groups(issuer)?);
-            let principal = Principal { sub, act, user: None, team: None };
-            return Ok(Subject { principal, role, user: None, team, scopes: self.scopes(), until });
+        let (role, team) = identity.of(&issuer.name, self.groups(issuer)?);
+        let (sub, user) = match self.program() {
+            Some(_) if !issuer.agents => return Err("is a program's, which are not taken here".to_owned()),
+            Some(program) => {
+                let id = format!("{}/{}", issuer.name, name_of(program)?).into();
+                (Actor { kind: ActorKind::Agent, id }, None)
+            }
+            None => {
+                let user = self.user(issuer)?;
+                (Actor { kind: ActorKind::User, id: Arc::clone(&user) }, Some(user))
+            }
         };
-        let user = name_of(user)?;
-        self.check_email(issuer, user)?;
-        let (role, team) = identity.of(self.groups(issuer)?);
-        let user: Arc<str> = Arc::from(user);
-        let sub = Actor { kind: ActorKind::User, id: Arc::clone(&user) };
+        let (identity, scopes) = (Arc::clone(identity), self.scopes());
         let principal = Principal { sub, act, user: None, team: None };
-        Ok(Subject { principal, role, user: Some(user), team, scopes: self.scopes(), until })
+        Ok(Subject { principal, role, user, team, identity, scopes, until })
     }
 
-    /// Whether a program has got the token for itself: then its `sub` names the program (RFC 9068 §2.2).
-    fn is_of_a_program(&self, issuer: &Issuer) -> bool {
-        let sub = self.text("sub");
-        issuer.user == "sub"
-            && ["client_id", "azp", "appid"].iter().any(|name| sub.is_some() && self.text(name) == sub)
+    /// The program that has got the token for itself: then its `sub` names the program (RFC 9068 §2.2). A token that only
+    /// leaves out who a person is is none of a program's.
+    fn program(&self) -> Option<&str> {
+        let sub = self.text("sub")?;
+        ["client_id", "azp", "appid", "cid"].iter().any(|name| self.text(name) == Some(sub)).then_some(sub)
+    }
+
+    /// The person who presents the token.
+    fn user(&self, issuer: &Issuer) -> Result<Arc<str>, String> {
+        let claim = &issuer.user;
+        let user = self.text(claim).ok_or_else(|| format!("does not say who presents it (`{claim}`)"))?;
+        let user = name_of(user)?;
+        self.check_email(issuer, user)?;
+        // Mail finds its way whatever the case is, and issuers keep it as it was typed.
+        Ok(if claim == "email" { user.to_lowercase().into() } else { Arc::from(user) })
     }
 
     /// What the token is good for: `scope`, or `scp` as Entra ID and Okta have it.
     fn scopes(&self) -> Vec<Arc<str>> {
         let all = ["scope", "scp"].into_iter().flat_map(|name| self.texts(name));
-        all.flat_map(str::split_ascii_whitespace).take(MOST_SCOPES).map(Arc::from).collect()
+        // RFC 6749 §3.3, scope-token: they go into a header.
+        let plain = |scope: &&str| scope.bytes().all(|b| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e));
+        all.flat_map(str::split_ascii_whitespace).filter(plain).take(MOST_SCOPES).map(Arc::from).collect()
     }
 
     fn groups(&self, issuer: &Issuer) -> Result<impl Iterator<Item = &str> + Clone, String> {
@@ -187,9 +203,14 @@ fn earlier(time: Timestamp, by: Duration) -> Timestamp {
     time.checked_sub(by).unwrap_or(Timestamp::MIN)
 }
 
-/// `name` as it stands in records: short, and of visible characters.
+/// `name` as it stands in records: short, and of characters that people see as they are.
 fn name_of(name: &str) -> Result<&str, String> {
-    let plain = name.len() <= LONGEST_NAME && !name.chars().any(|c| c.is_control());
+    let unseen = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202f}')
+            || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+    };
+    let plain = name.len() <= LONGEST_NAME && !name.chars().any(unseen);
     plain.then_some(name).ok_or_else(|| "names its subject in a way that no record can hold".to_owned())
 }
 
@@ -210,6 +231,7 @@ mod tests {
             user: "email".to_owned(),
             groups: "groups".to_owned(),
             email_domains: None,
+            agents: true,
             private: false,
             skew: Duration::from_secs(60),
         }
@@ -257,11 +279,13 @@ mod tests {
         let identity = Identity {
             groups: vec![Group {
                 group: "platform".into(),
+                issuer: None,
                 role: Some(Role::Auditor),
                 team: Some("ops".into()),
             }],
             ..Identity::default()
         };
+        let identity = Arc::new(identity);
         let subject =
             |value| claims(value).subject(&issuer(), &identity, Timestamp::from_second(NOW).unwrap());
         let ann =
@@ -284,6 +308,11 @@ mod tests {
             json!({"email": "a\nb"}),
             json!({"email": "a@b.example", "act": {}}),
             json!({"email": "a@b.example", "act": "b"}),
+            json!({"email": "a@b.example", "cnf": {"jkt": "x"}}),
+            json!({"email": "a\u{202e}b@b.example"}),
+            // Whoever leaves out who they are is not a program by that.
+            json!({"sub": "1", "client_id": "webapp", "groups": ["platform"]}),
+            json!({"client_id": "webapp"}),
         ] {
             assert!(subject(wrong.clone()).is_err(), "{wrong}");
         }
@@ -294,8 +323,14 @@ mod tests {
         let issuer = Issuer { email_domains: Some(vec!["example.com".into()]), ..issuer() };
         let may = |email: &str| {
             let claims = claims(json!({"email": email}));
-            claims.subject(&issuer, &Identity::default(), Timestamp::MAX).is_ok()
+            claims.subject(&issuer, &Arc::default(), Timestamp::MAX).is_ok()
         };
+        let ann = claims(json!({"email": "Ann@Example.com"}));
+        let ann = ann.subject(&issuer, &Arc::default(), Timestamp::MAX).unwrap();
+        assert_eq!(ann.user.as_deref(), Some("ann@example.com"), "who is blocked stays so in capitals");
+        let ci = Issuer { agents: false, ..issuer.clone() };
+        let ci = claims(json!({"sub": "ci", "cid": "ci"})).subject(&ci, &Arc::default(), Timestamp::MAX);
+        assert!(ci.unwrap_err().contains("a program's"));
         assert!(may("ann@example.com") && may("ann@EXAMPLE.com"));
         for other in ["ann@evil.example.com", "ann@example.com.evil", "example.com", "ann@evilexample.com"] {
             assert!(!may(other), "{other}");

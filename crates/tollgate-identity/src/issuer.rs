@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tokio::time::Instant;
 use tollgate_core::access::NotLetIn;
 use tollgate_core::config::identity::Issuer;
@@ -28,8 +28,10 @@ const PAUSE: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub(crate) struct Keys {
     known: RwLock<Option<Fetched>>,
-    /// Held by whoever fetches; when that was tried last, and why it failed.
-    fetching: tokio::sync::Mutex<Option<(Instant, Option<String>)>>,
+    /// When they were fetched last, and why that failed.
+    tried: Mutex<Option<(Instant, Option<String>)>>,
+    /// Held by whoever fetches.
+    fetching: tokio::sync::Mutex<()>,
 }
 
 #[derive(Clone, Debug)]
@@ -41,14 +43,20 @@ struct Fetched {
 impl Keys {
     /// Whether `token` is signed by `issuer`.
     pub(crate) async fn check(
-        &self,
+        self: &Arc<Self>,
         issuer: &Issuer,
         token: &Jws<'_>,
-        fetch: &dyn Fetch,
+        fetch: &Arc<dyn Fetch>,
     ) -> Result<(), NotLetIn> {
         let wrong = || NotLetIn::Token(format!("is not signed by `{}`", issuer.name));
-        let known = match self.fresh() {
-            Some(known) => known,
+        let known = match self.younger_than(GOOD) {
+            Some(known) => {
+                if known.at.elapsed() >= FRESH && self.waits().is_none() {
+                    // The old ones will do while the next ones are fetched.
+                    self.begin(issuer, fetch, Some(known.at));
+                }
+                known
+            }
             None => self.fetched(issuer, fetch, None).await?,
         };
         match known.set.check(token) {
@@ -66,50 +74,68 @@ impl Keys {
         }
     }
 
-    fn fresh(&self) -> Option<Fetched> {
-        self.known.read().clone().filter(|known| known.at.elapsed() < FRESH)
+    fn younger_than(&self, age: Duration) -> Option<Fetched> {
+        self.known.read().clone().filter(|known| known.at.elapsed() < age)
     }
 
-    fn good(&self) -> Option<Fetched> {
-        self.known.read().clone().filter(|known| known.at.elapsed() < GOOD)
+    fn newer_than(&self, before: Option<Instant>) -> Option<Fetched> {
+        self.younger_than(FRESH).filter(|known| before.is_none_or(|before| known.at > before))
     }
 
-    /// Keys that were fetched later than at `before`, where that may be tried; by one at a time.
+    /// For how long nothing may be fetched, and why the last time failed, where it did.
+    fn waits(&self) -> Option<(Duration, Option<String>)> {
+        let tried = self.tried.lock();
+        let (at, why) = tried.as_ref().filter(|(at, _)| at.elapsed() < PAUSE)?;
+        Some((PAUSE.saturating_sub(at.elapsed()), why.clone()))
+    }
+
+    /// Keys that were fetched later than at `before`.
     async fn fetched(
+        self: &Arc<Self>,
+        issuer: &Issuer,
+        fetch: &Arc<dyn Fetch>,
+        before: Option<Instant>,
+    ) -> Result<Fetched, NotLetIn> {
+        let fetched = self.begin(issuer, fetch, before).await;
+        let fetched = fetched.unwrap_or_else(|_| Err("they could not be read".to_owned()));
+        fetched.map_err(|why| NotLetIn::Untold(format!("the keys of `{}`: {why}", issuer.name)))
+    }
+
+    /// Fetches keys, unless somebody else does or has just done so. By a task of its own: whoever hangs up meanwhile does not
+    /// call it off, and so cannot make the gate begin again and again.
+    fn begin(
+        self: &Arc<Self>,
+        issuer: &Issuer,
+        fetch: &Arc<dyn Fetch>,
+        before: Option<Instant>,
+    ) -> tokio::task::JoinHandle<Result<Fetched, String>> {
+        let (keys, issuer, fetch) = (Arc::clone(self), issuer.clone(), Arc::clone(fetch));
+        tokio::spawn(async move { keys.fetch(&issuer, &*fetch, before).await })
+    }
+
+    async fn fetch(
         &self,
         issuer: &Issuer,
         fetch: &dyn Fetch,
         before: Option<Instant>,
-    ) -> Result<Fetched, NotLetIn> {
-        let mut last = match (self.fetching.try_lock(), before.is_none().then(|| self.good()).flatten()) {
-            (Ok(last), _) => last,
-            // The old ones will do while somebody fetches the next ones.
-            (Err(_), Some(known)) => return Ok(known),
-            (Err(_), None) => self.fetching.lock().await,
-        };
+    ) -> Result<Fetched, String> {
+        let _fetching = self.fetching.lock().await;
         // Somebody else may have done it meanwhile.
-        if let Some(known) = self.fresh().filter(|known| before.is_none_or(|before| known.at > before)) {
+        if let Some(known) = self.newer_than(before) {
             return Ok(known);
         }
-        let untold = |why: String| NotLetIn::Untold(format!("the keys of `{}`: {why}", issuer.name));
-        if let Some((at, why)) = last.as_ref().filter(|(at, _)| at.elapsed() < PAUSE) {
-            let wait = PAUSE.saturating_sub(at.elapsed()).as_secs() + 1;
+        if let Some((wait, why)) = self.waits() {
             let why = why.as_deref().unwrap_or("they were fetched a moment ago");
-            return self.good().ok_or_else(|| untold(format!("{why}; they are fetched again in {wait} s")));
+            return Err(format!("{why}; they are fetched again in {} s", wait.as_secs() + 1));
         }
         let read = read(issuer, fetch).await;
-        *last = Some((Instant::now(), read.as_ref().err().cloned()));
-        match read {
-            Ok(set) => {
-                let known = Fetched { set: Arc::new(set), at: Instant::now() };
-                *self.known.write() = Some(known.clone());
-                Ok(known)
-            }
-            Err(why) => {
-                tracing::warn!(issuer = &*issuer.name, why, "the keys of an issuer could not be fetched");
-                self.good().ok_or_else(|| untold(why))
-            }
-        }
+        *self.tried.lock() = Some((Instant::now(), read.as_ref().err().cloned()));
+        let set = read.inspect_err(|why| {
+            tracing::warn!(issuer = &*issuer.name, why, "the keys of an issuer could not be fetched");
+        })?;
+        let known = Fetched { set: Arc::new(set), at: Instant::now() };
+        *self.known.write() = Some(known.clone());
+        Ok(known)
     }
 }
 

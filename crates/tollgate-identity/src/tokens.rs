@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
+use http::Uri;
 use jiff::Timestamp;
 use moka::sync::Cache;
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use tollgate_core::access::NotLetIn;
-use tollgate_core::config::identity::Identity;
+use tollgate_core::config::identity::{Identity, Issuer};
 use tollgate_core::identity::{Fetch, Presented, Subject, Telling, Tokens};
 
 use crate::claims::{Claims, is_for};
@@ -23,8 +24,12 @@ const MOST_KNOWN: u64 = 100_000;
 /// For so long a token is not checked again: a key that its issuer withdraws is out of use soon after.
 const KNOWN: Duration = Duration::from_mins(5);
 
-/// Issuers whose keys are known; only reloads can make more of them than are configured.
-const MOST_ISSUERS: usize = 1_000;
+/// Whose keys, and where they are found: keys that were found elsewhere are others.
+type Place = (Arc<str>, Option<Uri>, bool);
+
+fn place(issuer: &Issuer) -> Place {
+    (Arc::clone(&issuer.issuer), issuer.keys_url.clone(), issuer.private)
+}
 
 /// What is known of a token: by the rules of which configuration it was read, and when, and whose it is.
 #[derive(Clone, Debug)]
@@ -49,7 +54,7 @@ impl Known {
 /// Tokens of issuers as credentials.
 pub struct IssuedTokens {
     fetch: OnceLock<Weak<dyn Fetch>>,
-    keys: Mutex<HashMap<Arc<str>, Arc<Keys>>>,
+    keys: Mutex<HashMap<Place, Arc<Keys>>>,
     /// By the hash of the token: none is kept.
     known: Cache<[u8; 32], Known>,
 }
@@ -99,7 +104,7 @@ impl IssuedTokens {
         let until = claims.good_until(issuer, now).map_err(NotLetIn::Token)?;
         let fetch = self.fetch.get().and_then(Weak::upgrade);
         let fetch = fetch.ok_or_else(|| NotLetIn::Untold("the gate is not ready".to_owned()))?;
-        self.keys_of(&issuer.issuer).check(issuer, &token, &*fetch).await?;
+        self.keys_of(issuer, identity).check(issuer, &token, &fetch).await?;
         let subject = claims.subject(issuer, identity, until).map_err(NotLetIn::Token)?;
         let subject = Arc::new(subject);
         let identity = Arc::clone(identity);
@@ -109,12 +114,13 @@ impl IssuedTokens {
         Ok(subject)
     }
 
-    fn keys_of(&self, issuer: &Arc<str>) -> Arc<Keys> {
-        let mut keys = self.keys.lock();
-        if keys.len() >= MOST_ISSUERS && !keys.contains_key(issuer) {
-            keys.clear();
+    fn keys_of(&self, issuer: &Issuer, identity: &Identity) -> Arc<Keys> {
+        let (mut keys, own) = (self.keys.lock(), place(issuer));
+        if !keys.contains_key(&own) {
+            // Of those that are not configured any more none is good when they are again.
+            keys.retain(|known, _| identity.issuers.iter().any(|issuer| place(issuer) == *known));
         }
-        Arc::clone(keys.entry(Arc::clone(issuer)).or_default())
+        Arc::clone(keys.entry(own).or_default())
     }
 }
 

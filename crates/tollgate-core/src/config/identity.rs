@@ -67,6 +67,9 @@ pub struct IssuerWritten {
     /// The domains of users, where they are named by their email addresses.
     #[serde(default)]
     pub email_domains: Option<Vec<String>>,
+    /// Whether tokens that programs have got for themselves are taken, default unless `email_domains` says whose are.
+    #[serde(default)]
+    pub agents: Option<bool>,
     /// Whether it is at an address that is not public.
     #[serde(default)]
     pub private: bool,
@@ -91,6 +94,9 @@ pub enum Audience {
 pub struct GroupWritten {
     /// The group, as tokens name it; may hold one `*`.
     pub group: Spanned<String>,
+    /// The issuer whose group it is. Where there are several, a role has one.
+    #[serde(default)]
+    pub issuer: Option<Spanned<String>>,
     /// What its members may do besides calling.
     #[serde(default)]
     pub role: Option<Role>,
@@ -138,6 +144,8 @@ pub struct Issuer {
     pub groups: String,
     /// The domains of users' email addresses; `None` where any will do.
     pub email_domains: Option<Vec<String>>,
+    /// Whether tokens of programs are taken.
+    pub agents: bool,
     /// Whether it is at an address that is not public.
     pub private: bool,
     /// How far its clock may be off.
@@ -149,6 +157,8 @@ pub struct Issuer {
 pub struct Group {
     /// The group; may hold one `*`.
     pub group: String,
+    /// The issuer whose group it is; `None` where that of any will do.
+    pub issuer: Option<Arc<str>>,
     /// What its members may do besides calling.
     pub role: Option<Role>,
     /// The team that its members are in.
@@ -156,8 +166,11 @@ pub struct Group {
 }
 
 impl Group {
-    /// Whether it is `name`.
-    pub fn is(&self, name: &str) -> bool {
+    /// Whether it is `name` of `issuer`.
+    pub fn is(&self, issuer: &str, name: &str) -> bool {
+        if self.issuer.as_deref().is_some_and(|own| own != issuer) {
+            return false;
+        }
         match self.group.split_once('*') {
             None => self.group == name,
             Some((before, after)) => {
@@ -167,13 +180,19 @@ impl Group {
     }
 }
 
+/// The longest path of a protected resource, in bytes.
+pub const LONGEST_PATH: usize = 256;
+
 /// Where the metadata of protected resources is (RFC 9728 §3).
 pub const RESOURCE_METADATA: &str = "/.well-known/oauth-protected-resource";
 
 impl Identity {
     /// The address at which clients find out where to get tokens for what is at `path`, where there is one.
     pub fn resource_metadata(&self, path: &str) -> Option<String> {
-        let url = self.url.as_ref().filter(|_| !self.issuers.is_empty())?;
+        // It goes into a header.
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~!$&'()*+;=:@/%".contains(&b);
+        let named = path.len() <= LONGEST_PATH && path.bytes().all(plain);
+        let url = self.url.as_ref().filter(|_| !self.issuers.is_empty() && named)?;
         Some(format!("{url}{RESOURCE_METADATA}{path}"))
     }
 
@@ -194,9 +213,13 @@ impl Identity {
         self.scopes.iter().filter(wants).map(|scope| scope.scope.as_str())
     }
 
-    /// What members of `groups` may do, and in which team they are.
-    pub fn of<'a>(&self, groups: impl Iterator<Item = &'a str> + Clone) -> (Role, Option<Arc<str>>) {
-        let mine = || self.groups.iter().filter(|known| groups.clone().any(|name| known.is(name)));
+    /// What members of the `groups` of `issuer` may do, and in which team they are.
+    pub fn of<'a>(
+        &self,
+        issuer: &str,
+        groups: impl Iterator<Item = &'a str> + Clone,
+    ) -> (Role, Option<Arc<str>>) {
+        let mine = || self.groups.iter().filter(|known| groups.clone().any(|name| known.is(issuer, name)));
         // Roles stand in the order of what they may.
         let at = |role: &Role| Role::ALL.iter().position(|known| known == role);
         let role = mine().filter_map(|group| group.role).min_by_key(at).unwrap_or_default();
@@ -205,7 +228,11 @@ impl Identity {
 }
 
 impl Resolver<'_> {
-    pub(super) fn identity(&self, written: &IdentityWritten) -> Result<Arc<Identity>, ConfigError> {
+    pub(super) fn identity(
+        &self,
+        written: &IdentityWritten,
+        servers: &[Arc<str>],
+    ) -> Result<Arc<Identity>, ConfigError> {
         if written.issuers.len() > MOST || written.groups.len() > MOST {
             return Err(ConfigError::new(format!("`identity` has more than {MOST} issuers or groups")));
         }
@@ -219,8 +246,10 @@ impl Resolver<'_> {
                 return Err(ConfigError::at(place, why));
             }
         }
-        let groups = written.groups.iter().map(group).collect::<Result<_, _>>()?;
-        let scopes = written.scopes.iter().map(scope).collect::<Result<_, _>>()?;
+        let groups = written.groups.iter().map(|written| group(written, &issuers));
+        let groups = groups.collect::<Result<_, _>>()?;
+        let scopes = written.scopes.iter().map(|written| scope(written, servers));
+        let scopes = scopes.collect::<Result<_, _>>()?;
         Ok(Arc::new(Identity { url, issuers, groups, scopes }))
     }
 }
@@ -237,7 +266,7 @@ fn own_address(written: &Spanned<String>) -> Result<Arc<str>, ConfigError> {
     }
 }
 
-fn scope(written: &ScopeWritten) -> Result<Scope, ConfigError> {
+fn scope(written: &ScopeWritten, servers: &[Arc<str>]) -> Result<Scope, ConfigError> {
     let scope = &written.scope.value;
     // RFC 6749 §3.3, scope-token.
     let plain = |b: u8| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
@@ -248,11 +277,28 @@ fn scope(written: &ScopeWritten) -> Result<Scope, ConfigError> {
     if written.tools.is_empty() {
         return Err(ConfigError::at(written.scope.referenced, format!("no tool wants the scope `{scope}`")));
     }
+    // A tool that is misspelt would want nothing.
+    let server =
+        |pattern: &ToolPattern| pattern.as_str().split_once('/').map(|(server, _)| server.to_owned());
+    let unknown = |name: &String| !name.contains('*') && !servers.iter().any(|known| **known == **name);
+    if let Some(name) = written.tools.iter().filter_map(server).find(unknown) {
+        let why = format!("the scope `{scope}` is for a tool of `{name}`, which is not configured");
+        let error = ConfigError::at(written.scope.referenced, why);
+        return Err(error.hint_nearest(&name, servers.iter().map(|name| &**name)));
+    }
     Ok(Scope { scope: scope.clone(), tools: written.tools.clone() })
 }
 
 fn issuer(name: &str, written: &IssuerWritten, has_own: bool) -> Result<Issuer, ConfigError> {
     let issuer = &written.issuer;
+    // It stands in records before the names of programs, with a slash.
+    if name.is_empty()
+        || name.len() > 32
+        || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+    {
+        let why = format!("the issuer `{name}` is called by 1 to 32 letters, digits, `-` and `_`");
+        return Err(ConfigError::at(issuer.referenced, why));
+    }
     address(&issuer.value, written.private)
         .map_err(|why| ConfigError::at(issuer.referenced, format!("the issuer of `{name}`: {why}")))?;
     let audience = match written.audience.as_ref().map(|written| &written.value) {
@@ -284,6 +330,7 @@ fn issuer(name: &str, written: &IssuerWritten, has_own: bool) -> Result<Issuer, 
         user: written.user.clone().unwrap_or_else(|| "sub".to_owned()),
         groups: written.groups.clone().unwrap_or_else(|| "groups".to_owned()),
         email_domains: written.email_domains.clone(),
+        agents: written.agents.unwrap_or(written.email_domains.is_none()),
         private: written.private,
         skew: Duration::from_secs(skew_s.map_or(SKEW_S, |skew_s| skew_s.value)),
     })
@@ -306,7 +353,7 @@ fn address(text: &str, private: bool) -> Result<Uri, String> {
     }
 }
 
-fn group(written: &GroupWritten) -> Result<Group, ConfigError> {
+fn group(written: &GroupWritten, issuers: &[Issuer]) -> Result<Group, ConfigError> {
     let name = &written.group;
     let wrong = |why: &str| ConfigError::at(name.referenced, format!("the group `{}` {why}", name.value));
     if name.value.is_empty() || name.value.matches('*').count() > 1 {
@@ -319,7 +366,17 @@ fn group(written: &GroupWritten) -> Result<Group, ConfigError> {
     if name.value == "*" && written.role.is_some_and(|role| role != Role::Member) {
         return Err(wrong("stands for everybody, who may not have a role"));
     }
-    Ok(Group { group: name.value.clone(), role: written.role, team: written.team.clone() })
+    let issuer = written.issuer.as_ref();
+    if let Some(of) = issuer.filter(|of| !issuers.iter().any(|known| *known.name == *of.value)) {
+        let error = ConfigError::at(of.referenced, format!("there is no issuer `{}`", of.value));
+        return Err(error.hint_nearest(&of.value, issuers.iter().map(|known| &*known.name)));
+    }
+    // Whoever names groups at one issuer must not make admins of another's.
+    if issuer.is_none() && issuers.len() > 1 && written.role.is_some_and(|role| role != Role::Member) {
+        return Err(wrong("has a role, and there are several issuers: `issuer` says whose group it is"));
+    }
+    let issuer = issuer.map(|of| Arc::from(of.value.as_str()));
+    Ok(Group { group: name.value.clone(), issuer, role: written.role, team: written.team.clone() })
 }
 
 #[cfg(test)]
@@ -330,6 +387,7 @@ mod tests {
     fn the_greater_role_counts_and_the_first_team() {
         let group = |group: &str, role, team: Option<&str>| Group {
             group: group.to_owned(),
+            issuer: (group == "platform").then(|| Arc::from("corp")),
             role,
             team: team.map(Arc::from),
         };
@@ -341,7 +399,8 @@ mod tests {
             ],
             ..Identity::default()
         };
-        let of = |groups: &[&str]| identity.of(groups.iter().copied());
+        let of = |groups: &[&str]| identity.of("corp", groups.iter().copied());
+        assert_eq!(identity.of("partner", ["platform"].into_iter()), (Role::Member, None));
         assert_eq!(of(&["leads", "platform"]), (Role::Admin, Some("other".into())));
         assert_eq!(of(&["leads", "ml-vision"]), (Role::TeamAdmin, Some("research".into())));
         assert_eq!(of(&["ml", "Platform"]), (Role::Member, None));

@@ -110,7 +110,7 @@ impl Resolver<'_> {
             contracts: self.contracts(&file.tools.contracts, &known)?,
             holds: file.tools.approvals.resolved(),
             policies: self.policies(&file.policies)?,
-            identity: self.identity(&file.identity)?,
+            identity: self.identity(&file.identity, &known)?,
             sessions_not_before: file.tools.sessions.not_before,
             tool_names: file.tools.names.clone(),
             routing,

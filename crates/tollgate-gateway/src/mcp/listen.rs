@@ -34,6 +34,7 @@ use super::tools::Changed;
 use super::{subscriptions, trouble};
 use crate::answer::{AnswerBody, Incomplete};
 use crate::gate::Gate;
+use crate::identify;
 
 /// How long servers may take to say that they tell of resources.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -155,7 +156,7 @@ impl Listening {
         let gate = &self.gate;
         let ended = self.client.session.as_ref().is_some_and(|session| gate.tools.seals.has_ended(session));
         if let Some(caller) = &self.caller {
-            match gate.parts.access.again(caller, None, gate.parts.clock.now()) {
+            match identify::again(gate, &gate.runtime().snapshot, caller, None) {
                 Ok(caller) => self.caller = Some(caller),
                 // Where a request came from does not change.
                 Err(NotLetIn::Unready | NotLetIn::Address) => {}

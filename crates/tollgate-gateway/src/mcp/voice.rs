@@ -164,7 +164,7 @@ impl Voice for McpVoice {
         let said = error.map(|_| plain(&fault.message));
         let parts = [
             ("error", error.map(str::to_owned)),
-            ("error_description", said.filter(|text| text.is_ascii())),
+            ("error_description", said.filter(|text| text.bytes().all(|b| matches!(b, 0x20..=0x7e)))),
             ("scope", fault.scopes.as_deref().map(str::to_owned)),
             ("resource_metadata", self.metadata.as_deref().map(str::to_owned)),
         ];

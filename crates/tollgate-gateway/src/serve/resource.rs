@@ -2,19 +2,18 @@
 
 use http::{HeaderValue, Response, header};
 use serde_json::json;
+use tollgate_core::config::identity::LONGEST_PATH;
 
 use crate::answer::AnswerBody;
 use crate::gate::Gate;
-
-/// The longest path of a resource.
-const LONGEST: usize = 256;
 
 /// The metadata of the resource at `path`, where it may be one: the gate itself, or an address at which clients find tools.
 /// Whether there is something at that address is for whoever may use it.
 pub(super) fn metadata(gate: &Gate, path: &str) -> Option<Response<AnswerBody>> {
     let identity = &gate.runtime().snapshot.identity;
     let of_tools = path.strip_prefix("/mcp").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    let url = identity.url.as_ref().filter(|_| (path.is_empty() || of_tools) && path.len() <= LONGEST)?;
+    let url =
+        identity.url.as_ref().filter(|_| (path.is_empty() || of_tools) && path.len() <= LONGEST_PATH)?;
     if identity.issuers.is_empty() {
         return None;
     }

@@ -8,6 +8,7 @@ use tollgate_llm::chat::ToolCall;
 use tollgate_llm::tool_facts::ToolFacts;
 
 use super::Ticket;
+use crate::identify;
 use crate::mcp::whose;
 
 impl Ticket {
@@ -55,8 +56,8 @@ impl Ticket {
         self.runtime = self.gate.runtime();
         self.since = Instant::now();
         if let Some(caller) = &self.caller {
-            let (access, now) = (&self.gate.parts.access, self.gate.parts.clock.now());
-            self.caller = Some(access.again(caller, self.witness.peer, now).map_err(|why| why.fault())?);
+            let again = identify::again(&self.gate, &self.runtime.snapshot, caller, self.witness.peer);
+            self.caller = Some(again.map_err(|why| why.fault())?);
         }
         Ok(())
     }
