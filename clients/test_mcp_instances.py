@@ -114,10 +114,12 @@ def test_an_instance_that_dies_takes_its_sessions_along_and_says_so(own_gate, po
     one, dead = fleet.begun()
     fleet.gates[dead].process.send_signal(signal.SIGKILL)
     left = fleet.sent_to(1 - dead, one)
-    # A connection that was open may have carried the first one.
-    lost, away = left.call("fixture__count"), left.call("fixture__count")
-    assert fault(lost)["class"] in ("lost", "instance_away")
-    assert (fault(lost)["side_effect"] == "possible") == (fault(lost)["class"] == "lost")
+    # Each connection that was open may have carried one call.
+    answers = [left.call("fixture__count")]
+    while fault(answers[-1])["class"] == "lost" and len(answers) < 10:
+        answers.append(left.call("fixture__count"))
+    *lost, away = answers
+    assert {fault(answer)["side_effect"] for answer in lost} <= {"possible"}
     assert (fault(away)["class"], fault(away)["retryable"], fault(away)["side_effect"]) == ("instance_away", True, "none")
     assert fleet.gates[1 - dead].closed(fault(away)["call_id"])["outcome"] == "refused", "what came to nothing is on record"
     until(lambda: "result" in left.call("fixture__add", a=1, b=1))
