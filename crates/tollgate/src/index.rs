@@ -21,8 +21,11 @@ use tollgate_store::{Index, Loader};
 /// How often it is looked for new entries.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// How long entries are gathered, so that the index takes many at once.
+/// How long entries are gathered while there are many, so that the index takes more at once.
 const GATHER: Duration = Duration::from_millis(100);
+
+/// So few at once are not many.
+const FEW: usize = 20;
 
 /// How long it is waited after a failure.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
@@ -108,7 +111,7 @@ impl Slot {
             // It takes at most half of a core from the calls; what is left over is loaded when they are fewer.
             let pause = match count {
                 0 => LOOK,
-                _ if loader.is_behind() => took,
+                _ if loader.is_behind() || count < FEW => took,
                 _ => took.max(GATHER),
             };
             tokio::time::sleep(pause).await;

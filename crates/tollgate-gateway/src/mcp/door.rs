@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderValue, Method, Response, StatusCode, Version, header};
 use tokio::sync::mpsc;
 use tollgate_core::config::approvals::Approver;
 use tollgate_core::fault::{Fault, FaultClass};
@@ -43,7 +43,7 @@ pub(crate) async fn handle(gate: &Arc<Gate>, inbound: Inbound, address: &str) ->
     }
     let identified = match identify::identify(gate, &runtime.snapshot, &inbound).await {
         Ok(identified) => identified,
-        Err(fault) => return refuse(&fault),
+        Err(fault) => return closing(refuse(&fault), &inbound),
     };
     // Of what was handed on the instance has seen to it to which it came.
     if !handed_on && let Err(fault) = from_a_page_of_ours(&inbound) {
@@ -65,6 +65,15 @@ pub(crate) async fn handle(gate: &Arc<Gate>, inbound: Inbound, address: &str) ->
             response
         }
     }
+}
+
+/// `refused`, after which the connection ends: the body was not read, and a client that comes back with a token must not do
+/// so over a connection that may be closed under it (RFC 9112 §9.6).
+fn closing(mut refused: Response<AnswerBody>, inbound: &Inbound) -> Response<AnswerBody> {
+    if inbound.head.version < Version::HTTP_2 {
+        refused.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    refused
 }
 
 /// Whoever was identified at an address.
