@@ -1,5 +1,6 @@
 """One gate and one mock for all tests that do not need their own, and servers that a module's tests share."""
 
+import identity_world
 import mcp_world
 import pytest
 import servers
@@ -26,6 +27,13 @@ def postgres():
     server.start()
     yield server
     server.remove()
+
+
+@pytest.fixture(scope="module")
+def issuer():
+    issuer = identity_world.Issuer()
+    yield issuer
+    issuer.stop()
 
 
 @pytest.fixture(scope="module")

@@ -20,13 +20,6 @@ METADATA = "/.well-known/oauth-protected-resource"
 
 
 @pytest.fixture(scope="module")
-def issuer():
-    issuer = identity_world.Issuer()
-    yield issuer
-    issuer.stop()
-
-
-@pytest.fixture(scope="module")
 def gate(issuer):
     port = world.free_port()
     memory = json.dumps([str(world.NODE), str(BINARIES / "mcp-server-memory")])

@@ -32,13 +32,6 @@ def call(gate, token: str, path: str = "/v1/chat/completions", body=CALL):
 
 
 @pytest.fixture(scope="module")
-def issuer():
-    issuer = identity_world.Issuer()
-    yield issuer
-    issuer.stop()
-
-
-@pytest.fixture(scope="module")
 def gate(issuer):
     gate = world.Gate(config=config(issuer.url))
     status, _, body = world.post(f"{gate.url}/api/v1/teams", {"id": "people", "budgets": [{"amount_usd": "5", "window": "day"}]}, MASTER)

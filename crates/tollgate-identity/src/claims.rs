@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
-use tollgate_core::config::identity::{Identity, Issuer};
+use tollgate_core::config::identity::{Identity, Issuer, is_scope};
 use tollgate_core::identity::Subject;
 use tollgate_core::principal::{Actor, ActorKind, Principal};
 
@@ -123,9 +123,8 @@ impl Claims {
     /// What the token is good for: `scope`, or `scp` as Entra ID and Okta have it.
     fn scopes(&self) -> Vec<Arc<str>> {
         let all = ["scope", "scp"].into_iter().flat_map(|name| self.texts(name));
-        // RFC 6749 §3.3, scope-token: they go into a header.
-        let plain = |scope: &&str| scope.bytes().all(|b| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e));
-        all.flat_map(str::split_ascii_whitespace).filter(plain).take(MOST_SCOPES).map(Arc::from).collect()
+        let scopes = all.flat_map(str::split_ascii_whitespace).filter(|scope| is_scope(scope));
+        scopes.take(MOST_SCOPES).map(Arc::from).collect()
     }
 
     fn groups(&self, issuer: &Issuer) -> Result<impl Iterator<Item = &str> + Clone, String> {

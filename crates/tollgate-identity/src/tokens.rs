@@ -31,11 +31,10 @@ fn place(issuer: &Issuer) -> Place {
     (Arc::clone(&issuer.issuer), issuer.keys_url.clone(), issuer.private)
 }
 
-/// What is known of a token: by the rules of which configuration it was read, and when, and whose it is.
+/// What is known of a token: when it was checked, and whose it is by which rules.
 #[derive(Clone, Debug)]
 struct Known {
-    identity: Arc<Identity>,
-    /// The number of its issuer there.
+    /// The number of its issuer in these rules.
     issuer: usize,
     audience: Vec<String>,
     checked: Instant,
@@ -45,8 +44,8 @@ struct Known {
 impl Known {
     /// Whose it is, where it is one for what is at `path`.
     fn at(self, path: &str) -> Result<Arc<Subject>, NotLetIn> {
-        let issuer = &self.identity.issuers[self.issuer];
-        is_for(&self.audience, issuer, &self.identity, path).map_err(NotLetIn::Token)?;
+        let identity = &self.subject.identity;
+        is_for(&self.audience, &identity.issuers[self.issuer], identity, path).map_err(NotLetIn::Token)?;
         Ok(self.subject)
     }
 }
@@ -87,7 +86,7 @@ impl IssuedTokens {
     ) -> Result<Arc<Subject>, NotLetIn> {
         let hash: [u8; 32] = Sha256::digest(token.as_bytes()).into();
         if let Some(known) = self.known.get(&hash)
-            && Arc::ptr_eq(&known.identity, identity)
+            && Arc::ptr_eq(&known.subject.identity, identity)
             && known.checked.elapsed() < KNOWN
             && now < known.subject.until
         {
@@ -107,9 +106,8 @@ impl IssuedTokens {
         self.keys_of(issuer, identity).check(issuer, &token, &fetch).await?;
         let subject = claims.subject(issuer, identity, until).map_err(NotLetIn::Token)?;
         let subject = Arc::new(subject);
-        let identity = Arc::clone(identity);
         let checked = Instant::now();
-        let known = Known { identity, issuer: number, audience, checked, subject: Arc::clone(&subject) };
+        let known = Known { issuer: number, audience, checked, subject: Arc::clone(&subject) };
         self.known.insert(hash, known);
         Ok(subject)
     }

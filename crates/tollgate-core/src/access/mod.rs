@@ -15,3 +15,4 @@ pub use self::model_pattern::ModelPattern;
 pub use self::nobody::Nobody;
 pub use self::spec::{KeySpec, Member, Network, Role, SpecError, TeamRole, TeamSpec, UserSpec};
 pub use self::tool_pattern::ToolPattern;
+pub(crate) use self::tool_pattern::glob;

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::glob;
+
 /// The name of a model, or a pattern with one `*` that stands for anything.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(try_from = "String", into = "String")]
@@ -18,14 +20,7 @@ impl ModelPattern {
 
     /// Whether `model` is meant.
     pub fn fits(&self, model: &str) -> bool {
-        match self.0.split_once('*') {
-            None => self.0 == model,
-            Some((before, after)) => {
-                model.len() >= before.len() + after.len()
-                    && model.starts_with(before)
-                    && model.ends_with(after)
-            }
-        }
+        glob(&self.0, model)
     }
 
     /// As it is written.

@@ -40,7 +40,8 @@ impl ToolPattern {
     }
 }
 
-fn glob(pattern: &str, text: &str) -> bool {
+/// Whether `text` is what `pattern` says, in which one `*` may stand for anything.
+pub(crate) fn glob(pattern: &str, text: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == text,
         Some((before, after)) => {

@@ -9,8 +9,9 @@ use serde::Deserialize;
 use serde_saphyr::Spanned;
 
 use super::ConfigError;
+use super::bundles::is_name;
 use super::resolve::Resolver;
-use crate::access::{Role, ToolPattern};
+use crate::access::{Role, ToolPattern, glob};
 
 /// The most issuers, and the most groups with a meaning.
 const MOST: usize = 100;
@@ -168,15 +169,7 @@ pub struct Group {
 impl Group {
     /// Whether it is `name` of `issuer`.
     pub fn is(&self, issuer: &str, name: &str) -> bool {
-        if self.issuer.as_deref().is_some_and(|own| own != issuer) {
-            return false;
-        }
-        match self.group.split_once('*') {
-            None => self.group == name,
-            Some((before, after)) => {
-                name.len() >= before.len() + after.len() && name.starts_with(before) && name.ends_with(after)
-            }
-        }
+        self.issuer.as_deref().is_none_or(|own| own == issuer) && glob(&self.group, name)
     }
 }
 
@@ -266,11 +259,14 @@ fn own_address(written: &Spanned<String>) -> Result<Arc<str>, ConfigError> {
     }
 }
 
+/// Whether `text` can be a scope (RFC 6749 §3.3, scope-token): such go into a header.
+pub fn is_scope(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
+}
+
 fn scope(written: &ScopeWritten, servers: &[Arc<str>]) -> Result<Scope, ConfigError> {
     let scope = &written.scope.value;
-    // RFC 6749 §3.3, scope-token.
-    let plain = |b: u8| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
-    if scope.is_empty() || scope.len() > 256 || !scope.bytes().all(plain) {
+    if scope.len() > 256 || !is_scope(scope) {
         let why = format!("`{scope}` is no scope: it has visible ASCII characters, no quotes and no spaces");
         return Err(ConfigError::at(written.scope.referenced, why));
     }
@@ -292,10 +288,7 @@ fn scope(written: &ScopeWritten, servers: &[Arc<str>]) -> Result<Scope, ConfigEr
 fn issuer(name: &str, written: &IssuerWritten, has_own: bool) -> Result<Issuer, ConfigError> {
     let issuer = &written.issuer;
     // It stands in records before the names of programs, with a slash.
-    if name.is_empty()
-        || name.len() > 32
-        || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
-    {
+    if !is_name(name) {
         let why = format!("the issuer `{name}` is called by 1 to 32 letters, digits, `-` and `_`");
         return Err(ConfigError::at(issuer.referenced, why));
     }

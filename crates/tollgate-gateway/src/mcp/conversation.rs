@@ -68,8 +68,6 @@ pub(crate) struct Conversation {
     link: Arc<Link>,
     exchange: Exchange,
     wanted: Wanted,
-    /// What keeps it known as under way.
-    under_way: Option<Arc<UnderWay>>,
     /// Questions that the client was asked and has not answered.
     open: Vec<String>,
     /// The round of a stateless server's questions that is under way.
@@ -104,13 +102,11 @@ impl Conversation {
     /// Asks the server.
     pub(crate) async fn begin(gate: &Arc<Gate>, link: Arc<Link>, wanted: Wanted) -> Result<Self, Failed> {
         let exchange = asked(&link, &wanted).await?;
-        let under_way = wanted.under_way.clone();
         Ok(Self {
             gate: Arc::clone(gate),
             link,
             exchange,
             wanted,
-            under_way,
             open: Vec::new(),
             round: None,
             rounds: 0,
@@ -153,7 +149,7 @@ impl Conversation {
                         Err(fault) => return Step::Ended(Err(fault)),
                     }
                 }
-                () = called_off(self.under_way.as_deref()) => return Step::Ended(Err(called_off_fault())),
+                () = called_off(self.wanted.under_way.as_deref()) => return Step::Ended(Err(called_off_fault())),
                 () = tokio::time::sleep_until(self.wanted.deadline) => return Step::Ended(Err(self.too_late())),
             };
             let step = match heard {
