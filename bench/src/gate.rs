@@ -123,6 +123,7 @@ pub(crate) async fn serve(port: u16, upstream: &str, mode: &str) -> Result<()> {
         dice: Arc::new(Dice::new()),
         instance: Arc::from("bench"),
         managed: None,
+        site: None,
     };
     let listener = TcpListener::bind(snapshot.listen).await.context("listen")?;
     serve::serve(Gate::new(parts, snapshot), listener, None, std::future::pending(), std::future::pending())

@@ -64,6 +64,7 @@ fn identity() -> Result<Arc<Identity>> {
         agents: true,
         private: false,
         skew: std::time::Duration::from_secs(60),
+        own: false,
     };
     Ok(Arc::new(Identity { issuers: vec![issuer], ..Identity::default() }))
 }

@@ -29,6 +29,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
             "tollgate-approvals",
             "tollgate-contracts",
             "tollgate-core",
+            "tollgate-identity",
             "tollgate-ledger",
             "tollgate-mcp",
             "tollgate-models",

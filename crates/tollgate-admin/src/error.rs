@@ -9,6 +9,7 @@ use tollgate_approvals::ApprovalError;
 use tollgate_contracts::ContractError;
 use tollgate_core::fault::Fault;
 use tollgate_core::query::QueryError;
+use tollgate_identity::server::LoginError;
 use tollgate_ledger::RegistrarError;
 use tollgate_models::AdditionError;
 
@@ -47,6 +48,11 @@ impl ApiError {
     /// A member of the request says what another has already.
     pub(crate) fn taken(member: &str, why: impl Into<String>) -> Self {
         Self { member: Some(member.to_owned()), ..Self::new(StatusCode::CONFLICT, why) }
+    }
+
+    /// It cannot be done as things are.
+    pub(crate) fn conflict(why: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, why)
     }
 
     /// Whoever asks may not.
@@ -112,6 +118,23 @@ impl From<ContractError> for ApiError {
             ContractError::Away(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self::new(status, error.to_string())
+    }
+}
+
+impl From<LoginError> for ApiError {
+    fn from(error: LoginError) -> Self {
+        let status = match &error {
+            LoginError::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            LoginError::Missing(_) => StatusCode::NOT_FOUND,
+            LoginError::Taken | LoginError::TooMany(_) => StatusCode::CONFLICT,
+            LoginError::Stale => StatusCode::PRECONDITION_FAILED,
+            LoginError::Away(_) => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        let member = match &error {
+            LoginError::Invalid(error) => Some(error.member.clone()),
+            _ => None,
+        };
+        Self { status, detail: error.to_string(), member }
     }
 }
 

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tollgate_core::access::{Account, Holder, HolderKind, HolderRef, Role};
 use tollgate_core::ledger::{Rule, Usd};
 use tollgate_core::ports::Change;
+use tollgate_identity::server::LoginError;
 use tollgate_ledger::{Made, Shown};
 
 use crate::Sources;
@@ -117,7 +118,7 @@ pub(crate) async fn change(
     Ok(tagged(StatusCode::OK, shown.change, shown.visible()))
 }
 
-/// `DELETE /api/v1/keys/{id}` and the like.
+/// `DELETE /api/v1/keys/{id}` and the like. With a user goes how they sign in.
 pub(crate) async fn remove(
     kind: HolderKind,
     State(sources): State<Sources>,
@@ -127,6 +128,12 @@ pub(crate) async fn remove(
 ) -> Result<StatusCode, ApiError> {
     let name = changeable(&sources, &who, kind, &id)?;
     sources.registrar.remove(&who.principal, &name, expected(&headers)?).await?;
+    if kind == HolderKind::User {
+        match sources.logins.remove(&who.principal, &id, None).await {
+            Ok(()) | Err(LoginError::Missing(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 

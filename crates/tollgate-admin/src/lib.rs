@@ -11,6 +11,7 @@ mod holders;
 mod idempotency;
 mod instances;
 mod litellm;
+mod logins;
 mod openapi;
 mod routes;
 mod spend;
@@ -26,6 +27,7 @@ use tollgate_contracts::Contracts;
 use tollgate_core::deliver::Alerting;
 use tollgate_core::ports::Clock;
 use tollgate_core::query::{Live, Records};
+use tollgate_identity::server::Logins;
 use tollgate_ledger::Registrar;
 use tollgate_models::Additions;
 
@@ -49,6 +51,8 @@ pub struct Sources {
     pub contracts: Arc<Contracts>,
     /// Calls that wait for somebody to let them pass.
     pub approvals: Arc<Waiting>,
+    /// How users sign in.
+    pub logins: Arc<Logins>,
     /// Wall time.
     pub clock: Arc<dyn Clock>,
 }

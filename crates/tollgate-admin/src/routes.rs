@@ -12,8 +12,8 @@ use tollgate_core::addition::AdditionKind;
 use crate::error::ApiError;
 use crate::who::{Needs, Who};
 use crate::{
-    Sources, additions, alerts, approvals, calls, contracts, holders, instances, litellm, openapi, spend,
-    tail,
+    Sources, additions, alerts, approvals, calls, contracts, holders, instances, litellm, logins, openapi,
+    spend, tail,
 };
 
 /// One route.
@@ -91,6 +91,14 @@ pub(crate) fn all() -> Vec<Route> {
             ),
         ]);
     }
+    let login = "/users/{id}/login";
+    routes.extend([
+        route(Method::POST, "/users/{id}/invitation", Needs::ToManage, post(logins::invite)),
+        route(Method::GET, login, Needs::ToAudit, get(logins::one)),
+        route(Method::PATCH, login, Needs::ToManage, patch(logins::change)),
+        route(Method::DELETE, login, Needs::ToManage, delete(logins::remove)),
+        route(Method::POST, &format!("{login}/end"), Needs::ToManage, post(logins::end)),
+    ]);
     let contract = "/tools/contracts/{server}/{tool}";
     routes.extend([
         route(Method::GET, "/tools/contracts", Needs::ToAudit, get(contracts::list)),

@@ -14,6 +14,7 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -104,6 +105,13 @@ const MATRIX: &[(&str, &str, &str, &str)] = &[
     ("GET", "/api/v1/users/{id}", "/api/v1/users/ann", "YYNN"),
     ("PATCH", "/api/v1/users/{id}", "/api/v1/users/ann", "YFFF"),
     ("DELETE", "/api/v1/users/{id}", "/api/v1/users/ann", "YFFF"),
+    ("POST", "/api/v1/users/{id}/invitation", "/api/v1/users/ann/invitation", "YFFF"),
+    ("POST", "/api/v1/users/{id}/invitation", "/api/v1/users/new@example.com/invitation", "YFFF"),
+    ("GET", "/api/v1/users/{id}/login", "/api/v1/users/ann/login", "YYFF"),
+    ("GET", "/api/v1/users/{id}/login", "/api/v1/users/none/login", "NNFF"),
+    ("PATCH", "/api/v1/users/{id}/login", "/api/v1/users/ann/login", "YFFF"),
+    ("DELETE", "/api/v1/users/{id}/login", "/api/v1/users/ann/login", "YFFF"),
+    ("POST", "/api/v1/users/{id}/login/end", "/api/v1/users/ann/login/end", "YFFF"),
     ("GET", "/api/v1/models", "/api/v1/models", "YYFF"),
     ("GET", "/api/v1/models/{name}", "/api/v1/models/mine%2F*", "YYFF"),
     ("GET", "/api/v1/models/{name}", "/api/v1/models/sim", "YYFF"),
@@ -234,6 +242,8 @@ async fn world() -> World {
             .map(|secret| registrar.ledger().identify(secret.expose(), None, sources.clock.now()).unwrap())
     };
     make(HolderKind::User, "ann", json!({})).await;
+    sources.logins.follow().await.unwrap();
+    sources.logins.invite(&by, "ann", json!({}), Duration::from_hours(1)).await.unwrap();
     for team in ["red", "blue"] {
         make(HolderKind::Team, team, json!({})).await;
     }

@@ -27,6 +27,7 @@ pub mod principal;
 pub mod query;
 pub mod record;
 pub mod redact;
+pub mod seal;
 pub mod secret;
 pub mod trace;
 pub mod undo;

@@ -20,7 +20,7 @@ use crate::mcp::link::{Links, Means};
 use crate::mcp::{SealKeys, Tokens, Tools};
 use crate::metrics::Metrics;
 use crate::route::{Candidate, Health};
-use crate::serve::Managed;
+use crate::serve::{Managed, Site};
 use crate::strangers::Strangers;
 use crate::upstream::Upstream;
 use crate::upstream::credentials::Credentials;
@@ -54,6 +54,8 @@ pub struct Parts {
     pub child_guard: Option<PathBuf>,
     /// Who answers requests below `/api/`; `None` where nobody does.
     pub managed: Option<Arc<dyn Managed>>,
+    /// Who answers requests of anybody, where people sign in; `None` where nobody does.
+    pub site: Option<Arc<dyn Site>>,
 }
 
 /// What all calls share.

@@ -44,7 +44,16 @@ impl Inbound {
 impl ClientBody {
     /// The whole body, within the limits of `snapshot`.
     pub async fn read(self, snapshot: &Snapshot) -> Result<Bytes, Fault> {
-        let limit = snapshot.limits.request_body_bytes;
+        self.read_up_to(snapshot.limits.request_body_bytes, snapshot).await
+    }
+
+    /// The whole body of a stranger, of whom nothing long is expected.
+    pub(crate) async fn read_small(self, snapshot: &Snapshot) -> Result<Bytes, Fault> {
+        const SMALL: usize = 64 << 10;
+        self.read_up_to(snapshot.limits.request_body_bytes.min(SMALL), snapshot).await
+    }
+
+    async fn read_up_to(self, limit: usize, snapshot: &Snapshot) -> Result<Bytes, Fault> {
         match self {
             Self::Memory(bytes) if bytes.len() > limit => Err(too_large(limit)),
             Self::Memory(bytes) => Ok(bytes),

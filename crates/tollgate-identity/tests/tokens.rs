@@ -134,6 +134,7 @@ fn identity(role: Role) -> Arc<Identity> {
         agents: true,
         private: false,
         skew: Duration::from_secs(60),
+        own: false,
     };
     let group = Group { group: "platform".to_owned(), issuer: None, role: Some(role), team: None };
     let url = Some("https://gate.example.com".into());

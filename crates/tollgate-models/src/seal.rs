@@ -1,30 +1,29 @@
 //! Secrets at rest: AES-256-GCM, with the credential's name and hosts as associated data, so that what was encrypted for
 //! one credential cannot be read as another's, nor sent to other hosts by whoever edits the database.
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use tollgate_core::addition::Credential;
 use tollgate_core::config::SecretsKeys;
-use tollgate_core::digest::DigestKey;
 use tollgate_core::egress::Host;
+use tollgate_core::seal::{self, Sealing, bound_to};
 use tollgate_core::secret::Secret;
 
 /// What an encrypted secret begins with: how it was encrypted.
 const FORM: &str = "TGC1.";
 
+/// What the key is for.
+const PURPOSE: &str = "credentials";
+
 /// `secret`, encrypted for the credential `id` and `hosts`. `None` where the library refuses.
 pub(crate) fn seal(key: &Secret, id: &str, hosts: &[Host], secret: &Secret) -> Option<String> {
-    let key = RandomizedNonceKey::new(&AES_256_GCM, &derived(key)).ok()?;
-    let mut content = secret.expose().as_bytes().to_vec();
-    let nonce = key.seal_in_place_append_tag(Aad::from(bound(id, hosts)), &mut content).ok()?;
-    Some(format!("{FORM}{}", STANDARD_NO_PAD.encode([&nonce.as_ref()[..], &content].concat())))
+    let sealed = seal::seal(&seal::derived(key, PURPOSE), &bound(id, hosts), secret.expose().as_bytes())?;
+    Some(format!("{FORM}{}", STANDARD_NO_PAD.encode(sealed)))
 }
 
 /// The secret of `credential`, or why it cannot be read.
 pub(crate) fn open(keys: &SecretsKeys, credential: &Credential) -> Result<Secret, String> {
-    let mut known = keys.key.iter().chain(&keys.before).peekable();
-    if known.peek().is_none() {
+    if keys.key.is_none() && keys.before.is_empty() {
         return Err(format!(
             "the credential `{}` cannot be read: this gate has no `secrets_key`",
             credential.id
@@ -32,8 +31,9 @@ pub(crate) fn open(keys: &SecretsKeys, credential: &Credential) -> Result<Secret
     }
     let sealed = credential.sealed.strip_prefix(FORM).and_then(|text| STANDARD_NO_PAD.decode(text).ok());
     let bound = bound(&credential.id, &credential.spec.hosts);
-    let opened = sealed.and_then(|sealed| known.find_map(|key| opened(&derived(key), &bound, &sealed)));
-    opened.ok_or_else(|| {
+    let opened = sealed.and_then(|sealed| Sealing::new(keys, PURPOSE).open(&bound, &sealed));
+    let opened = opened.and_then(|plain| String::from_utf8(plain).ok());
+    opened.map(Secret::new).ok_or_else(|| {
         format!(
             "the credential `{}` cannot be read: it was encrypted with another `secrets_key`, or was altered where it \
              is kept",
@@ -42,25 +42,10 @@ pub(crate) fn open(keys: &SecretsKeys, credential: &Credential) -> Result<Secret
     })
 }
 
-fn opened(key: &[u8; 32], bound: &[u8], sealed: &[u8]) -> Option<Secret> {
-    let (nonce, content) = sealed.split_at_checked(NONCE_LEN)?;
-    let key = RandomizedNonceKey::new(&AES_256_GCM, key).ok()?;
-    let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
-    let mut content = content.to_vec();
-    let plain = key.open_in_place(nonce, Aad::from(bound), &mut content).ok()?;
-    std::str::from_utf8(plain).ok().map(Secret::new)
-}
-
-/// The key that `secret` stands for.
-fn derived(secret: &Secret) -> [u8; 32] {
-    DigestKey::derive(secret.expose().as_bytes()).digest(b"credentials").bytes()
-}
-
-/// What a secret is bound to. Each part has its length in front: no two lists of parts are the same bytes.
+/// What a secret is bound to.
 fn bound(id: &str, hosts: &[Host]) -> Vec<u8> {
-    let hosts = hosts.iter().map(ToString::to_string);
-    let parts = [FORM.to_owned(), id.to_owned()].into_iter().chain(hosts);
-    parts.flat_map(|part| [&part.len().to_be_bytes()[..], part.as_bytes()].concat()).collect()
+    let hosts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
+    bound_to([FORM, id].into_iter().chain(hosts.iter().map(String::as_str)))
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ pub use litellm::{LiteLlm, Table};
 pub use load::Loader;
 pub use postgres::Postgres;
 pub use registry::{PostgresRegistry, Registries, SqliteRegistry, open_registry};
-pub use shelf::{PostgresShelf, RedisShelf, open_shelf};
+pub use shelf::{PostgresShelf, RedisShelf, SqliteShelf, open_shelf};
 pub use sqlite::Sqlite;
 
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! One suite that everything runs which instances can share over: PostgreSQL, and Valkey or Redis. Both are real servers,
-//! started here on free ports.
+//! One suite that everything runs which documents are shared over: PostgreSQL, and Valkey or Redis, which are real servers,
+//! started here on free ports; and SQLite, which one instance shares with itself.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use tollgate_core::ports::{Rewritten, Shelf};
-use tollgate_store::open_shelf;
+use tollgate_store::{open_registry, open_shelf};
 
 fn rewritten(name: &str, version: u64, text: &str) -> Rewritten {
     let ends = Some(Timestamp::now() + SignedDuration::from_hours(1));
@@ -83,10 +83,21 @@ async fn who_is_named_is_found(shelf: &Arc<dyn Shelf>) {
 }
 
 async fn suite(url: &str) {
-    let shelf = open_shelf(url).await.unwrap();
-    only_what_was_read_is_rewritten(&shelf).await;
-    one_of_many_writes(&shelf).await;
-    who_is_named_is_found(&shelf).await;
+    passes(&open_shelf(url).await.unwrap()).await;
+}
+
+async fn passes(shelf: &Arc<dyn Shelf>) {
+    only_what_was_read_is_rewritten(shelf).await;
+    one_of_many_writes(shelf).await;
+    who_is_named_is_found(shelf).await;
+}
+
+#[tokio::test]
+async fn sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = async || open_registry(None, folder.path()).await.unwrap().shelf;
+    passes(&open().await).await;
+    assert_eq!(read(&open().await, &["a"]).await[0].0, 2, "it is there after a restart");
 }
 
 #[tokio::test]

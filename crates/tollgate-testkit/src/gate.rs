@@ -145,6 +145,7 @@ impl TestGate {
             peers: Arc::new(tollgate_core::ports::Alone),
             child_guard: None,
             managed: None,
+            site: None,
         };
         Self { gate: Gate::new(parts, snapshot), upstream, journal }
     }

@@ -1,4 +1,4 @@
-//! Keeping up with the registry: what others change of keys, users, teams, models, credentials, contracts of tools and approvals. When its database is
+//! Keeping up with the registry: what others change of keys, users, teams, models, credentials, contracts of tools, approvals and logins. When its database is
 //! away, what is known goes on, and keys that are not known are told to try again.
 
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use tollgate_approvals::Waiting;
 use tollgate_contracts::Contracts;
 use tollgate_core::ports::Clock;
 use tollgate_core::query::QueryError;
+use tollgate_identity::server::IdentityServer;
 use tollgate_ledger::Ledger;
 use tollgate_models::Additions;
 
@@ -23,24 +24,25 @@ const AFTER_FAILURE: Duration = Duration::from_secs(1);
 /// How long the start waits for the database.
 const AT_START: Duration = Duration::from_secs(5);
 
+/// What follows the registry.
+pub(crate) struct Followed {
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) additions: Arc<Additions>,
+    pub(crate) contracts: Arc<Contracts>,
+    pub(crate) approvals: Arc<Waiting>,
+    pub(crate) sign_in: Arc<IdentityServer>,
+}
+
 /// What keeps the gate up with the registry.
 pub(crate) struct Keeping {
-    ledger: Arc<Ledger>,
-    additions: Arc<Additions>,
-    contracts: Arc<Contracts>,
-    approvals: Arc<Waiting>,
+    followed: Followed,
     registry: Slot,
 }
 
 impl Keeping {
     /// Reads the registry, where its database is there.
-    pub(crate) async fn begin(
-        ledger: Arc<Ledger>,
-        (additions, contracts, approvals): (Arc<Additions>, Arc<Contracts>, Arc<Waiting>),
-        registry: Slot,
-        clock: &dyn Clock,
-    ) -> Self {
-        let keeping = Self { ledger, additions, contracts, approvals, registry };
+    pub(crate) async fn begin(followed: Followed, registry: Slot, clock: &dyn Clock) -> Self {
+        let keeping = Self { followed, registry };
         match tokio::time::timeout(AT_START, keeping.look(clock)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "keys and models cannot be read; it is tried again"),
@@ -54,10 +56,12 @@ impl Keeping {
     }
 
     async fn look(&self, clock: &dyn Clock) -> Result<(), QueryError> {
-        self.ledger.follow(&self.registry, clock.now()).await?;
-        self.additions.follow(&self.registry).await?;
-        self.contracts.follow().await?;
-        self.approvals.follow().await
+        let Followed { ledger, additions, contracts, approvals, sign_in } = &self.followed;
+        ledger.follow(&self.registry, clock.now()).await?;
+        additions.follow(&self.registry).await?;
+        contracts.follow().await?;
+        approvals.follow().await?;
+        sign_in.follow(&additions.snapshot()).await
     }
 
     /// Reads what others change, for as long as the task lives.
@@ -72,7 +76,7 @@ impl Keeping {
                     tracing::warn!(%error, "keys and models cannot be read; those that are known go on");
                 }
                 failing = looked.is_err();
-                self.ledger.forget_past(clock.now());
+                self.followed.ledger.forget_past(clock.now());
                 tokio::time::sleep(if failing { AFTER_FAILURE } else { LOOK }).await;
             }
         })

@@ -10,7 +10,8 @@ use tollgate_core::addition::Addition;
 use tollgate_core::approval::Approval;
 use tollgate_core::contract::ToolContract;
 use tollgate_core::document::{Document, DocumentRef};
-use tollgate_core::ports::{Change, KeepError, Keeping, Registry, Stored};
+use tollgate_core::identity::{Login, SigningKey};
+use tollgate_core::ports::{Change, Documents, KeepError, Keeping, Registry, Rewritten, Shelf, Stored};
 use tollgate_core::query::{Answering, QueryError};
 use tollgate_core::secret::Secret;
 use tollgate_store::Registries;
@@ -46,6 +47,18 @@ impl Sort for Approval {
     }
 }
 
+impl Sort for Login {
+    fn of(registries: &Registries) -> &Arc<dyn Registry<Self>> {
+        &registries.logins
+    }
+}
+
+impl Sort for SigningKey {
+    fn of(registries: &Registries) -> &Arc<dyn Registry<Self>> {
+        &registries.signing_keys
+    }
+}
+
 impl Sort for Addition {
     fn of(registries: &Registries) -> &Arc<dyn Registry<Self>> {
         &registries.additions
@@ -58,15 +71,18 @@ impl Slot {
         Self { opened: Arc::default(), database_url, data_dir }
     }
 
-    async fn of<D: Sort>(&self) -> Result<Arc<dyn Registry<D>>, QueryError> {
+    async fn all(&self) -> Result<Arc<Registries>, QueryError> {
         if let Some(opened) = self.opened.load_full() {
-            return Ok(Arc::clone(D::of(&opened)));
+            return Ok(opened);
         }
         let url = self.database_url.as_ref().map(Secret::expose);
-        let registries = tollgate_store::open_registry(url, &self.data_dir).await?;
-        let own = Arc::clone(D::of(&registries));
-        self.opened.store(Some(Arc::new(registries)));
-        Ok(own)
+        let registries = Arc::new(tollgate_store::open_registry(url, &self.data_dir).await?);
+        self.opened.store(Some(Arc::clone(&registries)));
+        Ok(registries)
+    }
+
+    async fn of<D: Sort>(&self) -> Result<Arc<dyn Registry<D>>, QueryError> {
+        Ok(Arc::clone(D::of(&*self.all().await?)))
     }
 
     async fn to_change<D: Sort>(&self) -> Result<Arc<dyn Registry<D>>, KeepError> {
@@ -85,5 +101,19 @@ impl<D: Sort> Registry<D> for Slot {
 
     fn remove<'a>(&'a self, name: &'a DocumentRef<D::Kind>, expected: Change) -> Keeping<'a> {
         Box::pin(async move { self.to_change::<D>().await?.remove(name, expected).await })
+    }
+}
+
+impl Shelf for Slot {
+    fn read<'a>(&'a self, names: &'a [String]) -> Answering<'a, Documents> {
+        Box::pin(async move { self.all().await?.shelf.read(names).await })
+    }
+
+    fn write<'a>(&'a self, documents: &'a [Rewritten]) -> Answering<'a, Vec<bool>> {
+        Box::pin(async move { self.all().await?.shelf.write(documents).await })
+    }
+
+    fn naming<'a>(&'a self, who: &'a str) -> Answering<'a, Vec<String>> {
+        Box::pin(async move { self.all().await?.shelf.naming(who).await })
     }
 }

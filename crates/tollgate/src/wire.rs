@@ -1,6 +1,6 @@
 //! The composition root: the only place that knows which parts the gate is made of.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -17,6 +17,7 @@ use tollgate_approvals::Waiting;
 use tollgate_contracts::Contracts;
 use tollgate_core::config::recording::JournalSettings;
 use tollgate_core::config::resolve::Overrides;
+use tollgate_core::config::snapshot::Snapshot;
 use tollgate_core::deliver::Deliver;
 use tollgate_core::fault::Fault;
 use tollgate_core::ports::Clock;
@@ -27,6 +28,7 @@ use tollgate_gateway::gate::{Gate, Parts};
 use tollgate_gateway::serve;
 use tollgate_gateway::upstream::{Boxed, HttpClient, WithSimulator};
 use tollgate_identity::IssuedTokens;
+use tollgate_identity::server::{self as identity, IdentityServer, Logins};
 use tollgate_journal::{DiskJournal, Keys, Options};
 use tollgate_ledger::{Ledger, Registrar};
 use tollgate_llm::{catalog, providers};
@@ -35,7 +37,7 @@ use tower::ServiceExt;
 
 use crate::configuration::{Read, Source};
 use crate::index::{Folder, Loading, Slot};
-use crate::keys::Keeping;
+use crate::keys::{Followed, Keeping};
 use crate::registry::Slot as RegistrySlot;
 use crate::sharing::Shared;
 use crate::{alerts, expiring, reload, sharing};
@@ -77,6 +79,24 @@ impl serve::Managed for Management {
             let Ok(response) = router.oneshot(request.map(axum::body::Body::from)).await;
             response.map(|body| Box::pin(body.map_err(Into::into)) as serve::ManagedBody)
         })
+    }
+}
+
+/// Where people sign in, behind the gate's own door.
+struct SignIn(Arc<IdentityServer>);
+
+impl serve::Site for SignIn {
+    fn takes(&self, snapshot: &Snapshot, path: &str) -> bool {
+        IdentityServer::takes(snapshot, path)
+    }
+
+    fn answer<'a>(
+        &'a self,
+        snapshot: &'a Snapshot,
+        request: Request<Bytes>,
+        peer: Option<IpAddr>,
+    ) -> Boxed<'a, Response<Bytes>> {
+        Box::pin(self.0.answer(snapshot, request, peer))
     }
 }
 
@@ -162,8 +182,31 @@ pub(crate) async fn prepare(read: Read, data_dir: Option<PathBuf>) -> Result<Rea
         Arc::clone(&journal) as Arc<_>,
         Arc::clone(&clock) as Arc<dyn Clock>,
     ));
-    let documents = (Arc::clone(&additions), Arc::clone(&contracts), Arc::clone(&approvals));
-    let keys = Keeping::begin(Arc::clone(&ledger), documents, registry.clone(), &*clock).await;
+    let logins = Arc::new(Logins::new(
+        Arc::new(registry.clone()),
+        Arc::clone(&journal) as Arc<_>,
+        Arc::clone(&clock) as Arc<dyn Clock>,
+    ));
+    let tokens = Arc::new(IssuedTokens::default());
+    let sign_in = Arc::new(IdentityServer::new(
+        identity::Parts {
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            journal: Arc::clone(&journal) as Arc<_>,
+            access: Arc::clone(&ledger) as Arc<_>,
+            logins: Arc::clone(&logins),
+            signing_keys: Arc::new(registry.clone()),
+            shelf: Arc::new(registry.clone()),
+        },
+        &tokens,
+    ));
+    let followed = Followed {
+        ledger: Arc::clone(&ledger),
+        additions: Arc::clone(&additions),
+        contracts: Arc::clone(&contracts),
+        approvals: Arc::clone(&approvals),
+        sign_in: Arc::clone(&sign_in),
+    };
+    let keys = Keeping::begin(followed, registry.clone(), &*clock).await;
     let sharing = sharing::begin(&ledger).await;
     let registrar = Registrar::new(
         Arc::clone(&ledger),
@@ -180,6 +223,7 @@ pub(crate) async fn prepare(read: Read, data_dir: Option<PathBuf>) -> Result<Rea
         additions: Arc::clone(&additions),
         approvals: Arc::clone(&approvals),
         contracts: Arc::clone(&contracts),
+        logins,
         clock: Arc::clone(&clock) as Arc<dyn Clock>,
     };
     let loading = Loading {
@@ -189,7 +233,6 @@ pub(crate) async fn prepare(read: Read, data_dir: Option<PathBuf>) -> Result<Rea
         consumer: journal.consumer(INDEX),
         keep: snapshot.journal.keep,
     };
-    let tokens = Arc::new(IssuedTokens::default());
     let parts = Parts {
         access: Arc::clone(&ledger) as Arc<_>,
         journal: Arc::clone(&journal) as Arc<_>,
@@ -204,9 +247,11 @@ pub(crate) async fn prepare(read: Read, data_dir: Option<PathBuf>) -> Result<Rea
         peers: Arc::clone(&ledger) as Arc<_>,
         child_guard: std::env::current_exe().ok(),
         managed: Some(Arc::new(Management(tollgate_admin::router(sources)))),
+        site: Some(Arc::new(SignIn(Arc::clone(&sign_in)))),
     };
     let gate = Gate::new(parts, additions.snapshot());
     tokens.begin(Arc::downgrade(&gate) as Weak<_>);
+    sign_in.begin(Arc::downgrade(&gate) as Weak<_>);
     testing.begin(&gate);
     additions.publish_to(Arc::downgrade(&gate) as Weak<_>);
     Ok(Ready {

@@ -4,6 +4,7 @@
 mod additions;
 mod approvals;
 mod contracts;
+mod logins;
 mod page;
 mod routes;
 mod schemas;

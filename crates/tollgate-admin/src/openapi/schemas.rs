@@ -3,12 +3,13 @@
 use serde_json::{Map, Value, json};
 use tollgate_core::access::{KeySpec, TeamSpec, UserSpec};
 use tollgate_core::addition::{CredentialSpec, ModelSpec};
+use tollgate_core::identity::LoginSpec;
 use tollgate_core::query::{CallFilter, CallPage, Spend, SpendFilter, TraceStory};
 use utoipa::openapi::path::ParameterIn;
 use utoipa::{IntoParams, ToSchema};
 
 use super::routes::QueryOf;
-use super::{additions, approvals, contracts};
+use super::{additions, approvals, contracts, logins};
 use crate::additions::AdditionFilter;
 use crate::approvals::ApprovalFilter;
 use crate::contracts::ContractFilter;
@@ -30,10 +31,12 @@ pub(super) fn all() -> Map<String, Value> {
     }
     add::<ModelSpec>(&mut all);
     add::<CredentialSpec>(&mut all);
+    add::<LoginSpec>(&mut all);
     for name in ["Model", "Credential", "Contract", "CallApproval"] {
         all.insert(format!("{name}Page"), page(name));
     }
     let more = additions::all().into_iter().chain(contracts::all()).chain(approvals::all());
+    let more = more.chain(logins::all());
     for (name, schema) in plain().into_iter().chain(more) {
         all.insert(name.to_owned(), schema);
     }

@@ -19,6 +19,7 @@ use tollgate_core::deliver::{Alerting, Tested, Testing};
 use tollgate_core::ports::{Clock, Journal, Registry};
 use tollgate_core::principal::{ActorKind, Principal};
 use tollgate_core::query::{Live, Records};
+use tollgate_identity::server::Logins;
 use tollgate_ledger::{Ledger, Registrar};
 use tollgate_llm::{catalog, providers};
 use tollgate_models::Additions;
@@ -56,17 +57,28 @@ pub(crate) fn sources(records: Arc<dyn Records>, live: Arc<dyn Live>) -> Sources
     let contracts = Arc::new(contracts.unwrap());
     let approvals =
         Arc::new(Waiting::new(Arc::new(MemoryRegistry::default()), Arc::clone(&journal), Arc::clone(&clock)));
+    let logins = Logins::new(Arc::new(MemoryRegistry::default()), Arc::clone(&journal), Arc::clone(&clock));
     let registrar = Arc::new(Registrar::new(ledger, registry, journal, Arc::clone(&clock)));
     let alerts = Arc::new(OneTarget);
     let additions = Arc::new(additions);
-    Sources { records, live, registrar, alerts, additions, contracts, approvals, clock }
+    Sources {
+        records,
+        live,
+        registrar,
+        alerts,
+        additions,
+        contracts,
+        approvals,
+        logins: Arc::new(logins),
+        clock,
+    }
 }
 
 /// What a gate serves that has one model and a key for secrets.
 #[expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 fn additions(journal: Arc<dyn Journal>, clock: Arc<dyn Clock>) -> Additions {
-    const FILE: &str =
-        "models: { sim: [{ provider: simulator }] }\nsecrets_key: 0123456789abcdef0123456789abcdef";
+    const FILE: &str = "models: { sim: [{ provider: simulator }] }\nsecrets_key: 0123456789abcdef0123456789abcdef\n\
+        master_key: sk-master-of-this-test\nidentity: { url: https://gate.example.com, server: {} }";
     let environment = FakeEnvironment::default();
     let world = World {
         environment: &environment,

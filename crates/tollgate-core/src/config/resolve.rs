@@ -95,6 +95,8 @@ impl Resolver<'_> {
         super::bundles::names(&file.tools.names, &known)?;
         let journal = self.journal(&file.journal)?;
         let database_url = self.database_url(file.database_url.as_ref())?;
+        let (identity, identity_server) =
+            self.identity(&file.identity, &known, (master_key.is_some(), &secrets))?;
         let capture = super::recording::capture(&file.capture, &models)?;
         Ok(Snapshot {
             listen,
@@ -110,7 +112,8 @@ impl Resolver<'_> {
             contracts: self.contracts(&file.tools.contracts, &known)?,
             holds: file.tools.approvals.resolved(),
             policies: self.policies(&file.policies)?,
-            identity: self.identity(&file.identity, &known)?,
+            identity,
+            identity_server,
             sessions_not_before: file.tools.sessions.not_before,
             tool_names: file.tools.names.clone(),
             routing,

@@ -15,7 +15,7 @@ use super::budgets::Budgets;
 use super::bundles::{Bundle, ToolNames};
 use super::contracts::Policy;
 use super::file::{self, Fallbacks, Strategy, TlsFiles};
-use super::identity::Identity;
+use super::identity::{Identity, Server};
 use super::recording::{CaptureSettings, JournalSettings, Otlp};
 use super::resolve::timeouts;
 use super::secrets::SecretsKeys;
@@ -54,6 +54,8 @@ pub struct Snapshot {
     pub policies: Arc<[Rule]>,
     /// Whose tokens are taken beside keys.
     pub identity: Arc<Identity>,
+    /// The gate's own authorization server.
+    pub identity_server: Option<Arc<Server>>,
     /// Which calls somebody must approve.
     pub holds: HoldRules,
     /// Sessions of MCP clients that began earlier are over.

@@ -3,7 +3,6 @@
 //! who presents it, each time.
 
 use arc_swap::ArcSwap;
-use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
@@ -12,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tollgate_core::config::snapshot::Snapshot;
 use tollgate_core::digest::DigestKey;
 use tollgate_core::principal::Principal;
+use tollgate_core::seal;
 use tollgate_mcp::revision::Revision;
 use uuid::Uuid;
 
@@ -221,10 +221,8 @@ impl Seals {
 }
 
 fn seal(number: u32, key: &[u8; 32], content: &[u8]) -> Option<String> {
-    let key = RandomizedNonceKey::new(&AES_256_GCM, key).ok()?;
-    let mut content = content.to_vec();
-    let nonce = key.seal_in_place_append_tag(Aad::from(PURPOSE), &mut content).ok()?;
-    Some(URL_SAFE_NO_PAD.encode([&number.to_be_bytes()[..], nonce.as_ref(), &content].concat()))
+    let sealed = seal::seal(key, PURPOSE, content)?;
+    Some(URL_SAFE_NO_PAD.encode([&number.to_be_bytes()[..], &sealed].concat()))
 }
 
 fn open(roots: &[DigestKey], id: &str, now: u32) -> Option<Vec<u8>> {
@@ -238,13 +236,7 @@ fn open(roots: &[DigestKey], id: &str, now: u32) -> Option<Vec<u8>> {
     if number.abs_diff(now) > 1 {
         return None;
     }
-    let (nonce, content) = rest.split_at_checked(NONCE_LEN)?;
-    roots.iter().find_map(|root| {
-        let key = RandomizedNonceKey::new(&AES_256_GCM, &key(root, number)).ok()?;
-        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
-        let mut content = content.to_vec();
-        key.open_in_place(nonce, Aad::from(PURPOSE), &mut content).ok().map(|plain| plain.to_vec())
-    })
+    roots.iter().find_map(|root| seal::open(&key(root, number), PURPOSE, rest))
 }
 
 #[cfg(test)]

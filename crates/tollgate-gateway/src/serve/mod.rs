@@ -6,6 +6,7 @@ mod io;
 mod managed;
 mod resource;
 mod routes;
+mod site;
 mod status;
 mod tls;
 
@@ -13,5 +14,6 @@ pub use accept::serve;
 pub use managed::{Managed, ManagedBody};
 pub(crate) use routes::decoded;
 pub use routes::handle;
+pub use site::Site;
 pub use tls::acceptor;
 pub use tokio_rustls::TlsAcceptor;

@@ -15,7 +15,7 @@ use tollgate_llm::formats::openai_responses::OpenAiResponses;
 use tollgate_llm::formats::{Surface, cohere_rerank};
 use tollgate_llm::providers::Operation;
 
-use super::{google, managed, resource, status};
+use super::{google, managed, resource, site, status};
 use crate::answer::AnswerBody;
 use crate::gate::Gate;
 use crate::inbound::Inbound;
@@ -48,6 +48,11 @@ pub async fn handle(gate: &Arc<Gate>, inbound: Inbound) -> Response<AnswerBody> 
     let reading = inbound.head.method == Method::GET || inbound.head.method == Method::HEAD;
     if let Some(managed) = gate.parts.managed.as_ref().filter(|managed| managed.takes(&path)) {
         return managed::answer(gate, &**managed, inbound).await;
+    }
+    if let Some(site) = &gate.parts.site
+        && site.takes(&gate.runtime().snapshot, &path)
+    {
+        return Box::pin(site::answer(gate, &**site, inbound)).await;
     }
     // Calls are boxed: what is moved with a request until it is known what it is stays small.
     if let Some(address) = tools_at(&path) {

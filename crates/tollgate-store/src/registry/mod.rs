@@ -14,11 +14,13 @@ use tollgate_core::access::Holder;
 use tollgate_core::addition::Addition;
 use tollgate_core::approval::Approval;
 use tollgate_core::contract::ToolContract;
-use tollgate_core::ports::{KeepError, Registry};
+use tollgate_core::identity::{Login, SigningKey};
+use tollgate_core::ports::{KeepError, Registry, Shelf};
 
 pub use self::postgres::PostgresRegistry;
 pub use self::sqlite::SqliteRegistry;
 use crate::StoreError;
+use crate::shelf::{PostgresShelf, SqliteShelf};
 
 /// A registry of every sort of documents, in one database.
 #[derive(Clone)]
@@ -31,6 +33,12 @@ pub struct Registries {
     pub contracts: Arc<dyn Registry<ToolContract>>,
     /// Calls that wait for somebody to let them pass.
     pub approvals: Arc<dyn Registry<Approval>>,
+    /// How users sign in.
+    pub logins: Arc<dyn Registry<Login>>,
+    /// What the authorization server signs with.
+    pub signing_keys: Arc<dyn Registry<SigningKey>>,
+    /// What lasts for a while only, in the same database: sessions and grants.
+    pub shelf: Arc<dyn Shelf>,
 }
 
 impl std::fmt::Debug for Registries {
@@ -40,16 +48,20 @@ impl std::fmt::Debug for Registries {
 }
 
 impl Registries {
-    fn of<R>(registry: R) -> Self
+    fn of<R>(registry: R, shelf: Arc<dyn Shelf>) -> Self
     where
-        R: Registry<Holder> + Registry<Addition> + Registry<ToolContract> + Registry<Approval> + 'static,
+        R: Registry<Holder> + Registry<Addition> + Registry<ToolContract> + Registry<Approval>,
+        R: Registry<Login> + Registry<SigningKey> + 'static,
     {
         let registry = Arc::new(registry);
         Self {
             holders: Arc::clone(&registry) as Arc<_>,
             additions: Arc::clone(&registry) as Arc<_>,
             contracts: Arc::clone(&registry) as Arc<_>,
-            approvals: registry,
+            approvals: Arc::clone(&registry) as Arc<_>,
+            logins: Arc::clone(&registry) as Arc<_>,
+            signing_keys: registry,
+            shelf,
         }
     }
 }
@@ -57,8 +69,16 @@ impl Registries {
 /// Opens the registries at `url`, a PostgreSQL address, or in the file `tollgate.sqlite` in `data_dir`.
 pub async fn open_registry(url: Option<&str>, data_dir: &Path) -> Result<Registries, StoreError> {
     Ok(match url {
-        Some(url) => Registries::of(PostgresRegistry::open(url).await?),
-        None => Registries::of(SqliteRegistry::open(&data_dir.join("tollgate.sqlite")).await?),
+        Some(url) => {
+            let registry = PostgresRegistry::open(url).await?;
+            let shelf = Arc::new(PostgresShelf::over(registry.pool().clone()));
+            Registries::of(registry, shelf)
+        }
+        None => {
+            let registry = SqliteRegistry::open(&data_dir.join("tollgate.sqlite")).await?;
+            let shelf = Arc::new(SqliteShelf::over(registry.pool().clone()));
+            Registries::of(registry, shelf)
+        }
     })
 }
 
@@ -96,6 +116,15 @@ const MIGRATIONS: &[&[&str]] = &[
         kind TEXT NOT NULL, id TEXT NOT NULL, change BIGINT NOT NULL UNIQUE, document TEXT, hash TEXT UNIQUE,
         PRIMARY KEY (kind, id))",
         "CREATE TABLE approvals (
+        kind TEXT NOT NULL, id TEXT NOT NULL, change BIGINT NOT NULL UNIQUE, document TEXT, hash TEXT UNIQUE,
+        PRIMARY KEY (kind, id))",
+    ],
+    &[
+        // How users sign in, and what the authorization server signs with, in the same form.
+        "CREATE TABLE logins (
+        kind TEXT NOT NULL, id TEXT NOT NULL, change BIGINT NOT NULL UNIQUE, document TEXT, hash TEXT UNIQUE,
+        PRIMARY KEY (kind, id))",
+        "CREATE TABLE signing_keys (
         kind TEXT NOT NULL, id TEXT NOT NULL, change BIGINT NOT NULL UNIQUE, document TEXT, hash TEXT UNIQUE,
         PRIMARY KEY (kind, id))",
     ],

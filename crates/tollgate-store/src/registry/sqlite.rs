@@ -26,6 +26,11 @@ impl SqliteRegistry {
         Ok(registry)
     }
 
+    /// The connections, for what else is kept in the same file.
+    pub(crate) fn pool(&self) -> &SqlitePool {
+        &self.pool
+    }
+
     /// A transaction that writes, from its beginning: it waits for others instead of failing in between.
     async fn begin(&self) -> Result<Transaction, StoreError> {
         Ok(self.pool.begin_with("BEGIN IMMEDIATE").await?)

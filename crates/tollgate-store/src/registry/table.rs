@@ -5,6 +5,7 @@ use tollgate_core::addition::Addition;
 use tollgate_core::approval::Approval;
 use tollgate_core::contract::ToolContract;
 use tollgate_core::document::{Document, DocumentRef, Kind};
+use tollgate_core::identity::{Login, SigningKey};
 use tollgate_core::ports::{Change, Stored};
 
 use crate::StoreError;
@@ -48,6 +49,8 @@ table!(Holder, "holders");
 table!(Addition, "additions");
 table!(ToolContract, "contracts");
 table!(Approval, "approvals");
+table!(Login, "logins");
+table!(SigningKey, "signing_keys");
 
 /// A row as it is read.
 pub(super) fn stored<D: Table>(

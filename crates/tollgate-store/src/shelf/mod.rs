@@ -2,6 +2,7 @@
 
 mod postgres;
 mod redis;
+mod sqlite;
 
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use tollgate_core::ports::Shelf;
 
 pub use self::postgres::PostgresShelf;
 pub use self::redis::RedisShelf;
+pub use self::sqlite::SqliteShelf;
 use crate::StoreError;
 
 /// Opens what instances share at `url`, an address of PostgreSQL (`postgres://`), or of Valkey or Redis (`redis://`,
@@ -20,6 +22,9 @@ pub async fn open_shelf(url: &str) -> Result<Arc<dyn Shelf>, StoreError> {
         Arc::new(PostgresShelf::open(url).await?)
     })
 }
+
+/// How often what is of no use any more is removed.
+const SWEEP_MS: i64 = 600_000;
 
 /// How long documents are kept after they are of use.
 const KEPT_MS: i64 = 600_000;

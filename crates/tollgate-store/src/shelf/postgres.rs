@@ -35,17 +35,20 @@ SELECT name FROM changed UNION ALL SELECT name FROM made";
 impl PostgresShelf {
     /// Opens the database at `url`.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
-        let pool = PostgresRegistry::open(url).await?.pool().clone();
-        let shelf = Self { pool, swept: AtomicI64::new(0) };
+        let shelf = Self::over(PostgresRegistry::open(url).await?.pool().clone());
         shelf.sweep().await?;
         Ok(shelf)
     }
 
+    /// Over the registry's connections.
+    pub(crate) const fn over(pool: PgPool) -> Self {
+        Self { pool, swept: AtomicI64::new(0) }
+    }
+
     /// Removes what is of no use any more, now and then.
     async fn sweep(&self) -> Result<(), StoreError> {
-        const EVERY_MS: i64 = 600_000;
         let (now, last) = (Timestamp::now().as_millisecond(), self.swept.load(Ordering::Relaxed));
-        if now - last < EVERY_MS {
+        if now - last < super::SWEEP_MS {
             return Ok(());
         }
         self.swept.store(now, Ordering::Relaxed);

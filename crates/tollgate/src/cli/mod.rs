@@ -18,6 +18,7 @@ mod import;
 mod instance;
 mod journal;
 mod key;
+mod login;
 mod mcp;
 mod model;
 mod replay;

@@ -1,18 +1,27 @@
-//! `tollgate user`: users, whose budgets and limits hold for all of their keys together.
+//! `tollgate user`: users, whose budgets and limits hold for all of their keys together, and how they sign in.
 
 use anyhow::Result;
-use clap::Args;
+use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
 use tollgate_core::access::HolderKind;
 
 use super::holder::{Command, How, Nothing, Own, Says, put};
+use super::login;
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
-    what: Command<UserSaid>,
+    what: What,
     #[command(flatten)]
     how: How,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    #[command(flatten)]
+    Holder(Command<UserSaid>),
+    #[command(flatten)]
+    Login(login::Command),
 }
 
 /// What can be said of a user only.
@@ -35,6 +44,9 @@ impl Says for UserSaid {
 
 impl Arguments {
     pub(super) async fn run(self) -> Result<()> {
-        self.what.run(HolderKind::User, &self.how).await
+        match self.what {
+            What::Holder(command) => command.run(HolderKind::User, &self.how).await,
+            What::Login(command) => command.run(&self.how).await,
+        }
     }
 }

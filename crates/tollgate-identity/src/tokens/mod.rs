@@ -1,9 +1,16 @@
 //! Tokens of issuers as credentials.
 
+pub(crate) mod claims;
+mod issuer;
+pub(crate) mod jws;
+pub(crate) mod keys;
+mod metadata;
+
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use http::Uri;
 use jiff::Timestamp;
 use moka::sync::Cache;
@@ -14,9 +21,10 @@ use tollgate_core::access::NotLetIn;
 use tollgate_core::config::identity::{Identity, Issuer};
 use tollgate_core::identity::{Fetch, Presented, Subject, Telling, Tokens};
 
-use crate::claims::{Claims, is_for};
-use crate::issuer::Keys;
-use crate::jws::{self, Jws};
+use self::claims::{Claims, is_for};
+use self::issuer::Keys;
+use self::jws::Jws;
+use self::keys::KeySet;
 
 /// Tokens that are known to be good. Of more than that, those that are used least are checked again.
 const MOST_KNOWN: u64 = 100_000;
@@ -53,6 +61,8 @@ impl Known {
 /// Tokens of issuers as credentials.
 pub struct IssuedTokens {
     fetch: OnceLock<Weak<dyn Fetch>>,
+    /// The keys of the gate's own authorization server.
+    own: Arc<ArcSwap<KeySet>>,
     keys: Mutex<HashMap<Place, Arc<Keys>>>,
     /// By the hash of the token: none is kept.
     known: Cache<[u8; 32], Known>,
@@ -67,7 +77,7 @@ impl std::fmt::Debug for IssuedTokens {
 impl Default for IssuedTokens {
     fn default() -> Self {
         let known = Cache::builder().max_capacity(MOST_KNOWN).time_to_live(KNOWN).build();
-        Self { fetch: OnceLock::new(), keys: Mutex::default(), known }
+        Self { fetch: OnceLock::new(), own: Arc::default(), keys: Mutex::default(), known }
     }
 }
 
@@ -76,6 +86,11 @@ impl IssuedTokens {
     pub fn begin(&self, fetch: Weak<dyn Fetch>) {
         // The first word counts: there is one gate.
         let _ = self.fetch.set(fetch);
+    }
+
+    /// Where the keys of the gate's own authorization server are put.
+    pub(crate) fn own_keys(&self) -> Arc<ArcSwap<KeySet>> {
+        Arc::clone(&self.own)
     }
 
     async fn find_out(
@@ -101,15 +116,24 @@ impl IssuedTokens {
         // What is not meant for this gate is no reason to fetch anything.
         is_for(&audience, issuer, identity, path).map_err(NotLetIn::Token)?;
         let until = claims.good_until(issuer, now).map_err(NotLetIn::Token)?;
-        let fetch = self.fetch.get().and_then(Weak::upgrade);
-        let fetch = fetch.ok_or_else(|| NotLetIn::Untold("the gate is not ready".to_owned()))?;
-        self.keys_of(issuer, identity).check(issuer, &token, &fetch).await?;
+        self.check(issuer, identity, &token).await?;
         let subject = claims.subject(issuer, identity, until).map_err(NotLetIn::Token)?;
         let subject = Arc::new(subject);
         let checked = Instant::now();
         let known = Known { issuer: number, audience, checked, subject: Arc::clone(&subject) };
         self.known.insert(hash, known);
         Ok(subject)
+    }
+
+    async fn check(&self, issuer: &Issuer, identity: &Identity, token: &Jws<'_>) -> Result<(), NotLetIn> {
+        if issuer.own {
+            let wrong =
+                || NotLetIn::Token("is not signed by this gate, or with a key that is out of use".to_owned());
+            return self.own.load().check(token).map_err(|_| wrong());
+        }
+        let fetch = self.fetch.get().and_then(Weak::upgrade);
+        let fetch = fetch.ok_or_else(|| NotLetIn::Untold("the gate is not ready".to_owned()))?;
+        self.keys_of(issuer, identity).check(issuer, token, &fetch).await
     }
 
     fn keys_of(&self, issuer: &Issuer, identity: &Identity) -> Arc<Keys> {

@@ -8,7 +8,7 @@ use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, 
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
 
-use crate::jws::Jws;
+use crate::tokens::jws::Jws;
 
 /// Keys of a set; an issuer has two or three.
 const MOST: usize = 100;

@@ -1,4 +1,8 @@
-//! Whoever a token says that they are: what is read of it once it is known to be good, and who finds that out.
+//! Who people are: what a token says once it is known to be good, who finds that out, and what the gate's own authorization
+//! server keeps.
+
+mod login;
+mod signing_key;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,6 +13,9 @@ use jiff::Timestamp;
 use crate::access::{NotLetIn, Role};
 use crate::config::identity::Identity;
 use crate::principal::Principal;
+
+pub use login::{Invitation, Login, LoginKind, LoginSpec};
+pub use signing_key::{SigningKey, SigningKeyKind};
 
 /// Whoever presented a token that is good.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,9 +10,9 @@ use tollgate_core::access::NotLetIn;
 use tollgate_core::config::identity::Issuer;
 use tollgate_core::identity::Fetch;
 
-use crate::jws::Jws;
-use crate::keys::{KeySet, Unsigned};
-use crate::metadata;
+use crate::tokens::jws::Jws;
+use crate::tokens::keys::{KeySet, Unsigned};
+use crate::tokens::metadata;
 
 /// Keys that are older are fetched again.
 const FRESH: Duration = Duration::from_mins(15);

@@ -1,5 +1,8 @@
 //! Whose tokens are taken beside keys, and what they say of whoever presents them: the setting `identity`.
 
+mod clients;
+mod server;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,9 +11,14 @@ use http::Uri;
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 
+pub use self::clients::{Client, ClientWritten, GrantKind, check_redirect};
+pub use self::server::{
+    Claim, ClaimSource, ClaimValue, OWN_ISSUER, SecondFactor, Server, ServerWritten, SigningAlgorithm,
+};
 use super::ConfigError;
 use super::bundles::is_name;
 use super::resolve::Resolver;
+use super::secrets::SecretsKeys;
 use crate::access::{Role, ToolPattern, glob};
 
 /// The most issuers, and the most groups with a meaning.
@@ -35,6 +43,8 @@ pub struct IdentityWritten {
     pub groups: Vec<GroupWritten>,
     /// Scopes without which a token is not enough to call some tools.
     pub scopes: Vec<ScopeWritten>,
+    /// The gate's own authorization server, where people sign in and clients get tokens; off where this is not there.
+    pub server: Option<Spanned<ServerWritten>>,
 }
 
 /// A scope as written.
@@ -151,6 +161,8 @@ pub struct Issuer {
     pub private: bool,
     /// How far its clock may be off.
     pub skew: Duration,
+    /// Whether it is this gate, whose keys need not be fetched.
+    pub own: bool,
 }
 
 /// What a group means.
@@ -225,7 +237,8 @@ impl Resolver<'_> {
         &self,
         written: &IdentityWritten,
         servers: &[Arc<str>],
-    ) -> Result<Arc<Identity>, ConfigError> {
+        (master_key, secrets): (bool, &SecretsKeys),
+    ) -> Result<(Arc<Identity>, Option<Arc<Server>>), ConfigError> {
         if written.issuers.len() > MOST || written.groups.len() > MOST {
             return Err(ConfigError::new(format!("`identity` has more than {MOST} issuers or groups")));
         }
@@ -239,11 +252,17 @@ impl Resolver<'_> {
                 return Err(ConfigError::at(place, why));
             }
         }
-        let groups = written.groups.iter().map(|written| group(written, &issuers));
-        let groups = groups.collect::<Result<_, _>>()?;
         let scopes = written.scopes.iter().map(|written| scope(written, servers));
         let scopes = scopes.collect::<Result<_, _>>()?;
-        Ok(Arc::new(Identity { url, issuers, groups, scopes }))
+        let mut identity = Identity { url, issuers, groups: Vec::new(), scopes };
+        let server = self.identity_server(written.server.as_ref(), &identity, master_key, secrets)?;
+        if let Some(server) = &server {
+            // The first: whoever looks for a place to sign in finds this one.
+            identity.issuers.insert(0, server.as_issuer());
+        }
+        let groups = written.groups.iter().map(|written| group(written, &identity.issuers));
+        identity.groups = groups.collect::<Result<_, _>>()?;
+        Ok((Arc::new(identity), server))
     }
 }
 
@@ -288,8 +307,10 @@ fn scope(written: &ScopeWritten, servers: &[Arc<str>]) -> Result<Scope, ConfigEr
 fn issuer(name: &str, written: &IssuerWritten, has_own: bool) -> Result<Issuer, ConfigError> {
     let issuer = &written.issuer;
     // It stands in records before the names of programs, with a slash.
-    if !is_name(name) {
-        let why = format!("the issuer `{name}` is called by 1 to 32 letters, digits, `-` and `_`");
+    if !is_name(name) || name == OWN_ISSUER {
+        let why = format!(
+            "the issuer `{name}` is called by 1 to 32 letters, digits, `-` and `_`, and not `{OWN_ISSUER}`"
+        );
         return Err(ConfigError::at(issuer.referenced, why));
     }
     address(&issuer.value, written.private)
@@ -326,6 +347,7 @@ fn issuer(name: &str, written: &IssuerWritten, has_own: bool) -> Result<Issuer, 
         agents: written.agents.unwrap_or(written.email_domains.is_none()),
         private: written.private,
         skew: Duration::from_secs(skew_s.map_or(SKEW_S, |skew_s| skew_s.value)),
+        own: false,
     })
 }
 

@@ -92,6 +92,12 @@ impl<'a> Jws<'a> {
         Ok(Self { header, signed, signature, payload: decoded(payload)? })
     }
 
+    /// Whether it says that it is an access token (RFC 9068 §2.1).
+    pub(crate) fn is_access_token(&self) -> bool {
+        let typ = self.header.typ.as_deref().unwrap_or_default().to_ascii_lowercase();
+        typ.strip_prefix("application/").unwrap_or(&typ) == "at+jwt"
+    }
+
     /// What it says. It is nobody's word before the signature is checked.
     pub(crate) fn unchecked<T: DeserializeOwned>(&self) -> Result<T, String> {
         serde_json::from_slice(&self.payload).map_err(|_| "says nothing that can be read".to_owned())

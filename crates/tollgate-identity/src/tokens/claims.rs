@@ -233,6 +233,7 @@ mod tests {
             agents: true,
             private: false,
             skew: Duration::from_secs(60),
+            own: false,
         }
     }
 

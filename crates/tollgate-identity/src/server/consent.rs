@@ -1,0 +1,91 @@
+//! Asking whoever is signed in whether a client may act for them.
+
+use http::StatusCode;
+
+use super::browser::Browser;
+use super::clients::Known;
+use super::next::Next;
+use super::reply::{Error, Reply, page};
+use super::request::Request;
+use super::sessions::{Consent, SignedIn};
+use super::{Call, IdentityServer, authorize, pages, sessions};
+
+/// The page that asks.
+pub(crate) fn asks(
+    call: &Call<'_>,
+    browser: &Browser,
+    signed_in: &SignedIn,
+    known: &Known,
+    request: &Request,
+) -> Result<Reply, Error> {
+    let shown = pages::Asked {
+        client: &known.client.name,
+        is_strange: known.is_strange,
+        to: Some(origin(&request.redirect_uri)),
+        scopes: &request.scopes,
+        resources: &request.resources,
+        user: &signed_in.login().user,
+    };
+    // Only what this browser was asked can be agreed to: the request is carried whole, and signed in for.
+    let next = call.carry_next(&Next::Authorize(Box::new(request.clone())))?;
+    let form = pages::Hidden { next: &next, token: &browser.form_token(call.secrets) };
+    let markup = pages::consent(call.server, &shown, &form);
+    let mut reply = page(StatusCode::OK, &markup, Some(origin(&request.redirect_uri)));
+    browser.keep(&mut reply);
+    Ok(reply)
+}
+
+impl IdentityServer {
+    /// `POST /oauth/consent`: what they have answered.
+    pub(super) async fn consented(&self, call: &Call<'_>) -> Result<Reply, Error> {
+        let browser = Browser::of(call.head, call.server)?;
+        if !browser.has_sent(call.head, call.form.get("form"), call.secrets) {
+            return Err(not_from_here());
+        }
+        let Next::Authorize(request) = call.next()? else { return Err(not_from_here()) };
+        let Some(signed_in) = self.signed_in(call, &browser).await? else {
+            return self.decide(call, *request).await;
+        };
+        if call.form.get("answer") != Some("allow") {
+            let denied = Error::new("access_denied", "whoever was asked did not agree");
+            return Ok(authorize::refused(call, &request, &denied));
+        }
+        let consent = Consent {
+            client: request.client.clone(),
+            scopes: request.scopes.clone(),
+            resources: request.resources.clone(),
+        };
+        sessions::agree(&self.store, &signed_in, &consent).await?;
+        self.send_code(call, &signed_in, &request).await
+    }
+}
+
+/// A form that no page of this server has sent, or one that was shown to another browser.
+pub(crate) fn not_from_here() -> Error {
+    Error::new(
+        "invalid_request",
+        "this form is out of date, or was not shown to this browser; go back and begin again",
+    )
+}
+
+/// The beginning of an address, which says whose it is: its scheme, and its host where it has one.
+pub(crate) fn origin(uri: &str) -> &str {
+    let scheme = uri.find(':').map_or(uri.len(), |at| at + 1);
+    match uri[scheme..].strip_prefix("//") {
+        Some(rest) => &uri[..scheme + 2 + rest.find(['/', '?']).unwrap_or(rest.len())],
+        None => &uri[..scheme],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_see_to_whom_they_go() {
+        assert_eq!(origin("https://app.example.com:8443/cb?x=1"), "https://app.example.com:8443");
+        assert_eq!(origin("https://app.example.com?x"), "https://app.example.com");
+        assert_eq!(origin("com.example.app:/cb"), "com.example.app:");
+        assert_eq!(origin("http://localhost"), "http://localhost");
+    }
+}

@@ -1,0 +1,169 @@
+//! The gate's own authorization server: OAuth 2.1 and OpenID Connect (Core 1.0, Discovery 1.0), for people who have a login
+//! here and for programs.
+//!
+//! Whatever strangers send leaves nothing behind: what is asked for goes through the browser, encrypted, and clients that
+//! register are written into their ids. What is kept, is kept where all instances find it.
+
+mod account;
+mod authorize;
+mod browser;
+mod claims;
+mod clients;
+mod consent;
+mod device;
+mod discovery;
+mod documents;
+mod enrol;
+mod exchange;
+mod form;
+mod grants;
+mod introspect;
+mod invitation;
+mod keeping;
+mod logins;
+mod logout;
+mod mint;
+mod next;
+mod own;
+mod pages;
+mod passwords;
+mod random;
+mod rate;
+mod register;
+mod reply;
+mod request;
+mod revoke;
+mod routes;
+mod sessions;
+mod sign_in;
+mod signing;
+mod store;
+mod throttle;
+mod token;
+mod totp;
+mod userinfo;
+
+use std::net::IpAddr;
+use std::sync::{Arc, OnceLock, Weak};
+
+use bytes::Bytes;
+use http::request::Parts as Head;
+use jiff::Timestamp;
+use serde_json::Value;
+use tollgate_core::changes::Changes;
+use tollgate_core::config::SecretsKeys;
+use tollgate_core::config::identity::Server;
+use tollgate_core::identity::{Fetch, Login, SigningKey};
+use tollgate_core::ports::{Access, Clock, Journal, Registry, Shelf};
+use tollgate_core::record::{Entry, Event};
+
+use self::documents::Documents;
+use self::form::Form;
+pub use self::logins::{Invited, LoginError, Logins};
+use self::passwords::Passwords;
+use self::rate::Rate;
+use self::signing::SigningKeys;
+use self::store::Store;
+use self::throttle::Throttle;
+use crate::tokens::IssuedTokens;
+
+/// What the server is made of.
+pub struct Parts {
+    /// Wall time.
+    pub clock: Arc<dyn Clock>,
+    /// Where events go.
+    pub journal: Arc<dyn Journal>,
+    /// Who is blocked.
+    pub access: Arc<dyn Access>,
+    /// Who signs in here.
+    pub logins: Arc<Logins>,
+    /// What is signed with.
+    pub signing_keys: Arc<dyn Registry<SigningKey>>,
+    /// What lasts for a while.
+    pub shelf: Arc<dyn Shelf>,
+}
+
+/// The authorization server.
+pub struct IdentityServer {
+    clock: Arc<dyn Clock>,
+    journal: Arc<dyn Journal>,
+    access: Arc<dyn Access>,
+    logins: Arc<Logins>,
+    signing: SigningKeys,
+    store: Store,
+    passwords: OnceLock<Passwords>,
+    throttle: Throttle,
+    rate: Rate,
+    documents: Documents,
+    fetch: OnceLock<Weak<dyn Fetch>>,
+}
+
+impl std::fmt::Debug for IdentityServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("IdentityServer")
+    }
+}
+
+/// A request, and what it is answered by.
+pub(crate) struct Call<'a> {
+    server: &'a Server,
+    secrets: &'a SecretsKeys,
+    head: &'a Head,
+    /// Of the query, or of a body that is a form.
+    form: Form,
+    body: &'a Bytes,
+    peer: Option<IpAddr>,
+    now: Timestamp,
+}
+
+impl IdentityServer {
+    /// A server that `tokens` take the tokens of.
+    pub fn new(parts: Parts, tokens: &IssuedTokens) -> Self {
+        let Parts { clock, journal, access, logins, signing_keys, shelf } = parts;
+        let changes = Changes::new(Arc::clone(&signing_keys), Arc::clone(&journal), Arc::clone(&clock));
+        Self {
+            signing: SigningKeys::new(signing_keys, changes, tokens.own_keys()),
+            clock,
+            journal,
+            access,
+            logins,
+            store: Store::new(shelf),
+            passwords: OnceLock::new(),
+            throttle: Throttle::default(),
+            rate: Rate::default(),
+            documents: Documents::default(),
+            fetch: OnceLock::new(),
+        }
+    }
+
+    /// Documents of clients are fetched through `fetch` from now on.
+    pub fn begin(&self, fetch: Weak<dyn Fetch>) {
+        // The first word counts: there is one gate.
+        let _ = self.fetch.set(fetch);
+    }
+
+    /// What hashes passwords: started when somebody has one.
+    fn passwords(&self) -> &Passwords {
+        self.passwords.get_or_init(Passwords::start)
+    }
+
+    /// Writes an event. Its loss is logged by the journal.
+    fn note(&self, event: &str, detail: Value) {
+        let entry = Event { at: self.clock.now(), event, call_id: None, detail };
+        let _ = self.journal.append(&Entry::Event(&entry));
+    }
+
+    /// Writes an event without which nothing may be done.
+    fn record(&self, event: &str, detail: Value) -> Result<(), reply::Error> {
+        let entry = Event { at: self.clock.now(), event, call_id: None, detail };
+        self.journal.append(&Entry::Event(&entry)).map(drop).map_err(reply::Error::away)
+    }
+
+    /// Whether whoever has `login` may sign in: why not, where they are blocked.
+    fn lets_in(&self, login: &Login, now: Timestamp) -> Result<(), reply::Error> {
+        self.access
+            .of(&Arc::new(own::subject(login)), now)
+            .map(drop)
+            .map_err(|why| reply::Error::new("access_denied", why.fault().message.to_string()))
+    }
+}

@@ -1,0 +1,127 @@
+//! Sessions: that somebody has signed in in a browser, when and how, and what they have agreed to since.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use tollgate_core::config::identity::Server;
+use tollgate_core::identity::Login;
+
+use super::logins::{Listed, Logins};
+use super::random;
+use super::reply::Error;
+use super::store::{Changed, Store};
+
+/// The most that is agreed to in a session.
+const MOST_CONSENTS: usize = 50;
+
+/// A session.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Session {
+    /// Whose.
+    pub(crate) subject: String,
+    /// When they have signed in.
+    pub(crate) began: Timestamp,
+    /// When it ends.
+    pub(crate) ends: Timestamp,
+    /// How they have shown who they are (RFC 8176): `pwd`, `otp`.
+    pub(crate) amr: Vec<String>,
+    /// What was agreed to.
+    pub(crate) consents: Vec<Consent>,
+}
+
+/// That somebody has agreed to what a client asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub(crate) struct Consent {
+    /// Which client.
+    pub(crate) client: String,
+    /// The scopes.
+    pub(crate) scopes: Vec<String>,
+    /// What the tokens are for.
+    pub(crate) resources: Vec<String>,
+}
+
+/// Somebody who is signed in.
+#[derive(Clone, Debug)]
+pub(crate) struct SignedIn {
+    pub(crate) session: Session,
+    /// What is known of them now.
+    pub(crate) listed: Listed,
+    /// Where the session is kept.
+    pub(crate) name: String,
+}
+
+impl SignedIn {
+    pub(crate) fn login(&self) -> &Login {
+        &self.listed.login
+    }
+
+    /// Whether they have agreed to all of `asked` already.
+    pub(crate) fn has_agreed(&self, asked: &Consent) -> bool {
+        let within = |some: &[String], all: &[String]| some.iter().all(|one| all.contains(one));
+        self.session.consents.iter().any(|consent| {
+            consent.client == asked.client
+                && within(&asked.scopes, &consent.scopes)
+                && within(&asked.resources, &consent.resources)
+        })
+    }
+}
+
+fn document(secret: &str) -> String {
+    format!("session/{}", random::hashed(secret))
+}
+
+/// Begins a session of `login`, and says its secret.
+pub(crate) async fn begin(
+    store: &Store,
+    server: &Server,
+    login: &Login,
+    amr: &[&str],
+    now: Timestamp,
+) -> Result<(String, Session), Error> {
+    let session = Session {
+        subject: login.subject.to_string(),
+        began: now,
+        ends: now + SignedDuration::try_from(server.session).unwrap_or(SignedDuration::MAX),
+        amr: amr.iter().map(|one| (*one).to_owned()).collect(),
+        consents: Vec::new(),
+    };
+    let secret = random::secret()?;
+    store.make(&document(&secret), &session, session.ends).await?;
+    Ok((secret, session))
+}
+
+/// Whose session `secret` is of, where it is not over and they may still sign in.
+pub(crate) async fn find(
+    store: &Store,
+    logins: &Logins,
+    secret: Option<&str>,
+    now: Timestamp,
+) -> Result<Option<SignedIn>, Error> {
+    let Some(secret) = secret else { return Ok(None) };
+    let name = document(secret);
+    let Some(session) = store.read::<Session>(&name).await?.filter(|session| now < session.ends) else {
+        return Ok(None);
+    };
+    let listed = logins.of_subject(&session.subject);
+    let listed = listed.filter(|listed| listed.login.not_before.is_none_or(|first| first <= session.began));
+    Ok(listed.map(|listed| SignedIn { session, listed, name }))
+}
+
+/// Notes what `signed_in` has agreed to.
+pub(crate) async fn agree(store: &Store, signed_in: &SignedIn, consent: &Consent) -> Result<(), Error> {
+    store
+        .change(&signed_in.name, |session: Option<Session>| {
+            let mut session = session.ok_or_else(|| Error::new("login_required", "the session is over"))?;
+            session.consents.retain(|known| known.client != consent.client);
+            if session.consents.len() >= MOST_CONSENTS {
+                session.consents.remove(0);
+            }
+            session.consents.push(consent.clone());
+            Ok(Changed { ends: session.ends, document: session, result: () })
+        })
+        .await
+}
+
+/// Ends a session.
+pub(crate) async fn end(store: &Store, signed_in: &SignedIn) -> Result<(), Error> {
+    store.remove(&signed_in.name).await
+}

@@ -1,0 +1,222 @@
+//! Signing in: a name and a password, then a one-time code where that is set up.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tollgate_core::config::identity::SecondFactor;
+
+use super::browser::Browser;
+use super::consent::not_from_here;
+use super::logins::Listed;
+use super::next::Next;
+use super::reply::{Error, Reply, page, see_other};
+use super::store::Changed;
+use super::throttle::Trying;
+use super::{Call, IdentityServer, own, pages, sessions, totp};
+
+/// What one-time codes are called where guesses are counted.
+const CODES: &str = "one-time code";
+
+/// That a password was right: for the next minutes, in one browser.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Passed {
+    /// Whose.
+    pub(crate) subject: String,
+    /// What the browser's forms carry: in another one they are others.
+    pub(crate) form: String,
+    pub(crate) next: Next,
+}
+
+impl Call<'_> {
+    /// What was carried since the password was right in this browser.
+    pub(crate) fn passed(&self, browser: &Browser) -> Result<Passed, Error> {
+        let passed =
+            self.form.get("passed").and_then(|text| self.carried::<Passed>("a password was right", text));
+        let own = |passed: &Passed| super::random::same(&passed.form, &browser.form_token(self.secrets));
+        passed.filter(own).ok_or_else(not_from_here)
+    }
+
+    /// That the password of `listed` was right, to be carried for ten minutes.
+    pub(crate) fn carry_passed(
+        &self,
+        browser: &Browser,
+        listed: &Listed,
+        next: Next,
+    ) -> Result<String, Error> {
+        const GOOD_S: i64 = 600;
+        let subject = listed.login.subject.to_string();
+        let passed = Passed { subject, form: browser.form_token(self.secrets), next };
+        self.carry_until("a password was right", &passed, self.now.as_second() + GOOD_S)
+    }
+}
+
+impl IdentityServer {
+    /// `GET /oauth/sign-in`.
+    pub(super) async fn sign_in_page(&self, call: &Call<'_>) -> Result<Reply, Error> {
+        let next = if call.form.get("next").is_some() { call.next()? } else { Next::Account };
+        let browser = Browser::of(call.head, call.server)?;
+        shown(call, &browser, &next, StatusCode::OK, None)
+    }
+
+    /// `POST /oauth/sign-in`: a name and a password.
+    pub(super) async fn sign_in(&self, call: &Call<'_>) -> Result<Reply, Error> {
+        let browser = Browser::of(call.head, call.server)?;
+        let next = call.next()?;
+        if !browser.has_sent(call.head, call.form.get("form"), call.secrets) {
+            let why = "That took too long, or your browser keeps no cookies. Try again.";
+            return shown(call, &browser, &next, StatusCode::BAD_REQUEST, Some(why));
+        }
+        let (Some(name), Some(password)) = (call.form.get("username"), call.form.get("password")) else {
+            return shown(call, &browser, &next, StatusCode::BAD_REQUEST, Some("Both are needed."));
+        };
+        if !self.logins.is_read() {
+            return Err(Error::away("logins could not be read yet"));
+        }
+        let listed = self.logins.find(name.trim()).filter(|listed| listed.login.password.is_some());
+        let login = listed.as_ref().map(|listed| &listed.login);
+        // Somebody is one name, whichever of theirs they use.
+        let name = login.map_or_else(|| name.to_owned(), |login| login.user.to_string());
+        let known = login.and_then(|login| browser.known_to(call.secrets, &login.subject));
+        let trying = Trying { name: &name, from: call.peer, browser: known };
+        if let Some(wait) = self.throttle.waits(&trying) {
+            return shown(call, &browser, &next, StatusCode::TOO_MANY_REQUESTS, Some(&waits(wait)));
+        }
+        let hash = login.and_then(|login| login.password.as_deref());
+        let right = self.passwords().is(password, hash).await?;
+        let Some(listed) = listed.filter(|_| right) else {
+            self.throttle.failed(&trying);
+            // The same of names that there are and that there are not.
+            return shown(
+                call,
+                &browser,
+                &next,
+                StatusCode::FORBIDDEN,
+                Some("The name or the password is wrong."),
+            );
+        };
+        self.throttle.succeeded(&trying);
+        // Who is blocked learns it from whoever has their password only.
+        self.lets_in(&listed.login, call.now)?;
+        let required = call.server.totp == SecondFactor::Required;
+        match &listed.login.totp {
+            Some(_) => {
+                let passed = call.carry_passed(&browser, &listed, next.clone())?;
+                Ok(asks_for_code(call, &browser, (&passed, next.ends_at()), StatusCode::OK, None))
+            }
+            None if required => super::enrol::shown(call, &browser, &listed, next, None),
+            None => self.signed_in_with(call, &browser, &listed, &next, &["pwd"]).await,
+        }
+    }
+
+    /// `POST /oauth/code`: the one-time code.
+    pub(super) async fn sign_in_with_code(&self, call: &Call<'_>) -> Result<Reply, Error> {
+        let browser = Browser::of(call.head, call.server)?;
+        let passed = call.passed(&browser)?;
+        let again = |status, why: &str| {
+            let text = call.form.get("passed").unwrap_or_default();
+            Ok(asks_for_code(call, &browser, (text, passed.next.ends_at()), status, Some(why)))
+        };
+        if !browser.has_sent(call.head, call.form.get("form"), call.secrets) {
+            return Err(not_from_here());
+        }
+        let listed = self.logins.of_subject(&passed.subject).ok_or_else(not_from_here)?;
+        let Some(sealed) = &listed.login.totp else { return Err(not_from_here()) };
+        if let Some(wait) = self.throttle.guessing(CODES, &passed.subject) {
+            return again(StatusCode::TOO_MANY_REQUESTS, &waits(wait));
+        }
+        let secret = totp::open(call.secrets, &listed.login.subject, sealed)?;
+        let step = call.form.get("code").and_then(|code| totp::step(&secret, code, call.now));
+        let fresh = match step {
+            Some(step) => self.is_first_use(call, &listed, step).await?,
+            None => false,
+        };
+        if !fresh {
+            self.throttle.guessed(CODES, &passed.subject);
+            return again(
+                StatusCode::FORBIDDEN,
+                "The code is wrong, or was used already. Wait for the next one.",
+            );
+        }
+        self.signed_in_with(call, &browser, &listed, &passed.next, &["pwd", "otp"]).await
+    }
+
+    /// Whether no code of this step or of a later one was used before (RFC 6238 §5.2).
+    pub(crate) async fn is_first_use(
+        &self,
+        call: &Call<'_>,
+        listed: &Listed,
+        step: u64,
+    ) -> Result<bool, Error> {
+        let name = format!("code/{}", listed.login.subject);
+        let ends = call.now + jiff::SignedDuration::from_mins(10);
+        let change = |last: Option<u64>| {
+            let fresh = last.is_none_or(|last| last < step);
+            Ok(Changed { document: last.unwrap_or(0).max(step), ends, result: fresh })
+        };
+        self.store.change(&name, change).await
+    }
+
+    /// Begins a session, which none that the browser had before becomes (session fixation).
+    pub(crate) async fn signed_in_with(
+        &self,
+        call: &Call<'_>,
+        browser: &Browser,
+        listed: &Listed,
+        next: &Next,
+        amr: &[&str],
+    ) -> Result<Reply, Error> {
+        let login = &listed.login;
+        self.lets_in(login, call.now)?;
+        let network = call.peer.map(|peer| peer.to_canonical().to_string());
+        self.record("signed_in", json!({ "by": own::principal(login), "from": network, "with": amr }))?;
+        if let Some(before) = self.signed_in(call, browser).await? {
+            sessions::end(&self.store, &before).await?;
+        }
+        let (secret, _) = sessions::begin(&self.store, call.server, login, amr, call.now).await?;
+        let mut reply = see_other(&call.page_with("continue", next)?);
+        browser.begin_session(&mut reply, &secret);
+        browser.remember(&mut reply, call.secrets, &login.subject);
+        Ok(reply)
+    }
+}
+
+/// The page that asks for a name and a password.
+fn shown(
+    call: &Call<'_>,
+    browser: &Browser,
+    next: &Next,
+    status: StatusCode,
+    wrong: Option<&str>,
+) -> Result<Reply, Error> {
+    let text = call.carry_next(next)?;
+    let form = pages::Hidden { next: &text, token: &browser.form_token(call.secrets) };
+    let hint = match next {
+        Next::Authorize(request) => request.login_hint.as_deref(),
+        Next::Activate(_) | Next::Account => None,
+    };
+    let name = call.form.get("username").or(hint).unwrap_or_default();
+    let mut reply = page(status, &pages::sign_in(call.server, &form, name, wrong), next.ends_at());
+    browser.keep(&mut reply);
+    Ok(reply)
+}
+
+/// The page that asks for a one-time code: what is carried with it, and where the browser goes in the end.
+fn asks_for_code(
+    call: &Call<'_>,
+    browser: &Browser,
+    (passed, ends_at): (&str, Option<&str>),
+    status: StatusCode,
+    wrong: Option<&str>,
+) -> Reply {
+    let markup = pages::code(call.server, passed, &browser.form_token(call.secrets), wrong);
+    let mut reply = page(status, &markup, ends_at);
+    browser.keep(&mut reply);
+    reply
+}
+
+/// For whoever has to wait.
+pub(crate) fn waits(wait: Duration) -> String {
+    format!("Too many attempts. Try again in {} seconds.", wait.as_secs() + 1)
+}
