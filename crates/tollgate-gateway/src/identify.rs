@@ -136,6 +136,13 @@ fn presented<'a>(inbound: &'a Inbound, in_query: Option<&'a str>) -> impl Iterat
         .chain(in_query)
 }
 
+/// Whether a request brings anything that may be a key or a token.
+pub(crate) fn brings_credential(inbound: &Inbound) -> bool {
+    let named =
+        ["authorization"].iter().chain(&KEY_HEADERS).any(|name| inbound.head.headers.contains_key(*name));
+    named || key_in_query(inbound.head.uri.query()).is_some()
+}
+
 /// What is presented in `Authorization: Bearer …`.
 fn bearer(inbound: &Inbound) -> Option<&str> {
     let (scheme, token) = inbound.header("authorization")?.split_once(' ')?;

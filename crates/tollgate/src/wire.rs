@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use hyper::{Request, Response};
+use hyper::{HeaderMap, Request, Response};
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -20,6 +20,7 @@ use tollgate_core::config::resolve::Overrides;
 use tollgate_core::config::snapshot::Snapshot;
 use tollgate_core::deliver::Deliver;
 use tollgate_core::fault::Fault;
+use tollgate_core::identity::Telling;
 use tollgate_core::ports::Clock;
 use tollgate_core::secret::Secret;
 use tollgate_export::Reading;
@@ -97,6 +98,14 @@ impl serve::Site for SignIn {
         peer: Option<IpAddr>,
     ) -> Boxed<'a, Response<Bytes>> {
         Box::pin(self.0.answer(snapshot, request, peer))
+    }
+
+    fn signed_in<'a>(&'a self, snapshot: &'a Snapshot, headers: &'a HeaderMap) -> Option<Telling<'a>> {
+        self.0.who(snapshot, headers)
+    }
+
+    fn sign_in_at(&self, snapshot: &Snapshot, path: &str) -> Option<String> {
+        IdentityServer::sign_in_at(snapshot.identity_server.as_ref()?, path)
     }
 }
 

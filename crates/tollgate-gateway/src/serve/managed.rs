@@ -10,6 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 use tollgate_core::fault::Fault;
 use tollgate_llm::formats::openai_chat::OpenAiChat;
 
+use super::site;
 use crate::answer::AnswerBody;
 use crate::gate::Gate;
 use crate::inbound::Inbound;
@@ -46,9 +47,16 @@ pub(super) async fn answer(gate: &Gate, managed: &dyn Managed, inbound: Inbound)
     if managed.is_for_anybody(&path) {
         return answered(gate, managed, Request::from_parts(inbound.head, Bytes::new())).await;
     }
-    let identified = match identify::identify(gate, &runtime.snapshot, &inbound).await {
+    let identified = match site::signed_in(gate, &runtime.snapshot, &inbound).await {
+        Some(signed_in) => signed_in,
+        None => identify::identify(gate, &runtime.snapshot, &inbound).await,
+    };
+    let identified = match identified {
         Ok(identified) => identified,
         Err(fault) => {
+            if let Some(redirected) = site::to_sign_in(gate, &runtime.snapshot, &inbound) {
+                return redirected;
+            }
             let refused = refuse_stranger(gate, &fault, &InFormat(&OpenAiChat), peer);
             return in_its_words(managed, &path, &fault, refused);
         }

@@ -18,7 +18,7 @@ impl IdentityServer {
         let id = call.form.get("client_id");
         let id = id.ok_or_else(|| Error::new("invalid_request", "no client is named (`client_id`)"))?;
         let known = self.client(call, id).await?;
-        match read(&call.form, &known, call.server, call.now.as_second()) {
+        match read(&call.form, &known, call.server, call.now) {
             Ok(request) => self.decide(call, request).await,
             Err(Refused::There(request, error)) => Ok(refused(call, &request, &error)),
             Err(Refused::Page(error)) => Err(error),
@@ -105,10 +105,10 @@ pub(crate) fn authorized(
 
 /// Whether the sign-in is as recent as the client asks for (OpenID Connect Core §3.1.2.1).
 fn is_recent(signed_in: &SignedIn, request: &Request) -> bool {
-    let began = signed_in.session.began.as_second();
+    let began = signed_in.session.began.as_millisecond();
     let again = request.prompts.iter().any(|prompt| matches!(prompt, Prompt::Login | Prompt::SelectAccount));
     // Whoever was sent to sign in again has, when they come back.
-    (!again || began >= request.at) && request.max_age.is_none_or(|age| began >= request.at - age)
+    (!again || began > request.at_ms) && request.max_age.is_none_or(|age| began >= request.at_ms - age * 1_000)
 }
 
 /// Sends the browser back with why not (RFC 6749 §4.1.2.1).

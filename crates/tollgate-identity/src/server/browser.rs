@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::HeaderMap;
 use http::request::Parts;
 use tollgate_core::config::SecretsKeys;
 use tollgate_core::config::identity::Server;
@@ -41,7 +42,7 @@ impl Browser {
     /// The browser that has sent a request with `head`.
     pub(crate) fn of(head: &Parts, server: &Server) -> Result<Self, Error> {
         let secure = server.is_secure();
-        let sent = |name: &str| cookie(head, &full(name, secure));
+        let sent = |name: &str| cookie(&head.headers, &full(name, secure));
         let known = sent(BROWSER).filter(|name| name.len() == 22);
         Ok(Self {
             is_new: known.is_none(),
@@ -110,14 +111,19 @@ impl Browser {
     }
 }
 
+/// The secret of the session of the browser that has sent `headers`.
+pub(crate) fn session_of(headers: &HeaderMap, server: &Server) -> Option<String> {
+    cookie(headers, &full(SESSION, server.is_secure()))
+}
+
 /// The name of a cookie: with TLS one that no other host and no page without TLS can set (RFC 6265bis §4.1.3.2).
 fn full(name: &str, secure: bool) -> String {
     if secure { format!("__Host-{name}") } else { name.to_owned() }
 }
 
 /// The cookie `name`, where there is one of that name (RFC 6265 §5.4).
-fn cookie(head: &Parts, name: &str) -> Option<String> {
-    let lines = head.headers.get_all(http::header::COOKIE).iter().filter_map(|line| line.to_str().ok());
+fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
+    let lines = headers.get_all(http::header::COOKIE).iter().filter_map(|line| line.to_str().ok());
     let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
     let mut values = pairs.filter(|(known, _)| *known == name).map(|(_, value)| value);
     let value = values.next().filter(|value| !value.is_empty() && value.len() <= LONGEST)?;

@@ -248,7 +248,11 @@ fn asked(device: &mut Device, now: Timestamp) -> Result<Device, Error> {
     }
     match device.answer {
         Answer::NotYet => Err(Error::new("authorization_pending", "nobody has typed the code yet")),
-        Answer::Denied => Err(Error::new("access_denied", "whoever was asked did not agree")),
+        // At this endpoint, as all errors but those of clients (RFC 6749 §5.2).
+        Answer::Denied => Err(Error {
+            status: StatusCode::BAD_REQUEST,
+            ..Error::new("access_denied", "whoever was asked did not agree")
+        }),
         Answer::Over => Err(Error::new("invalid_grant", "the device code was used")),
         Answer::Allowed { .. } => {
             let allowed = device.clone();

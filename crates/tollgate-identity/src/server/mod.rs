@@ -34,6 +34,7 @@ mod reply;
 mod request;
 mod revoke;
 mod routes;
+mod session_as_credential;
 mod sessions;
 mod sign_in;
 mod signing;

@@ -26,6 +26,18 @@ pub(crate) enum Next {
     Activate(Option<String>),
     /// Shows the account.
     Account,
+    /// Goes to a path of the gate.
+    Local(String),
+}
+
+/// Whether a browser may be sent to `path` after a sign-in: to what the gate itself shows, and nowhere else.
+pub(crate) fn is_local(path: &str) -> bool {
+    let plain =
+        path.len() <= 1_024 && path.bytes().all(|b| b.is_ascii_graphic()) && !path.contains(['\\', '#']);
+    plain
+        && path.starts_with("/api/")
+        && !path.contains("//")
+        && !path.split(['/', '?']).any(|part| part == "..")
 }
 
 impl Next {
@@ -33,7 +45,7 @@ impl Next {
     pub(crate) fn ends_at(&self) -> Option<&str> {
         match self {
             Self::Authorize(request) => Some(super::consent::origin(&request.redirect_uri)),
-            Self::Activate(_) | Self::Account => None,
+            Self::Activate(_) | Self::Account | Self::Local(_) => None,
         }
     }
 }
@@ -103,6 +115,7 @@ impl IdentityServer {
         match call.next()? {
             Next::Authorize(request) => self.decide(call, *request).await,
             Next::Activate(code) => Ok(super::device::page_at(call, code.as_deref())),
+            Next::Local(path) => Ok(super::reply::see_other(&path)),
             Next::Account => Ok(super::reply::see_other(&format!("{}/oauth/account", call.server.path))),
         }
     }

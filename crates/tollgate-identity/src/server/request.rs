@@ -1,5 +1,6 @@
 //! What a client asks a person for (RFC 6749 §4.1.1, OpenID Connect Core §3.1.2.1), once it is known to be in order.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tollgate_core::config::identity::{Client, GrantKind, Server};
 
@@ -33,8 +34,8 @@ pub(crate) struct Request {
     pub(crate) max_age: Option<i64>,
     /// Who it is for, as far as the client knows.
     pub(crate) login_hint: Option<String>,
-    /// When it came, in seconds since 1970.
-    pub(crate) at: i64,
+    /// When it came, in milliseconds since 1970.
+    pub(crate) at_ms: i64,
 }
 
 /// How people are to be asked.
@@ -84,7 +85,7 @@ pub(crate) fn redirect_uri(form: &Form, client: &Client) -> Result<String, Error
 }
 
 /// Reads what `known` asks for.
-pub(crate) fn read(form: &Form, known: &Known, server: &Server, now: i64) -> Result<Request, Refused> {
+pub(crate) fn read(form: &Form, known: &Known, server: &Server, now: Timestamp) -> Result<Request, Refused> {
     let client = &known.client;
     let redirect_uri = redirect_uri(form, client)?;
     let short = |name: &str| form.get(name).filter(|text| text.len() <= LONGEST).map(str::to_owned);
@@ -99,7 +100,7 @@ pub(crate) fn read(form: &Form, known: &Known, server: &Server, now: i64) -> Res
         prompts: Vec::new(),
         max_age: None,
         login_hint: short("login_hint"),
-        at: now,
+        at_ms: now.as_millisecond(),
     };
     match in_order(form, known, server, &mut request) {
         Ok(()) => Ok(request),

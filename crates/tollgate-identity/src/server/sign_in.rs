@@ -10,7 +10,7 @@ use tollgate_core::config::identity::SecondFactor;
 use super::browser::Browser;
 use super::consent::not_from_here;
 use super::logins::Listed;
-use super::next::Next;
+use super::next::{Next, is_local};
 use super::reply::{Error, Reply, page, see_other};
 use super::store::Changed;
 use super::throttle::Trying;
@@ -55,7 +55,11 @@ impl Call<'_> {
 impl IdentityServer {
     /// `GET /oauth/sign-in`.
     pub(super) async fn sign_in_page(&self, call: &Call<'_>) -> Result<Reply, Error> {
-        let next = if call.form.get("next").is_some() { call.next()? } else { Next::Account };
+        let next = match (call.form.get("next"), call.form.get("return_to")) {
+            (Some(_), _) => call.next()?,
+            (None, Some(path)) if is_local(path) => Next::Local(path.to_owned()),
+            (None, _) => Next::Account,
+        };
         let browser = Browser::of(call.head, call.server)?;
         shown(call, &browser, &next, StatusCode::OK, None)
     }
@@ -194,7 +198,7 @@ fn shown(
     let form = pages::Hidden { next: &text, token: &browser.form_token(call.secrets) };
     let hint = match next {
         Next::Authorize(request) => request.login_hint.as_deref(),
-        Next::Activate(_) | Next::Account => None,
+        Next::Activate(_) | Next::Account | Next::Local(_) => None,
     };
     let name = call.form.get("username").or(hint).unwrap_or_default();
     let mut reply = page(status, &pages::sign_in(call.server, &form, name, wrong), next.ends_at());

@@ -1,0 +1,40 @@
+//! Whoever is signed in in a browser, as the gate knows callers.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use tollgate_core::access::NotLetIn;
+use tollgate_core::config::identity::{OWN_ISSUER, Server};
+use tollgate_core::config::snapshot::Snapshot;
+use tollgate_core::identity::{Subject, Telling};
+
+use super::next::is_local;
+use super::{IdentityServer, browser, own, sessions};
+
+impl IdentityServer {
+    /// Whoever is signed in in the browser that has sent `headers`; `None` where it says nothing of that.
+    pub fn who<'a>(&'a self, snapshot: &'a Snapshot, headers: &'a HeaderMap) -> Option<Telling<'a>> {
+        let server = snapshot.identity_server.as_deref()?;
+        let secret = browser::session_of(headers, server)?;
+        Some(Box::pin(async move { self.of_session(snapshot, &secret).await }))
+    }
+
+    async fn of_session(&self, snapshot: &Snapshot, secret: &str) -> Result<Arc<Subject>, NotLetIn> {
+        let untold = |error: super::reply::Error| NotLetIn::Untold(error.why);
+        let found = sessions::find(&self.store, &self.logins, Some(secret), self.clock.now()).await;
+        let signed_in = found
+            .map_err(untold)?
+            .ok_or_else(|| NotLetIn::Token("of the session is over; sign in again".to_owned()))?;
+        let login = signed_in.login();
+        let identity = &snapshot.identity;
+        let (role, team) = identity.of(OWN_ISSUER, login.spec.groups.iter().map(String::as_str));
+        let (identity, until) = (Arc::clone(identity), signed_in.session.ends);
+        Ok(Arc::new(Subject { role, team, identity, until, ..own::subject(login) }))
+    }
+
+    /// Where a browser is sent whose user is to sign in, and then to go to `path`.
+    pub fn sign_in_at(server: &Server, path: &str) -> Option<String> {
+        let query = form_urlencoded::Serializer::new(String::new()).append_pair("return_to", path).finish();
+        is_local(path).then(|| format!("{}/oauth/sign-in?{query}", server.path))
+    }
+}
