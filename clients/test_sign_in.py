@@ -2,6 +2,8 @@
 
 import base64
 import json
+import os
+import subprocess
 import time
 import urllib.parse
 
@@ -376,3 +378,31 @@ def test_nothing_that_opens_anything_is_in_logs_records_or_the_database(house):
         assert open_sesame not in kept
         assert open_sesame.encode() not in stored
     assert "argon2id" not in kept and BACK not in kept
+
+
+def test_the_command_line_signs_in_with_a_code_and_out_again(house, tmp_path):
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("TOLLGATE")}
+    env = {**clean, "TOLLGATE_URL": house.issuer, "XDG_CONFIG_HOME": str(tmp_path)}
+
+    def run(*arguments):
+        return subprocess.run([world.binary(), *arguments], capture_output=True, text=True, env=env, timeout=30, check=False)
+
+    assert "tollgate login" in run("user", "list").stderr
+    signing_in = subprocess.Popen([world.binary(), "login"], stdout=subprocess.PIPE, text=True, env=env)
+    link = signing_in.stdout.readline().split()[1]
+    code = signing_in.stdout.readline().split()[-1]
+    page = house.ann.submit(house.ann.open(link))
+    assert code in page.page.text and "command line" in page.page.text
+    house.ann.submit(page, button="allow")
+    assert "as ann@example.com" in signing_in.communicate(timeout=30)[0]
+    kept = tmp_path / "tollgate" / "logins.json"
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert "ann@example.com" in run("user", "list").stdout
+    login = json.loads(kept.read_text())
+    login[house.issuer]["ends"] = "2026-01-01T00:00:00Z"
+    kept.write_text(json.dumps(login))
+    assert "ann@example.com" in run("user", "list").stdout, "with the next token"
+    assert json.loads(kept.read_text())[house.issuer]["refresh_token"] != login[house.issuer]["refresh_token"]
+    assert "signed out" in run("logout").stdout
+    assert "tollgate login" in run("user", "list").stderr
+    assert Client(house, "tollgate").refresh(login[house.issuer]["refresh_token"], 400)["error"] == "invalid_grant"

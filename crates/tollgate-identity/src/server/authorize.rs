@@ -108,7 +108,8 @@ fn is_recent(signed_in: &SignedIn, request: &Request) -> bool {
     let began = signed_in.session.began.as_millisecond();
     let again = request.prompts.iter().any(|prompt| matches!(prompt, Prompt::Login | Prompt::SelectAccount));
     // Whoever was sent to sign in again has, when they come back.
-    (!again || began > request.at_ms) && request.max_age.is_none_or(|age| began >= request.at_ms - age * 1_000)
+    (!again || began > request.at_ms)
+        && request.max_age.is_none_or(|age| began >= request.at_ms - age * 1_000)
 }
 
 /// Sends the browser back with why not (RFC 6749 §4.1.2.1).

@@ -58,6 +58,10 @@ enum Command {
     Check(check::Arguments),
     /// Print what tollgate.yaml would say instead of a LiteLLM config.yaml
     Convert(convert::Arguments),
+    /// Sign in to a gate, for the commands that ask one
+    Login(login::Arguments),
+    /// Sign out of a gate
+    Logout(login::Leaving),
     /// Serve a built-in simulator, send calls through it and show what became of them
     Demo(demo::Arguments),
     /// Make, list, change, rotate, block and delete keys
@@ -125,6 +129,8 @@ impl Cli {
             Some(Command::Check(arguments)) => arguments.run(),
             Some(Command::Convert(arguments)) => arguments.run(),
             Some(Command::Demo(arguments)) => arguments.run().await,
+            Some(Command::Login(arguments)) => arguments.run().await,
+            Some(Command::Logout(arguments)) => arguments.run().await,
             Some(Command::Key(arguments)) => arguments.run().await,
             Some(Command::Team(arguments)) => arguments.run().await,
             Some(Command::User(arguments)) => arguments.run().await,

@@ -1,5 +1,7 @@
 //! Whom commands ask: a running gate, or, for past calls, the data folder of a stopped one.
 
+pub(super) mod http;
+pub(super) mod kept;
 mod local;
 pub(super) mod remote;
 
@@ -17,7 +19,7 @@ pub(super) use self::remote::Remote;
 /// The gate to ask.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Gate {
-    /// The gate to ask; its key stands in TOLLGATE_KEY
+    /// The gate to ask; its key stands in TOLLGATE_KEY, or `tollgate login` has signed in there
     #[arg(
         long,
         global = true,
@@ -29,6 +31,11 @@ pub(super) struct Gate {
 }
 
 impl Gate {
+    /// Its address, without a slash at its end.
+    pub(super) fn address(&self) -> &str {
+        self.url.trim_end_matches('/')
+    }
+
     /// The gate at `url`.
     pub(super) fn at(url: &str) -> Self {
         Self { url: url.to_owned() }

@@ -6,21 +6,22 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, HeaderValue};
 use hyper::{Request, Response, Uri};
-use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use tokio::sync::OnceCell;
+
+use super::http::Http;
+use super::kept::Kept;
 
 /// A running gate.
 pub(in crate::cli) struct Remote {
     url: String,
-    key: Option<HeaderValue>,
+    /// What is presented there: a key, or the token of a login, which is looked for when it is first needed.
+    credential: OnceCell<Option<HeaderValue>>,
     /// What else can be asked when nobody answers.
     otherwise: &'static str,
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: Http,
 }
 
 impl Remote {
@@ -29,17 +30,20 @@ impl Remote {
         if !matches!(uri.scheme_str(), Some("http" | "https")) {
             bail!("{url}: the address of a gate begins with http:// or https://");
         }
-        let key = key.map(|key| {
-            let mut value =
-                HeaderValue::from_str(&format!("Bearer {key}")).context("the key holds odd characters")?;
-            value.set_sensitive(true);
-            Ok::<_, anyhow::Error>(value)
-        });
-        let tls = rustls::ClientConfig::builder().try_with_platform_verifier()?.with_no_client_auth();
-        let connector =
-            HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build();
-        let client = Client::builder(TokioExecutor::new()).build(connector);
-        Ok(Self { url: url.trim_end_matches('/').to_owned(), key: key.transpose()?, otherwise, client })
+        let credential = match key {
+            Some(key) => OnceCell::new_with(Some(Some(bearer(&key)?))),
+            None => OnceCell::new(),
+        };
+        Ok(Self { url: url.trim_end_matches('/').to_owned(), credential, otherwise, client: Http::new()? })
+    }
+
+    /// What is presented, where there is something.
+    async fn credential(&self) -> Result<Option<&HeaderValue>> {
+        let of_login = || async {
+            let token = Kept::read()?.token(&self.client, &self.url).await?;
+            token.map(|token| bearer(&token)).transpose()
+        };
+        Ok(self.credential.get_or_try_init(of_login).await?.as_ref())
     }
 
     /// Sends a request with the gate's key.
@@ -54,14 +58,11 @@ impl Remote {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        if let Some(key) = &self.key {
-            request = request.header(AUTHORIZATION, key.clone());
+        if let Some(credential) = self.credential().await? {
+            request = request.header(AUTHORIZATION, credential.clone());
         }
         let request = request.body(Full::new(body.into()))?;
-        let sent = self.client.request(request).await;
-        sent.map_err(|error| {
-            let why =
-                std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+        self.client.send(request).await.map_err(|why| {
             anyhow::anyhow!(
                 "no gate answers at {} ({why}); another one: --url or TOLLGATE_URL{}",
                 self.url,
@@ -123,10 +124,19 @@ impl Remote {
         let why = value["detail"].as_str().or_else(|| value["error"]["message"].as_str());
         let why = why.unwrap_or("it says no more");
         match status.as_u16() {
-            401 | 403 => bail!("the gate refuses ({why}); its key goes into TOLLGATE_KEY"),
+            401 | 403 => bail!(
+                "the gate refuses ({why}); its key goes into TOLLGATE_KEY, or `tollgate login` signs in"
+            ),
             _ => bail!("{why} (status {status})"),
         }
     }
+}
+
+fn bearer(credential: &str) -> Result<HeaderValue> {
+    let value = HeaderValue::from_str(&format!("Bearer {credential}"));
+    let mut value = value.context("the key holds odd characters")?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// What an answer says.

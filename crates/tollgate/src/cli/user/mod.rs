@@ -1,12 +1,13 @@
 //! `tollgate user`: users, whose budgets and limits hold for all of their keys together, and how they sign in.
 
+mod login;
+
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
 use tollgate_core::access::HolderKind;
 
 use super::holder::{Command, How, Nothing, Own, Says, put};
-use super::login;
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
