@@ -22,7 +22,10 @@ def house():
         made.append(world.Gate(*arguments, **options))
         return made[-1]
 
-    gate_ = gate(make)
+    wiki = """
+      wiki: { secret: a-secret-of-the-wiki, redirect_uris: ["https://wiki.example.com/cb"], consent: true }
+"""
+    gate_ = gate(make, clients=wiki)
     gate_.ann = invite(gate_, "ann@example.com", "platform")
     gate_.bob = invite(gate_, "bob")
     yield gate_
@@ -99,10 +102,12 @@ def test_prompts_are_followed(house):
     page = house.bob.open(desk.url())
     assert "http://127.0.0.1:3999" in page.page.text and "The desk" in page.page.text
     assert desk.back(house.bob.submit(page, button="deny"))["error"] == "access_denied"
-    page = house.bob.open(desk.url())
-    assert "code" in desk.back(house.bob.submit(page, button="allow"))
-    assert "code" in desk.back(house.bob.open(desk.url(prompt="none"))), "what was agreed to is not asked again"
-    assert "Allow" in house.bob.open(desk.url(scope="openid email groups")).page.text, "but for more than that"
+    assert "code" in desk.back(house.bob.submit(house.bob.open(desk.url()), button="allow"))
+    assert "Allow" in house.bob.open(desk.url()).page.text, "any program of the machine could be it: it is asked each time"
+    wiki = Client(house, "wiki", "a-secret-of-the-wiki", redirect_uri="https://wiki.example.com/cb")
+    assert "code" in wiki.back(house.bob.submit(house.bob.open(wiki.url()), button="allow"))
+    assert "code" in wiki.back(house.bob.open(wiki.url(prompt="none"))), "what was agreed to is not asked again"
+    assert "Allow" in house.bob.open(wiki.url(scope="openid email groups")).page.text, "but for more than that"
 
 
 def test_a_token_for_the_gate_is_a_credential_there(house):

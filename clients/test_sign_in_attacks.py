@@ -1,14 +1,16 @@
 """Attacks on the authorization server, one test each."""
 
 import base64
+import concurrent.futures
 import hashlib
 import hmac
 import json
+import sqlite3
 import urllib.parse
 
 import pytest
 import world
-from sign_in_world import APPLICATION_SECRET, BACK, PASSWORD, Browser, Client, claims, gate, invite
+from sign_in_world import APPLICATION_SECRET, BACK, ENV, PASSWORD, Browser, Client, claims, code_of, gate, invite
 
 
 @pytest.fixture(scope="module")
@@ -252,17 +254,22 @@ def test_a_client_that_registers_gets_no_more_than_tools(house):
         assert answer == status, body
         return json.loads(body)
 
-    for wrong in ["javascript:alert(1)", "http://evil.example/cb", "https://a.example/#x", "data:text/html,x", "https://*.example.com/cb", "app:/cb"]:
+    for wrong in ["javascript:alert(1)", "http://evil.example/cb", "https://a.example/#x", "data:text/html,x", "https://*.example.com/cb", "file:///x", "https://a;sandbox/"]:
         assert register(400, redirect_uris=[wrong])["error"] == "invalid_redirect_uri", wrong
-    assert register(400, redirect_uris=["https://a.example/cb"] * 6)["error"] == "invalid_client_metadata"
+    assert register(400, redirect_uris=["https://a.example/cb"] * 11)["error"] == "invalid_client_metadata"
     assert register(400)["error"] == "invalid_redirect_uri"
     made = register(201, redirect_uris=["http://127.0.0.1/cb"], client_name="Evil\u202e\u200b<script>alert(1)</script>", scope="openid")
-    assert "client_secret" not in made and made["client_name"] == "Evil<script>alert(1)</script>"
+    assert "client_secret" not in made and made["client_name"] == "Evil<script>alert1</script>"
     strange = Client(house, made["client_id"], redirect_uri="http://127.0.0.1:9/cb")
     page = house.ann.open(strange.url(resource=f"{house.issuer}/mcp"))
     assert "nobody here has checked it" in page.page.text and b"<script>" not in page.body
     for resource in [house.issuer, f"{house.issuer}/v1", f"{house.issuer}/api"]:
-        assert strange.back(house.ann.open(strange.url(resource=resource)))["error"] == "invalid_target"
+        assert "are not for" in house.ann.open(strange.url(resource=resource)).page.text, "nobody is sent to whom nobody knows"
+    for wrong in [{"response_type": "x"}, {"prompt": "none"}]:
+        answer = house.ann.send("GET", strange.url(**wrong))
+        assert answer.status >= 400 and "location" not in answer.headers
+    ours = register(201, redirect_uris=["http://127.0.0.1/cb"], client_name="Tollgate's command line")
+    assert ours["client_name"] == "An application without a name"
     token = strange.redeem(strange.back(house.ann.submit(page, button="allow"))["code"])["access_token"]
     for path in ["/v1/models", "/api/v1/users"]:
         assert world.get(house.url + path, bearer(token))[0] == 401
@@ -296,3 +303,246 @@ def test_bodies_and_headers_have_limits(house):
     many = urllib.parse.urlencode({f"p{number}": "x" for number in range(200)}).encode()
     assert world.send("POST", f"{house.url}/oauth/token", many, {"content-type": "application/x-www-form-urlencoded"})[0] == 400
     assert world.send("DELETE", f"{house.url}/oauth/token")[0] == 405
+
+
+def account(house, browser) -> object:
+    return browser.open(f"{house.issuer}/oauth/account")
+
+
+def secret_on(page) -> str:
+    return page.page.text.split("type this into the application: ")[1].split(" The code")[0].replace(" ", "")
+
+
+def test_a_browser_that_was_left_signed_in_does_not_keep_the_account(own_gate):
+    """Setting up codes wants the password, and what was begun with an old one ends with it."""
+    gate_ = gate(own_gate)
+    ann, client = invite(gate_, "ann"), Client(gate_, "app", APPLICATION_SECRET)
+    page = account(gate_, ann)
+    refused = ann.submit(page, button="totp", current="not the password")
+    assert "password of now is wrong" in refused.page.text
+    enrolling = ann.submit(page, button="totp", current=PASSWORD)
+    assert "Not now" not in enrolling.page.text
+    wrong = ann.submit(enrolling, code="000000")
+    fields = {**wrong.page.form()["fields"], "answer": "skip"}
+    assert ann.send("POST", "/oauth/enrol", fields).status == 403, "what is not offered is not done"
+    world.tollgate("user", "sign-out", "ann", "--password", gate=gate_, env=ENV)
+    late = ann.submit(wrong, code=code_of(secret_on(wrong)))
+    assert late.status == 400 and "tollgate-session" not in Browser(gate_).cookies
+    assert client.back(ann.open(client.url(prompt="none")))["error"] == "login_required"
+
+
+def test_a_session_is_not_renewed_without_a_password(own_gate):
+    gate_ = gate(own_gate)
+    ann, client = invite(gate_, "ann"), Client(gate_, "app", APPLICATION_SECRET)
+    before = claims(client.tokens(ann)["id_token"])["auth_time"]
+    enrolling = ann.submit(account(gate_, ann), button="totp", current=PASSWORD)
+    cookie = ann.cookies["tollgate-session"]
+    assert "From now on" in ann.submit(enrolling, code=code_of(secret_on(enrolling))).page.text
+    assert ann.cookies["tollgate-session"] == cookie
+    said = claims(client.tokens(ann)["id_token"])
+    assert said["auth_time"] == before and said["amr"] == ["pwd"]
+
+
+def test_tokens_end_at_the_gate_with_what_they_came_of(own_gate):
+    gate_ = gate(own_gate)
+    desk = Client(gate_, "desk", redirect_uri="http://127.0.0.1/callback")
+    ann = invite(gate_, "ann", "platform")
+
+    def token() -> str:
+        return desk.redeem(desk.back(ann.submit(ann.open(desk.url()), button="allow"))["code"])["access_token"]
+
+    def status(held: str, path: str = "/api/v1/users") -> int:
+        return world.get(gate_.url + path, bearer(held))[0]
+
+    held = token()
+    assert status(held) == 200 and world.send("DELETE", f"{gate_.url}/api/v1/users/none", None, bearer(held))[0] == 404
+    world.tollgate("user", "groups", "ann", gate=gate_, env=ENV)
+    assert world.send("DELETE", f"{gate_.url}/api/v1/users/none", None, bearer(held))[0] == 403, "no admin any more"
+    assert status(held, "/v1/models") == 200
+    world.tollgate("user", "sign-out", "ann", gate=gate_, env=ENV)
+    assert status(held, "/v1/models") == 401
+    ann.sign_in(account(gate_, ann), "ann")
+    held = token()
+    assert status(held, "/v1/models") == 200
+    world.tollgate("user", "remove-login", "ann", gate=gate_, env=ENV)
+    assert status(held, "/v1/models") == 401
+
+
+def test_what_was_asked_on_one_page_is_not_agreed_to_on_another(house):
+    """What a sign-in page carries is no consent; and a consent is one of the session that was asked."""
+    client = app(house)
+    signed_out = Browser(house)
+    page = signed_out.open(client.url(prompt="login"))
+    fields = {**page.page.form()["fields"], "answer": "allow"}
+    house_next = house.ann.open(client.url(prompt="login")).page.form()["fields"]
+    for browser, form in [(signed_out, fields), (house.ann, {**house_next, "answer": "allow"})]:
+        answer = browser.send("POST", "/oauth/consent", form)
+        assert answer.status == 400 and "location" not in answer.headers
+    desk = Client(house, "desk", redirect_uri="http://127.0.0.1/callback")
+    asked = house.ann.open(desk.url())
+    other = Browser(house)
+    other.sign_in(account(house, other), "ann@example.com")
+    own = other.open(desk.url()).page.form()["fields"]
+    answer = other.send("POST", "/oauth/consent", {**own, "next": asked.page.form()["fields"]["next"], "answer": "allow"})
+    assert answer.status == 400 and "location" not in answer.headers
+
+
+def test_how_a_name_is_typed_tells_nothing_of_who_there_is(own_gate):
+    gate_ = gate(own_gate)
+    invite(gate_, "ann@example.com")
+    for name in ["ann@example.com", "nobody@example.com"]:
+        browser = Browser(gate_)
+        page = browser.open(f"{gate_.issuer}/oauth/account")
+        statuses = [(page := browser.sign_in(page, typed, "wrong")).status for typed in [name] * 5 + [f" {name}", name.upper()]]
+        assert statuses == [403] * 5 + [429] * 2, name
+
+
+def test_of_many_guesses_at_once_no_more_are_looked_at(own_gate):
+    gate_ = gate(own_gate)
+    invite(gate_, "ann")
+    browsers = [Browser(gate_) for _ in range(24)]
+    pages = [browser.open(f"{gate_.issuer}/oauth/account") for browser in browsers]
+    with concurrent.futures.ThreadPoolExecutor(24) as pool:
+        answers = list(pool.map(lambda pair: pair[0].sign_in(pair[1], "ann", "wrong").status, zip(browsers, pages, strict=True)))
+    assert answers.count(403) <= 5 and answers.count(429) >= 19, answers
+    world.wait_for(lambda: events(gate_, "sign_ins_failed"), "the event", gate_.process)
+    assert events(gate_, "sign_ins_failed")[0]["detail"]["users"]["ann"] >= 1
+
+
+def test_many_clients_of_one_person_do_not_stand_in_each_others_way(house):
+    client = app(house)
+    codes = []
+    for _ in range(12):
+        one = app(house)
+        codes.append((one, one.back(house.ann.open(one.url(scope="openid offline_access")))["code"]))
+    with concurrent.futures.ThreadPoolExecutor(12) as pool:
+        tokens = list(pool.map(lambda pair: pair[0].redeem(pair[1]), codes))
+        list(pool.map(lambda held: client.refresh(held["refresh_token"]), tokens))
+
+
+def test_a_client_that_may_less_gets_less(own_gate):
+    gate_ = gate(own_gate)
+    desk = Client(gate_, "desk", redirect_uri="http://127.0.0.1/callback")
+    ann = invite(gate_, "ann", "platform")
+    held = desk.redeem(desk.back(ann.submit(ann.open(desk.url()), button="allow"))["code"])["refresh_token"]
+    config = gate_.config.read_text().replace("resources: [/]\n      batch", "resources: [/mcp]\n      batch")
+    assert config != gate_.config.read_text()
+    gate_.config.write_text(config)
+    world.wait_for(lambda: gate_.logged("configuration reloaded") or gate_.logged("the configuration"), "the reload", gate_.process)
+    assert "may not use any more" in desk.refresh(held, 400)["error_description"]
+
+
+def test_an_invitation_that_lies_about_opens_nothing_later(own_gate):
+    gate_ = gate(own_gate)
+    ann = invite(gate_, "ann")
+    invited = json.loads(world.tollgate("user", "invite", "ann", "--json", gate=gate_, env=ENV))["link"]
+    ann.submit(account(gate_, ann), button="password", current=PASSWORD, password="another-otter-swims-7")
+    assert "is over" in Browser(gate_).open(invited).page.text
+    invited = json.loads(world.tollgate("user", "invite", "ann", "--json", gate=gate_, env=ENV))["link"]
+    world.tollgate("user", "sign-out", "ann", gate=gate_, env=ENV)
+    assert "is over" in Browser(gate_).open(invited).page.text
+
+
+def test_whoever_writes_into_the_database_is_not_signed_in_by_that(house):
+    subject = json.loads(world.get(f"{house.url}/api/v1/users/ann@example.com/login", bearer("sk-master-of-this-test"))[1])["subject"]
+    name = f"identity/session/{hashlib.sha256(b'mine').hexdigest()}"
+    session = {"subject": subject, "began": "2026-12-01T00:00:00Z", "ends": "2036-12-01T00:00:00Z", "amr": ["pwd"], "consents": []}
+    with sqlite3.connect(house.folder / "data" / "tollgate.sqlite") as database:
+        theirs = database.execute("SELECT text FROM shared WHERE name LIKE 'identity/session/%'").fetchone()[0]
+        for text in [json.dumps(session), theirs]:
+            database.execute("INSERT OR REPLACE INTO shared (name, version, text, ends) VALUES (?, 1, ?, ?)", (name, text, 1 << 50))
+            database.commit()
+            browser = Browser(house)
+            browser.cookies["tollgate-session"] = "mine"
+            assert "Password" in account(house, browser).page.text
+
+
+def test_one_token_is_not_for_the_gate_and_for_somebody_else(own_gate):
+    clients = """
+      both: { secret: a-secret-of-both, redirect_uris: ["https://both.example.com/cb"], resources: [/v1, https://rs.example.com] }
+"""
+    gate_ = gate(own_gate, clients=clients)
+    ann, both = invite(gate_, "ann"), Client(gate_, "both", "a-secret-of-both", redirect_uri="https://both.example.com/cb")
+    assert claims(both.tokens(ann, scope="")["access_token"])["aud"] == f"{gate_.issuer}/v1", "the first"
+    mixed = [f"{gate_.issuer}/v1", "https://rs.example.com"]
+    assert both.back(ann.open(both.url(resource=mixed)))["error"] == "invalid_target"
+    assert both.back(ann.open(both.url(resource=f"{gate_.issuer}/{'v' * 600}")))["error"] == "invalid_target"
+    assert both.back(ann.open(both.url(audience="https://rs.example.com")))["error"] == "invalid_target"
+
+
+def test_nobody_is_acted_for_who_may_not_use_the_application(own_gate):
+    clients = """
+      agent:
+        secret: a-secret-of-the-agent
+        resource: https://planner.example.com
+        resources: [/mcp]
+        grants: [token_exchange]
+        groups: [vip]
+"""
+    gate_ = gate(own_gate, clients=clients)
+    front = Client(gate_, "front", "a-secret-of-the-front", redirect_uri="https://front.example.com/callback")
+    held = front.tokens(invite(gate_, "ann"))["access_token"]
+    form = {"grant_type": "urn:ietf:params:oauth:grant-type:token-exchange", "subject_token": held, "subject_token_type": "urn:ietf:params:oauth:token-type:access_token"}
+    agent = Client(gate_, "agent", "a-secret-of-the-agent")
+    assert "may not use this client" in agent.post("token", form, 400)["error_description"]
+
+
+def test_a_program_of_the_machine_gets_nothing_in_silence(house):
+    cli = Client(house, "tollgate", redirect_uri="http://127.0.0.1:6666/callback")
+    page = house.ann.open(cli.url(scope="openid"))
+    assert "code" in cli.back(house.ann.submit(page, button="allow"))
+    assert cli.back(house.ann.open(cli.url(scope="openid", prompt="none")))["error"] == "consent_required"
+
+
+def test_whoever_finds_a_code_ends_nothing(house):
+    client = app(house)
+    code = client.back(house.ann.open(client.url(scope="openid offline_access")))["code"]
+    tokens = client.redeem(code)
+    client.redeem(code, 400, code_verifier=None)
+    client.redeem(code, 400, code_verifier="x" * 43)
+    assert "access_token" in client.refresh(tokens["refresh_token"])
+
+
+def test_any_token_of_a_grant_gives_it_back(house):
+    client = app(house)
+    first = client.tokens(house.ann, scope="openid offline_access")["refresh_token"]
+    second = client.refresh(first)["refresh_token"]
+    client.post("revoke", {"token": first})
+    assert client.refresh(second, 400)["error"] == "invalid_grant"
+
+
+def test_nobody_is_called_like_somebody_elses_address(own_gate):
+    gate_ = gate(own_gate)
+    world.tollgate("user", "invite", "bob", "--email", "bob@example.com", gate=gate_, env=ENV)
+    for arguments in [["bob@example.com"], ["bob@example.com", "--email", "eve@example.com"], ["BOB"], ["eve", "--email", "Bob@example.com"]]:
+        world.tollgate("user", "invite", *arguments, gate=gate_, env=ENV, status=1)
+
+
+def test_a_stranger_does_not_make_the_gate_ask_inside_though_pictures_may_come_from_there(own_gate):
+    gate_ = gate(own_gate, extra="egress: { private_addresses: true }\n")
+    client = Client(gate_, f"https://127.0.0.1:{gate_.port}/client.json", redirect_uri="https://a.example/cb")
+    assert Browser(gate_).send("GET", client.url()).status == 401
+    client = Client(gate_, "https://127.0.0.1/client.json", redirect_uri="https://a.example/cb")
+    answer = Browser(gate_).send("GET", client.url())
+    assert answer.status == 401 and "cannot be fetched" in answer.page.text and "127.0.0.1" not in answer.page.text.split("Tollgate")[0]
+    refused = [entry["detail"] for entry in gate_.records("event") if entry["event"] == "egress"]
+    assert "not public" in refused[0]["refused"] or "private" in refused[0]["refused"], refused
+
+
+def test_behind_a_proxy_one_stranger_does_not_shut_the_door(own_gate):
+    gate_ = gate(own_gate, extra="trusted_proxies: [127.0.0.1]\n")
+    invite(gate_, "ann")
+
+    def tries(from_, password):
+        browser = Browser(gate_)
+        browser.headers["x-forwarded-for"] = f"8.8.8.8, {from_}"
+        return browser.sign_in(browser.open(f"{gate_.issuer}/oauth/account"), "ann", password).status
+
+    assert [tries("203.0.113.7", "wrong") for _ in range(6)] == [403] * 5 + [429]
+    assert tries("203.0.113.8", PASSWORD) == 200
+
+
+def test_a_page_is_not_asked_for_its_head(house):
+    client = app(house)
+    for path in [client.url(), "/oauth/logout", "/oauth/account"]:
+        assert house.ann.send("HEAD", path).status == 405

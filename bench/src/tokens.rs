@@ -37,6 +37,10 @@ const KINDS: [(Algorithm, &[&str]); 3] = [
 struct Documents(Vec<u8>);
 
 impl Fetch for Documents {
+    fn fetch_for_stranger(&self, uri: Uri) -> Fetching<'_> {
+        self.fetch(uri, false)
+    }
+
     fn fetch(&self, _: Uri, _: bool) -> Fetching<'_> {
         Box::pin(async { Ok(self.0.clone()) })
     }

@@ -31,4 +31,5 @@ pub mod seal;
 pub mod secret;
 pub mod trace;
 pub mod undo;
+pub mod unseen;
 pub mod usage;

@@ -37,7 +37,7 @@ pub fn derived(secret: &Secret, purpose: &str) -> [u8; 32] {
 }
 
 /// The secrets of an installation, for one purpose: the newest seals, all of them open.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Sealing<'a> {
     secrets: &'a SecretsKeys,
     purpose: &'static str,

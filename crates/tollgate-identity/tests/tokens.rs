@@ -65,6 +65,10 @@ struct World {
 }
 
 impl Fetch for World {
+    fn fetch_for_stranger(&self, uri: Uri) -> Fetching<'_> {
+        self.fetch(uri, false)
+    }
+
     fn fetch(&self, uri: Uri, _: bool) -> Fetching<'_> {
         Box::pin(async move {
             self.asked.lock().push(uri.to_string());

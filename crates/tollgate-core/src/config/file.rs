@@ -15,6 +15,7 @@ use super::identity::IdentityWritten;
 use super::policies::PolicyWritten;
 use super::recording::{CaptureWritten, JournalWritten, TelemetryWritten};
 use super::tools::ToolServerWritten;
+use crate::access::Network;
 
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
@@ -38,6 +39,8 @@ pub struct File {
     pub counters_url: Option<Spanned<SecretRef>>,
     /// Where other instances reach this one, default `TOLLGATE_ADVERTISE_URL`: `http://10.0.0.7:4000`.
     pub advertise_url: Option<Spanned<SecretRef>>,
+    /// Proxies in front of the gate that say truly for whom they ask (`X-Forwarded-For`), by their networks; default none.
+    pub trusted_proxies: Vec<Network>,
     /// How budgets and limits are held.
     pub budgets: BudgetsWritten,
     /// Public model names, each with the deployments that serve it. A name may hold one `*`.

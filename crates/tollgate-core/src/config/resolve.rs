@@ -105,6 +105,7 @@ impl Resolver<'_> {
             data_dir: file.data_dir.clone(),
             budgets: self.budgets(&file.budgets, file.counters_url.as_ref(), database_url.as_ref())?,
             database_url,
+            trusted_proxies: file.trusted_proxies.clone().into(),
             advertise_url: self.advertise_url(file.advertise_url.as_ref(), &secrets)?,
             models,
             tool_bundles: super::bundles::bundles(&file.tool_bundles, &known)?,

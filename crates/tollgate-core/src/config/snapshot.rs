@@ -20,6 +20,7 @@ use super::recording::{CaptureSettings, JournalSettings, Otlp};
 use super::resolve::timeouts;
 use super::secrets::SecretsKeys;
 use super::tools::ToolServer;
+use crate::access::Network;
 use crate::egress::{Host, Reach};
 use crate::policy::Rule;
 use crate::ports::ModelFacts;
@@ -40,6 +41,8 @@ pub struct Snapshot {
     pub database_url: Option<Secret>,
     /// Where other instances reach this one, where they do.
     pub advertise_url: Option<Arc<str>>,
+    /// Proxies in front of the gate that say truly for whom they ask.
+    pub trusted_proxies: Arc<[Network]>,
     /// How budgets and limits are held.
     pub budgets: Budgets,
     /// Public models by name, and patterns by their text.

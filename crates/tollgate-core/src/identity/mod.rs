@@ -81,6 +81,9 @@ impl Tokens for NoTokens {
 pub trait Fetch: Send + Sync {
     /// The document at `uri`; `private` allows an address that is not public.
     fn fetch(&self, uri: Uri, private: bool) -> Fetching<'_>;
+
+    /// The document at `uri`, which somebody has named whom nobody knows: from a public address, whatever else is allowed.
+    fn fetch_for_stranger(&self, uri: Uri) -> Fetching<'_>;
 }
 
 /// A document on its way.

@@ -17,7 +17,7 @@ use tokio_rustls::TlsAcceptor;
 use tollgate_core::config::snapshot::Snapshot;
 
 use super::io::Patient;
-use super::routes;
+use super::{forwarded, routes};
 use crate::gate::Gate;
 use crate::inbound::{ClientBody, Inbound};
 
@@ -143,8 +143,9 @@ impl Connection {
             let gate = Arc::clone(&gate);
             async move {
                 let (head, body) = request.into_parts();
-                let inbound =
-                    Inbound { head, body: ClientBody::Wire(body), arrived: Instant::now(), peer: Some(peer) };
+                let trusted = Arc::clone(&gate.runtime().snapshot.trusted_proxies);
+                let peer = Some(forwarded::client(&trusted, &head.headers, peer));
+                let inbound = Inbound { head, body: ClientBody::Wire(body), arrived: Instant::now(), peer };
                 Ok::<_, Infallible>(routes::handle(&gate, inbound).await)
             }
         });

@@ -1,6 +1,7 @@
 //! Serving: from a listening socket to the nine phases.
 
 mod accept;
+mod forwarded;
 mod google;
 mod io;
 mod managed;

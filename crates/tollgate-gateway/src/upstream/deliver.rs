@@ -10,13 +10,20 @@ use crate::gate::Gate;
 
 impl Fetch for Gate {
     fn fetch(&self, uri: Uri, private: bool) -> Fetching<'_> {
-        Box::pin(async move {
-            let mut request = Request::new(Bytes::new());
-            *request.uri_mut() = uri;
-            request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-            egress::document(self, request, private).await.map(|bytes| bytes.to_vec())
-        })
+        let private = private || self.runtime().snapshot.egress.private_addresses;
+        Box::pin(json_at(self, uri, private))
     }
+
+    fn fetch_for_stranger(&self, uri: Uri) -> Fetching<'_> {
+        Box::pin(json_at(self, uri, false))
+    }
+}
+
+async fn json_at(gate: &Gate, uri: Uri, private: bool) -> Result<Vec<u8>, String> {
+    let mut request = Request::new(Bytes::new());
+    *request.uri_mut() = uri;
+    request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+    egress::exactly(gate, request, private).await.map(|bytes| bytes.to_vec())
 }
 
 impl Deliver for Gate {

@@ -58,10 +58,15 @@ const DOCUMENT_BYTES: usize = 1 << 20;
 /// Asks for a document that the gate needs for itself, such as a token: from the host of `request` and no other, and
 /// without following redirects. `private` allows an address inside, for what is there by its nature.
 pub async fn document(gate: &Gate, request: Request<Bytes>, private: bool) -> Result<Bytes, String> {
+    let private = private || gate.runtime().snapshot.egress.private_addresses;
+    exactly(gate, request, private).await
+}
+
+/// The same, from inside only where `private` says so, whatever the configuration allows for others.
+pub(crate) async fn exactly(gate: &Gate, request: Request<Bytes>, private: bool) -> Result<Bytes, String> {
     let uri = request.uri().clone();
     let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
     let hosts = [host.to_ascii_lowercase()];
-    let private = private || gate.runtime().snapshot.egress.private_addresses;
     let rules = Rules { hosts: &hosts, private, bytes: DOCUMENT_BYTES, setting: "a fixed limit" };
     let exchange = async {
         let host = allowed_host(rules, &uri)?;

@@ -11,6 +11,7 @@ use super::invitation::names;
 use super::next::Next;
 use super::reply::{Error, Reply, page, see_other};
 use super::sessions::SignedIn;
+use super::sign_in::Passed;
 use super::throttle::Trying;
 use super::{Call, IdentityServer, enrol, grants, own, pages, sessions, sign_in, totp};
 
@@ -41,7 +42,7 @@ impl IdentityServer {
         }
         let listed =
             self.logins.of_subject(&signed_in.session.subject).unwrap_or_else(|| signed_in.listed.clone());
-        let applications = grants::applications(&self.store, &listed.login, call.now).await?;
+        let applications = grants::applications(&self.store(call), &listed.login, call.now).await?;
         let shown = pages::Account {
             login: &listed.login,
             applications: &applications,
@@ -61,26 +62,24 @@ impl IdentityServer {
         match call.form.get("answer") {
             Some("revoke") => {
                 let id = call.form.get("grant").unwrap_or_default();
-                grants::revoke_own(&self.store, id, &listed.login.subject).await?;
+                grants::revoke_own(&self.store(call), id, &listed.login.subject).await?;
                 self.record("grant_revoked", serde_json::json!({ "by": by, "grant": id }))?;
                 Ok(Done::Shown(Ok("It acts for you no more.")))
             }
             Some("password") => self.change_password(call, browser, signed_in).await,
-            Some("totp") if listed.login.totp.is_none() => {
-                Ok(Done::Elsewhere(enrol::shown(call, browser, listed, Next::Account, None)?))
-            }
+            Some("totp") if listed.login.totp.is_none() => self.set_up_codes(call, browser, signed_in).await,
             Some("no_totp") if call.server.totp == SecondFactor::Optional => {
                 self.give_up_codes(call, signed_in).await
             }
             Some("sign_out") => {
-                sessions::end(&self.store, signed_in).await?;
+                sessions::end(&self.store(call), signed_in).await?;
                 Ok(Done::Elsewhere(self.gone(call, browser)))
             }
             Some("sign_out_everywhere") => {
                 let after =
                     Login { not_before: Some(call.now), updated_at: call.now, ..listed.login.clone() };
                 self.logins.replace(&by, "end_sessions", Some(listed), after).await.map_err(overtaken)?;
-                sessions::end(&self.store, signed_in).await?;
+                sessions::end(&self.store(call), signed_in).await?;
                 Ok(Done::Elsewhere(self.gone(call, browser)))
             }
             _ => Err(not_from_here()),
@@ -105,14 +104,8 @@ impl IdentityServer {
         let (Some(current), Some(password)) = (call.form.get("current"), call.form.get("password")) else {
             return Ok(Done::Shown(Err("Both are needed.".to_owned())));
         };
-        let known = browser.known_to(call.secrets, &listed.login.subject);
-        let trying = Trying { name: &listed.login.user, from: call.peer, browser: known };
-        if let Some(wait) = self.throttle.waits(&trying) {
-            return Ok(Done::Shown(Err(sign_in::waits(wait))));
-        }
-        if !self.passwords().is(current, listed.login.password.as_deref()).await? {
-            self.throttle.failed(&trying);
-            return Ok(Done::Shown(Err("The password of now is wrong.".to_owned())));
+        if let Err(why) = self.is_theirs(call, browser, signed_in, current).await? {
+            return Ok(Done::Shown(Err(why)));
         }
         let hash = match self.passwords().chosen(password, names(&listed.login)).await? {
             Ok(hash) => hash,
@@ -122,6 +115,8 @@ impl IdentityServer {
         let after = Login {
             password: Some(hash),
             not_before: Some(call.now),
+            // A link that lies about opens nothing any more.
+            invitation: None,
             updated_at: call.now,
             ..listed.login.clone()
         };
@@ -132,11 +127,52 @@ impl IdentityServer {
         Ok(Done::Elsewhere(self.signed_in_with(call, browser, &listed, &Next::Account, &amr).await?))
     }
 
+    /// Whether `password` is the one of whoever is signed in; otherwise why that cannot be said, for them to read.
+    async fn is_theirs(
+        &self,
+        call: &Call<'_>,
+        browser: &Browser,
+        signed_in: &SignedIn,
+        password: &str,
+    ) -> Result<Result<(), String>, Error> {
+        let login = signed_in.login();
+        let trying =
+            Trying { name: &login.user, from: call.peer, browser: browser.known_to(call.secrets, login) };
+        if let Err(wait) = self.throttle.begin(&trying) {
+            return Ok(Err(sign_in::waits(wait)));
+        }
+        if !self.passwords().is(password, login.password.as_deref()).await? {
+            self.failures.count(Some(login), call.peer);
+            return Ok(Err("The password of now is wrong.".to_owned()));
+        }
+        self.throttle.succeeded(&trying);
+        Ok(Ok(()))
+    }
+
+    /// Whoever is in front of a browser that somebody has left signed in does not set up codes of their own.
+    async fn set_up_codes(
+        &self,
+        call: &Call<'_>,
+        browser: &Browser,
+        signed_in: &SignedIn,
+    ) -> Result<Done, Error> {
+        let current = call.form.get("current").unwrap_or_default();
+        if let Err(why) = self.is_theirs(call, browser, signed_in, current).await? {
+            return Ok(Done::Shown(Err(why)));
+        }
+        let listed = &signed_in.listed;
+        let passed = Passed::now(call, browser, listed, Next::Account).at_account();
+        Ok(Done::Elsewhere(enrol::shown(call, browser, listed, &passed, None)?))
+    }
+
     async fn give_up_codes(&self, call: &Call<'_>, signed_in: &SignedIn) -> Result<Done, Error> {
         const CODES: &str = "one-time code to give up";
         let listed = &signed_in.listed;
         let Some(sealed) = &listed.login.totp else { return Err(not_from_here()) };
-        if let Some(wait) = self.throttle.guessing(CODES, &listed.login.subject) {
+        // Whoever is signed in has their own count: nobody else is kept out by it.
+        let name = format!("{CODES} of {}", listed.login.user);
+        let trying = Trying { name: &name, from: None, browser: Some(&listed.login.subject) };
+        if let Err(wait) = self.throttle.begin(&trying) {
             return Ok(Done::Shown(Err(sign_in::waits(wait))));
         }
         let secret = totp::open(call.secrets, &listed.login.subject, sealed)?;
@@ -146,9 +182,10 @@ impl IdentityServer {
             None => false,
         };
         if !fresh {
-            self.throttle.guessed(CODES, &listed.login.subject);
+            self.failures.count(Some(&listed.login), call.peer);
             return Ok(Done::Shown(Err("The code is wrong, or was used already.".to_owned())));
         }
+        self.throttle.succeeded(&trying);
         let after = Login { totp: None, updated_at: call.now, ..listed.login.clone() };
         let by = own::principal(&listed.login);
         self.logins.replace(&by, "give_up_totp", Some(listed), after).await.map_err(overtaken)?;

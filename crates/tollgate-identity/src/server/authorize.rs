@@ -2,13 +2,14 @@
 //! where they are asked, and goes back to the client with a code.
 
 use serde_json::json;
+use tollgate_core::config::identity::{Client, SecondFactor};
 use tollgate_core::identity::Login;
 
 use super::browser::Browser;
 use super::consent::asks;
 use super::next::Next;
 use super::reply::{Error, Reply, see_other};
-use super::request::{Prompt, Refused, Request, read};
+use super::request::{Prompt, Refused, Request, read, still};
 use super::sessions::{Consent, SignedIn};
 use super::{Call, IdentityServer, grants, own, sessions};
 
@@ -19,7 +20,15 @@ impl IdentityServer {
         let id = id.ok_or_else(|| Error::new("invalid_request", "no client is named (`client_id`)"))?;
         let known = self.client(call, id).await?;
         match read(&call.form, &known, call.server, call.now) {
-            Ok(request) => self.decide(call, request).await,
+            Ok(mut request) => {
+                request.hinted = call.form.get("id_token_hint").map(|token| {
+                    // A token that is none of this server's names nobody who can be signed in.
+                    self.hint(call, token).map(|(subject, _)| subject).unwrap_or_default()
+                });
+                self.decide(call, request, false).await
+            }
+            // Nobody knows this client: it does not make the gate send people where it likes.
+            Err(Refused::There(_, error)) if known.is_strange => Err(error),
             Err(Refused::There(request, error)) => Ok(refused(call, &request, &error)),
             Err(Refused::Page(error)) => Err(error),
         }
@@ -35,42 +44,56 @@ impl IdentityServer {
             return Err(Error::away("logins could not be read yet"));
         }
         let signed_in =
-            sessions::find(&self.store, &self.logins, browser.session.as_deref(), call.now).await?;
+            sessions::find(&self.store(call), &self.logins, browser.session.as_deref(), call.now).await?;
+        let enough = |signed_in: &SignedIn| {
+            let both = signed_in.session.amr.iter().any(|how| how == "otp");
+            call.server.totp == SecondFactor::Optional || both
+        };
+        let signed_in = signed_in.filter(enough);
         Ok(signed_in.filter(|signed_in| self.lets_in(signed_in.login(), call.now).is_ok()))
     }
 
-    /// What becomes of `request` now: a sign-in, a question, or an answer.
-    pub(crate) async fn decide(&self, call: &Call<'_>, request: Request) -> Result<Reply, Error> {
+    /// What becomes of `request` now: a sign-in, a question, or an answer. `has_just_agreed` where the question was answered.
+    pub(crate) async fn decide(
+        &self,
+        call: &Call<'_>,
+        request: Request,
+        has_just_agreed: bool,
+    ) -> Result<Reply, Error> {
+        let known = self.client(call, &request.client).await?;
+        // It may have come a while ago: what the client may do now counts.
+        let request = still(request, &known, call.server)?;
         let browser = Browser::of(call.head, call.server)?;
         let signed_in = self.signed_in(call, &browser).await?;
         let silent = request.prompts.contains(&Prompt::None);
+        let refuse = |code, why: &str| match Error::new(code, why) {
+            error if known.is_strange => Err(error),
+            error => Ok(refused(call, &request, &error)),
+        };
         let Some(signed_in) = signed_in.filter(|signed_in| is_recent(signed_in, &request)) else {
             if silent {
-                return Ok(refused(call, &request, &Error::new("login_required", "nobody is signed in")));
+                return refuse("login_required", "nobody is signed in, or somebody else");
             }
             return Ok(see_other(&call.page_with("sign-in", &Next::Authorize(Box::new(request)))?));
         };
-        let known = self.client(call, &request.client).await?;
-        if let Some(groups) = &known.client.groups
-            && !signed_in.login().spec.groups.iter().any(|group| groups.contains(group))
-        {
-            let why = format!("{} may not sign in to this application", signed_in.login().user);
-            return Ok(refused(call, &request, &Error::new("access_denied", why)));
+        if !may_use(&known.client, signed_in.login()) {
+            return refuse("access_denied", "whoever is signed in may not sign in to this application");
         }
         let consent = Consent {
             client: request.client.clone(),
             scopes: request.scopes.clone(),
             resources: request.resources.clone(),
         };
-        let must_ask = known.client.consent || request.prompts.contains(&Prompt::Consent);
-        let agreed = signed_in.has_agreed(&consent) && !request.prompts.contains(&Prompt::Consent);
+        // A program that anybody on the machine can be is not believed to be the one that was agreed to before
+        // (RFC 8252 §8.6).
+        let provable = known.client.secret.is_some() || request.redirect_uri.starts_with("https://");
+        let agreed = signed_in.has_agreed(&consent)
+            && !request.prompts.contains(&Prompt::Consent)
+            && (provable || has_just_agreed);
+        let must_ask = known.client.consent || request.prompts.contains(&Prompt::Consent) || !provable;
         if must_ask && !agreed {
             if silent {
-                return Ok(refused(
-                    call,
-                    &request,
-                    &Error::new("consent_required", "nobody has agreed to it yet"),
-                ));
+                return refuse("consent_required", "nobody has agreed to it yet");
             }
             return asks(call, &browser, &signed_in, &known, &request);
         }
@@ -84,7 +107,7 @@ impl IdentityServer {
         signed_in: &SignedIn,
         request: &Request,
     ) -> Result<Reply, Error> {
-        let code = grants::begin(&self.store, call, signed_in, request).await?;
+        let code = grants::begin(&self.store(call), call, signed_in, request).await?;
         self.record(
             "authorized",
             authorized(signed_in.login(), &request.client, &request.scopes, &request.resources),
@@ -103,12 +126,19 @@ pub(crate) fn authorized(
     json!({ "by": own::principal(login), "client": client, "scopes": scopes, "resources": resources })
 }
 
+/// Whether whoever has `login` may use `client`.
+pub(crate) fn may_use(client: &Client, login: &Login) -> bool {
+    client.groups.as_ref().is_none_or(|groups| login.spec.groups.iter().any(|group| groups.contains(group)))
+}
+
 /// Whether the sign-in is as recent as the client asks for (OpenID Connect Core §3.1.2.1).
 fn is_recent(signed_in: &SignedIn, request: &Request) -> bool {
     let began = signed_in.session.began.as_millisecond();
     let again = request.prompts.iter().any(|prompt| matches!(prompt, Prompt::Login | Prompt::SelectAccount));
     // Whoever was sent to sign in again has, when they come back.
-    (!again || began > request.at_ms)
+    let hinted = request.hinted.as_ref().is_none_or(|subject| *subject == signed_in.session.subject);
+    hinted
+        && (!again || began > request.at_ms)
         && request.max_age.is_none_or(|age| began >= request.at_ms - age * 1_000)
 }
 

@@ -6,6 +6,7 @@ use http::HeaderMap;
 use http::request::Parts;
 use tollgate_core::config::SecretsKeys;
 use tollgate_core::config::identity::Server;
+use tollgate_core::identity::Login;
 use tollgate_core::seal::Sealing;
 
 use super::random;
@@ -70,19 +71,18 @@ impl Browser {
         reply::set_cookie(reply, &full(SESSION, self.secure), "", self.secure, None);
     }
 
-    /// Lets it prove later that `subject` has signed in with it.
-    pub(crate) fn remember(&self, reply: &mut Reply, secrets: &SecretsKeys, subject: &str) {
-        if let Some(proof) = self.proofs(secrets, "device", subject).next() {
+    /// Lets it prove later that whoever has `login` has signed in with it.
+    pub(crate) fn remember(&self, reply: &mut Reply, secrets: &SecretsKeys, login: &Login) {
+        if let Some(proof) = self.proofs(secrets, "device", &version(login)).next() {
             reply::set_cookie(reply, &full(DEVICE, self.secure), &proof, self.secure, Some(KNOWN_S));
         }
     }
 
-    /// Its name, where `subject` has signed in with it before.
-    pub(crate) fn known_to(&self, secrets: &SecretsKeys, subject: &str) -> Option<&str> {
+    /// Its name, where whoever has `login` has signed in with it before, and has not ended all of that since.
+    pub(crate) fn known_to(&self, secrets: &SecretsKeys, login: &Login) -> Option<&str> {
         let device = self.device.as_ref()?;
-        self.proofs(secrets, "device", subject)
-            .any(|proof| random::same(&proof, device))
-            .then_some(&*self.name)
+        let known = self.proofs(secrets, "device", &version(login)).any(|proof| random::same(&proof, device));
+        known.then_some(&*self.name)
     }
 
     /// What a form carries so that it is known to come from a page that was shown to this browser: others do not know it
@@ -109,6 +109,11 @@ impl Browser {
         let content = tollgate_core::seal::bound_to([purpose, &self.name, of]);
         Sealing::new(secrets, "browsers").digests(&content).map(|digest| URL_SAFE_NO_PAD.encode(digest))
     }
+}
+
+/// Who `login` is of, since all ended that was before.
+fn version(login: &Login) -> String {
+    format!("{} {}", login.subject, login.not_before.unwrap_or_default())
 }
 
 /// The secret of the session of the browser that has sent `headers`.

@@ -80,13 +80,22 @@ impl IdentityServer {
             (Some((id, _)), (Some(other), _)) if id != other => {
                 return Err(wrong("two clients are named"));
             }
-            (Some((id, secret)), _) => (id.as_str(), Some(secret.as_str())),
+            // Some programs try this way first, with no secret.
+            (Some((id, secret)), _) => {
+                (id.as_str(), Some(secret.as_str()).filter(|secret| !secret.is_empty()))
+            }
             (None, (Some(id), secret)) => (id, secret),
             (None, (None, _)) => return Err(wrong("no client is named")),
         };
         let known = self.client(call, id).await?;
         match (&known.client.secret, secret) {
-            (Some(own), Some(presented)) if own.matches(presented.as_bytes()) => Ok(known),
+            // Many do not encode it before it is put into the header.
+            (Some(own), Some(presented))
+                if own.matches(presented.as_bytes())
+                    || raw_secret(call).is_some_and(|raw| own.matches(raw.as_bytes())) =>
+            {
+                Ok(known)
+            }
             (Some(_), Some(_)) => Err(wrong("the secret is wrong")),
             (Some(_), None) => Err(wrong("this client has a secret, and has not sent it")),
             (None, Some(_)) => Err(wrong("this client has no secret, and has sent one")),
@@ -112,6 +121,13 @@ fn basic(call: &Call<'_>) -> Result<Option<(String, String)>, Error> {
         form_urlencoded::parse(text.as_bytes()).next().map(|(name, _)| name.into_owned()).unwrap_or_default()
     };
     Ok(Some((plain(id), plain(secret))))
+}
+
+/// The secret in `Authorization: Basic …` as it is written.
+fn raw_secret(call: &Call<'_>) -> Option<String> {
+    let (_, rest) = call.head.headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let decoded = String::from_utf8(STANDARD.decode(rest.trim()).ok()?).ok()?;
+    decoded.split_once(':').map(|(_, secret)| secret.to_owned())
 }
 
 /// Whether `asked` is the address `known` to which browsers are sent back: to the letter, but for the port of an address of

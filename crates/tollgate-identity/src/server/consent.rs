@@ -4,11 +4,13 @@ use http::StatusCode;
 
 use super::browser::Browser;
 use super::clients::Known;
-use super::next::Next;
 use super::reply::{Error, Reply, page};
-use super::request::Request;
+use super::request::{Prompt, Request};
 use super::sessions::{Consent, SignedIn};
 use super::{Call, IdentityServer, authorize, pages, sessions};
+
+/// What requests are carried for that somebody is asked about.
+const ASKED: &str = "what somebody was asked to agree to";
 
 /// The page that asks.
 pub(crate) fn asks(
@@ -26,8 +28,8 @@ pub(crate) fn asks(
         resources: &request.resources,
         user: &signed_in.login().user,
     };
-    // Only what this browser was asked can be agreed to: the request is carried whole, and signed in for.
-    let next = call.carry_next(&Next::Authorize(Box::new(request.clone())))?;
+    // Only what this person was asked in this session can be agreed to.
+    let next = call.carry(ASKED, &(request, &signed_in.name))?;
     let form = pages::Hidden { next: &next, token: &browser.form_token(call.secrets) };
     let markup = pages::consent(call.server, &shown, &form);
     let mut reply = page(StatusCode::OK, &markup, Some(origin(&request.redirect_uri)));
@@ -42,9 +44,11 @@ impl IdentityServer {
         if !browser.has_sent(call.head, call.form.get("form"), call.secrets) {
             return Err(not_from_here());
         }
-        let Next::Authorize(request) = call.next()? else { return Err(not_from_here()) };
-        let Some(signed_in) = self.signed_in(call, &browser).await? else {
-            return self.decide(call, *request).await;
+        let asked = call.form.get("next").and_then(|text| call.carried::<(Request, String)>(ASKED, text));
+        let (mut request, session) = asked.ok_or_else(not_from_here)?;
+        let signed_in = self.signed_in(call, &browser).await?;
+        let Some(signed_in) = signed_in.filter(|signed_in| signed_in.name == session) else {
+            return Err(not_from_here());
         };
         if call.form.get("answer") != Some("allow") {
             let denied = Error::new("access_denied", "whoever was asked did not agree");
@@ -55,8 +59,10 @@ impl IdentityServer {
             scopes: request.scopes.clone(),
             resources: request.resources.clone(),
         };
-        sessions::agree(&self.store, &signed_in, &consent).await?;
-        self.send_code(call, &signed_in, &request).await
+        sessions::agree(&self.store(call), &signed_in, &consent).await?;
+        // They have answered: all else that the request wants still holds.
+        request.prompts.retain(|prompt| *prompt != Prompt::Consent);
+        self.decide(call, request, true).await
     }
 }
 

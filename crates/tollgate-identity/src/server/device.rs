@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tollgate_core::config::identity::GrantKind;
 
+use super::authorize::may_use;
 use super::browser::Browser;
 use super::clients::Known;
 use super::consent::not_from_here;
@@ -14,6 +15,7 @@ use super::next::Next;
 use super::reply::{Error, Reply, json_reply, page, see_other};
 use super::request::{granted_scopes, resources};
 use super::store::Changed;
+use super::throttle::Trying;
 use super::{Call, IdentityServer, grants, pages, random, sign_in};
 
 /// How long a code is good.
@@ -83,7 +85,9 @@ pub(crate) fn page_at(call: &Call<'_>, code: Option<&str>) -> Reply {
 impl IdentityServer {
     /// `POST /oauth/device`: a device begins (RFC 8628 §3.1).
     pub(super) async fn authorize_device(&self, call: &Call<'_>) -> Result<Reply, Error> {
-        self.rate.take("device", call.peer)?;
+        self.rate.take_from("device", call.peer, 300)?;
+        // What waits is kept: not for everybody who asks.
+        self.rate.take("device", "", 10_000)?;
         let known = self.authenticated(call).await?;
         if !known.client.may(GrantKind::DeviceCode) {
             return Err(Error::new("unauthorized_client", "this client does not sign in on devices"));
@@ -100,7 +104,7 @@ impl IdentityServer {
             answer: Answer::NotYet,
         };
         let code = new_code()?;
-        if !self.store.make(&document(&code), &device, device.ends).await? {
+        if !self.store(call).make(&document(&code), &device, device.ends).await? {
             return Err(Error::away("a code of a device was drawn twice"));
         }
         let uri = endpoint(call.server, "activate");
@@ -132,10 +136,11 @@ impl IdentityServer {
             let result = asked(device, call.now);
             Ok(Changed { document: device.clone(), ends: device.ends, result })
         };
-        let device = self.store.change(&document(&code), change).await??;
+        let device = self.store(call).change(&document(&code), change).await??;
         let Answer::Allowed { subject, auth_time, amr } = device.answer else { return Err(unknown()) };
+        let store = self.store(call);
         let granted = grants::begin_directly(
-            &self.store,
+            &store,
             call,
             known,
             (subject, auth_time, amr),
@@ -167,24 +172,23 @@ impl IdentityServer {
             return Err(not_from_here());
         }
         let whom = &signed_in.session.subject;
-        if let Some(wait) = self.throttle.guessing("code of a device", whom) {
+        let trying = Trying { name: "code of a device", from: None, browser: Some(whom) };
+        if let Err(wait) = self.throttle.begin(&trying) {
             return asks(StatusCode::TOO_MANY_REQUESTS, Some(&sign_in::waits(wait)));
         }
         let code = code.and_then(typed);
         let device = match &code {
-            Some(code) => self.store.read::<Device>(&document(code)).await?,
+            Some(code) => self.store(call).read::<Device>(&document(code)).await?,
             None => None,
         };
         let waiting =
             device.filter(|device| call.now < device.ends && matches!(device.answer, Answer::NotYet));
         let (Some(code), Some(device)) = (code, waiting) else {
-            self.throttle.guessed("code of a device", whom);
             return asks(StatusCode::FORBIDDEN, Some("There is no such code, or it is over."));
         };
+        self.throttle.succeeded(&trying);
         let known = self.client(call, &device.client).await?;
-        let may = known.client.groups.as_ref();
-        if may.is_some_and(|groups| !signed_in.login().spec.groups.iter().any(|group| groups.contains(group)))
-        {
+        if !may_use(&known.client, signed_in.login()) {
             return Err(Error::new("access_denied", "you may not sign in to this application"));
         }
         let answer = match call.form.get("answer") {
@@ -231,7 +235,7 @@ impl IdentityServer {
             device.answer = answer.clone();
             Ok(Changed { ends: device.ends, document: device, result: () })
         };
-        self.store.change(&document(code), change).await
+        self.store(call).change(&document(code), change).await
     }
 }
 

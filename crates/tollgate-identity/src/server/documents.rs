@@ -62,10 +62,13 @@ impl IdentityServer {
         if let Some(why) = self.documents.refused.get(id) {
             return Err(wrong(&why));
         }
-        self.rate.take("document", call.peer)?;
+        self.rate.take_from("document", call.peer, 30)?;
+        // From wherever strangers come: each is a request of the gate, and an entry in its journal.
+        self.rate.take("document", "", 300)?;
         let fetch =
             self.fetch.get().and_then(Weak::upgrade).ok_or_else(|| Error::away("the gate is not ready"))?;
-        let fetched = fetch.fetch(uri, false).await;
+        // Why not stands in the journal: strangers learn nothing of what there is inside.
+        let fetched = fetch.fetch_for_stranger(uri).await.map_err(|_| "it cannot be fetched".to_owned());
         let client = fetched.and_then(|text| read(call, id, &text));
         match client {
             Ok(client) => {
@@ -86,8 +89,14 @@ fn address(id: &str) -> Option<Uri> {
     let uri: Uri = id.parse().ok()?;
     let plain =
         id.len() <= LONGEST && id.bytes().all(|b| b.is_ascii_graphic()) && !id.contains(['#', '\\', '@']);
+    let usual = uri.port_u16().is_none_or(|port| port == 443);
     let dots = uri.path().split('/').any(|part| matches!(part, "." | ".."));
-    (plain && uri.scheme_str() == Some("https") && uri.path().len() > 1 && uri.query().is_none() && !dots)
+    (plain
+        && usual
+        && uri.scheme_str() == Some("https")
+        && uri.path().len() > 1
+        && uri.query().is_none()
+        && !dots)
         .then_some(uri)
 }
 
@@ -104,10 +113,10 @@ fn read(call: &Call<'_>, id: &str, text: &[u8]) -> Result<Client, String> {
     let mut client = stranger(call.server, id);
     // The host is what is known of it for certain.
     client.name = match document.said.client_name.as_deref() {
-        Some(name) => format!("{} ({host})", shown(Some(name), &host)),
+        Some(name) => format!("{host} (which calls itself {})", shown(Some(name), "nothing")),
         None => host,
     };
-    client.redirect_uris = document.said.redirect_uris;
+    client.redirect_uris = document.said.redirect_uris.unwrap_or_default();
     Ok(client)
 }
 
@@ -120,6 +129,7 @@ mod tests {
         assert!(address("https://app.example.com/client.json").is_some());
         for wrong in [
             "https://app.example.com",
+            "https://app.example.com:8443/client.json",
             "https://app.example.com/",
             "http://app.example.com/client.json",
             "https://app.example.com/a/../client.json",

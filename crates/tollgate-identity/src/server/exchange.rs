@@ -5,6 +5,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use tollgate_core::config::identity::Client;
 
+use super::authorize::may_use;
 use super::mint::Access;
 use super::reply::{Error, Reply, json_reply};
 use super::request::resources;
@@ -48,6 +49,11 @@ impl IdentityServer {
         }
         let login = presented.login.as_ref();
         let login = login.ok_or_else(|| invalid("the token is a program's: there is nobody to act for"))?;
+        // Neither for whom the client that has the token is not, nor for whom the one is not that asks.
+        let first = self.client(call, &presented.client).await?;
+        if !may_use(client, login) || !may_use(&first.client, login) {
+            return Err(invalid("whoever the token is of may not use this client"));
+        }
         let act = acts(client, presented.act.as_ref())?;
         let resources = resources(&call.form, client, call.server)?;
         let scopes = narrowed(call, client, &presented);

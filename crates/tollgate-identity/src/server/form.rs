@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// Parameters that may be there several times (RFC 8707 §2).
-const SEVERAL: &[&str] = &["resource"];
+/// Parameters that may be there several times (RFC 8707 §2, RFC 8693 §2.1).
+const SEVERAL: &[&str] = &["resource", "audience"];
 
 /// The most parameters of a request.
 const MOST: usize = 100;

@@ -27,7 +27,10 @@ const CODE: SignedDuration = SignedDuration::from_secs(60);
 
 /// For so long a client that has used a refresh token gets the same successor again: its answer may have been lost, or two
 /// of its processes have asked at once.
-const GRACE: SignedDuration = SignedDuration::from_secs(30);
+const GRACE: SignedDuration = SignedDuration::from_secs(60);
+
+/// However often it is refreshed, a grant ends: whoever still wants it signs in again.
+const LONGEST_GRANT: SignedDuration = SignedDuration::from_hours(24 * 365);
 
 /// The most applications that act for somebody. The oldest one makes room.
 const MOST_APPLICATIONS: usize = 100;
@@ -119,7 +122,7 @@ const REFRESH: &str = "tgr";
 
 /// Begins a grant, and says its code.
 pub(crate) async fn begin(
-    store: &Store,
+    store: &Store<'_>,
     call: &Call<'_>,
     signed_in: &SignedIn,
     request: &Request,
@@ -148,7 +151,7 @@ pub(crate) async fn begin(
 
 /// A grant that begins without a code: somebody has let in a device.
 pub(crate) async fn begin_directly(
-    store: &Store,
+    store: &Store<'_>,
     call: &Call<'_>,
     known: &Known,
     (subject, auth_time, amr): (String, Timestamp, Vec<String>),
@@ -172,9 +175,10 @@ pub(crate) async fn begin_directly(
         revoked: false,
     };
     grant.refresh = first_refresh(&grant, &known.client, call.server, call.now);
-    let ends = ends(&grant, call.server, call.now);
-    store.make(&document(&id), &grant, ends).await?;
-    list(store, &id, &grant, ends).await?;
+    if grant.refresh.is_some() {
+        list(store, &id, &grant.subject, call.now).await?;
+    }
+    store.make(&document(&id), &grant, ends(&grant, call.server, call.now)).await?;
     let refresh_token = refresh_token(call.secrets, &id, &grant)?;
     Ok(Granted { id, grant, refresh_token })
 }
@@ -182,7 +186,7 @@ pub(crate) async fn begin_directly(
 /// Gives a client what it has a code for. A code that is used a second time was stolen from somebody: all that came of it
 /// ends (RFC 6749 §4.1.2).
 pub(crate) async fn redeem(
-    store: &Store,
+    store: &Store<'_>,
     call: &Call<'_>,
     known: &Known,
 ) -> Result<Result<Granted, Reused>, Error> {
@@ -195,29 +199,31 @@ pub(crate) async fn redeem(
         if grant.client != client.id {
             return Err(invalid("the code is another client's"));
         }
-        let Some(until) = grant.code else {
-            return Ok(reused(grant, call));
-        };
-        if call.now >= until {
-            return Err(invalid("the code is over"));
-        }
         if call.form.get("redirect_uri").is_some_and(|uri| Some(uri) != grant.redirect_uri.as_deref()) {
             return Err(invalid("`redirect_uri` is not the one that the code was sent to"));
         }
+        // Before anything ends: whoever has only found a code somewhere ends nothing.
         verify(grant.challenge.as_deref(), call.form.get("code_verifier"))?;
+        let Some(until) = grant.code else { return Ok(reused(grant, call)) };
+        if call.now >= until {
+            return Err(invalid("the code is over"));
+        }
         grant.code = None;
-        grant.client_name = client.name.clone();
+        grant.client_name.clone_from(&client.name);
         grant.refresh = first_refresh(&grant, client, call.server, call.now);
         let ends = ends(&grant, call.server, call.now);
-        Ok(Changed { document: grant.clone(), ends, result: Ok((grant, ends)) })
+        Ok(Changed { document: grant.clone(), ends, result: Ok(grant) })
     };
-    let (grant, ends) = match store.change(&document(&taken.id), change).await? {
+    // Listed first: what cannot be listed is not used up.
+    if client.may(GrantKind::RefreshToken)
+        && let Some(grant) = find(store, &taken.id).await?
+    {
+        list(store, &taken.id, &grant.subject, call.now).await?;
+    }
+    let grant = match store.change(&document(&taken.id), change).await? {
         Ok(redeemed) => redeemed,
         Err(reused) => return Ok(Err(reused)),
     };
-    if grant.refresh.is_some() {
-        list(store, &taken.id, &grant, ends).await?;
-    }
     let refresh_token = refresh_token(call.secrets, &taken.id, &grant)?;
     Ok(Ok(Granted { id: taken.id, grant, refresh_token }))
 }
@@ -253,7 +259,7 @@ fn verify(challenge: Option<&str>, verifier: Option<&str>) -> Result<(), Error> 
 
 /// Gives a client the next tokens for a refresh token. One that was used before was stolen from somebody: the grant ends.
 pub(crate) async fn refresh(
-    store: &Store,
+    store: &Store<'_>,
     call: &Call<'_>,
     known: &Known,
 ) -> Result<Result<Granted, Reused>, Error> {
@@ -274,17 +280,16 @@ pub(crate) async fn refresh(
             return Ok(reused(grant, call));
         }
         if !again {
-            let ends = call.now + lasts(call.server);
+            let ends = (call.now + lasts(call.server)).min(grant.created + LONGEST_GRANT);
             grant.refresh = Some(Refresh { number: before.number + 1, since: call.now, ends });
         }
         let ends = ends(&grant, call.server, call.now);
-        Ok(Changed { document: grant.clone(), ends, result: Ok((grant, ends)) })
+        Ok(Changed { document: grant.clone(), ends, result: Ok(grant) })
     };
-    let (grant, ends) = match store.change(&document(&taken.id), change).await? {
+    let grant = match store.change(&document(&taken.id), change).await? {
         Ok(refreshed) => refreshed,
         Err(reused) => return Ok(Err(reused)),
     };
-    list(store, &taken.id, &grant, ends).await?;
     let refresh_token = refresh_token(call.secrets, &taken.id, &grant)?;
     Ok(Ok(Granted { id: taken.id, grant, refresh_token }))
 }
@@ -319,13 +324,18 @@ fn refresh_token(secrets: &SecretsKeys, id: &str, grant: &Grant) -> Result<Optio
 }
 
 /// The grant `id`, where it is good still.
-pub(crate) async fn find(store: &Store, id: &str) -> Result<Option<Grant>, Error> {
+pub(crate) async fn find(store: &Store<'_>, id: &str) -> Result<Option<Grant>, Error> {
     Ok(store.read::<Grant>(&document(id)).await?.filter(|grant| !grant.revoked))
+}
+
+/// The grant that a refresh token came of, be it the one that is good now or one before.
+pub(crate) fn named(secrets: &SecretsKeys, token: &str) -> Option<String> {
+    taken(secrets, REFRESH, token).map(|taken| taken.id)
 }
 
 /// The grant of a refresh token that is good, and until when it is.
 pub(crate) async fn of_refresh_token(
-    store: &Store,
+    store: &Store<'_>,
     secrets: &SecretsKeys,
     token: &str,
     now: Timestamp,
@@ -338,16 +348,16 @@ pub(crate) async fn of_refresh_token(
 }
 
 /// Ends the grant `id`, where it is `client`'s.
-pub(crate) async fn revoke(store: &Store, id: &str, client: &str) -> Result<bool, Error> {
+pub(crate) async fn revoke(store: &Store<'_>, id: &str, client: &str) -> Result<bool, Error> {
     end(store, id, |grant| grant.client == client).await
 }
 
 /// Ends the grant `id`, where it is somebody's own.
-pub(crate) async fn revoke_own(store: &Store, id: &str, subject: &str) -> Result<bool, Error> {
+pub(crate) async fn revoke_own(store: &Store<'_>, id: &str, subject: &str) -> Result<bool, Error> {
     end(store, id, |grant| grant.subject == subject).await
 }
 
-async fn end(store: &Store, id: &str, may: impl Fn(&Grant) -> bool) -> Result<bool, Error> {
+async fn end(store: &Store<'_>, id: &str, may: impl Fn(&Grant) -> bool) -> Result<bool, Error> {
     let missing = || Error::new("invalid_request", "there is no such grant");
     let change = |grant: Option<Grant>| {
         let mut grant = grant.filter(&may).ok_or_else(missing)?;
@@ -370,26 +380,26 @@ fn of_person(subject: &str) -> String {
     format!("grants/{subject}")
 }
 
-/// Lists a grant among its person's.
-async fn list(store: &Store, id: &str, grant: &Grant, ends: Timestamp) -> Result<(), Error> {
+/// Lists a grant among its person's, for as long as it may last.
+async fn list(store: &Store<'_>, id: &str, subject: &str, now: Timestamp) -> Result<(), Error> {
     let oldest = store
-        .change(&of_person(&grant.subject), |known: Option<Vec<String>>| {
+        .change(&of_person(subject), |known: Option<Vec<String>>| {
             let mut all = known.unwrap_or_default();
             all.retain(|known| known != id);
             let oldest = (all.len() >= MOST_APPLICATIONS).then(|| all.remove(0));
             all.push(id.to_owned());
-            Ok(Changed { document: all, ends, result: oldest })
+            Ok(Changed { document: all, ends: now + LONGEST_GRANT, result: oldest })
         })
         .await?;
     if let Some(oldest) = oldest {
-        revoke_own(store, &oldest, &grant.subject).await?;
+        revoke_own(store, &oldest, subject).await?;
     }
     Ok(())
 }
 
 /// The applications that act for somebody.
 pub(crate) async fn applications(
-    store: &Store,
+    store: &Store<'_>,
     login: &Login,
     now: Timestamp,
 ) -> Result<Vec<Application>, Error> {

@@ -16,9 +16,9 @@ impl IdentityServer {
         }
         let token = call.form.get("token");
         let token = token.ok_or_else(|| Error::new("invalid_request", "`token` is missing"))?;
-        let refresh = grants::of_refresh_token(&self.store, call.secrets, token, call.now).await?;
+        let refresh = grants::of_refresh_token(&self.store(call), call.secrets, token, call.now).await?;
         if let Some((_, grant, ends)) = refresh.filter(|(_, grant, _)| grant.client == client.id) {
-            let active = self.person(call, client, &grant).is_ok();
+            let active = self.person(call, client, &grant).await.is_ok();
             let said = json!({
                 "active": true, "client_id": grant.client, "sub": grant.subject, "scope": grant.scopes.join(" "),
                 "exp": ends.as_second(), "iss": &*call.server.issuer,

@@ -8,6 +8,7 @@ use super::consent::not_from_here;
 use super::enrol::overtaken;
 use super::next::Next;
 use super::reply::{Error, Reply, page};
+use super::sign_in::Passed;
 use super::{Call, IdentityServer, own, pages};
 
 impl IdentityServer {
@@ -15,11 +16,11 @@ impl IdentityServer {
     pub(super) async fn invitation(&self, call: &Call<'_>, posted: bool) -> Result<Reply, Error> {
         let browser = Browser::of(call.head, call.server)?;
         let token = call.form.get("token").unwrap_or_default();
-        self.rate.take("invitation", call.peer)?;
         if !self.logins.is_read() {
             return Err(Error::away("logins could not be read yet"));
         }
         let Some(listed) = self.logins.invited(token, call.now) else {
+            self.rate.take_from("wrong invitations", call.peer, 60)?;
             return Err(Error::new(
                 "invalid_request",
                 "this invitation was taken, or is over; ask for another one",
@@ -63,7 +64,13 @@ impl IdentityServer {
             // The link is no second factor.
             return Ok(super::reply::see_other(&call.page_with("sign-in", &Next::Account)?));
         }
-        super::enrol::shown(call, &browser, &listed, Next::Account, None)
+        super::enrol::shown(
+            call,
+            &browser,
+            &listed,
+            &Passed::now(call, &browser, &listed, Next::Account),
+            None,
+        )
     }
 }
 

@@ -11,6 +11,9 @@ impl IdentityServer {
     pub async fn follow(&self, snapshot: &Snapshot) -> Result<(), QueryError> {
         // Also where nobody signs in now: whoever removes a user removes their login.
         self.logins.follow().await?;
+        if let Some(failed) = self.failures.due(self.clock.now()) {
+            self.note("sign_ins_failed", failed);
+        }
         let Some(server) = &snapshot.identity_server else { return Ok(()) };
         self.signing.follow(&snapshot.secrets).await?;
         match self.signing.rotate(server, &snapshot.secrets, self.clock.now()).await {

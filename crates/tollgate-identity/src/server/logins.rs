@@ -32,7 +32,8 @@ pub(crate) struct Listed {
 #[derive(Debug, Default)]
 struct Known {
     by_user: BTreeMap<Arc<str>, Listed>,
-    by_email: BTreeMap<String, Arc<str>>,
+    /// By what they call themselves, in lower case: the name, and the email address.
+    by_name: BTreeMap<String, Arc<str>>,
     by_subject: BTreeMap<Arc<str>, Arc<str>>,
     read: Option<Change>,
 }
@@ -88,10 +89,26 @@ pub struct Logins {
     known: RwLock<Known>,
 }
 
+/// Whether `spec` can be said of `user`. Who is called by an email address has that one: nobody is taken for somebody else.
+fn check(user: &str, spec: &LoginSpec) -> Result<(), SpecError> {
+    spec.check()?;
+    let other = spec.email.as_ref().is_none_or(|email| !email.eq_ignore_ascii_case(user));
+    if user.contains('@') && other {
+        let why = format!("`{user}` is called by an email address, and has that one");
+        return Err(SpecError { member: "email".to_owned(), why });
+    }
+    Ok(())
+}
+
 impl std::fmt::Debug for Logins {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Logins")
     }
+}
+
+/// What somebody may call themselves when they sign in.
+fn names(login: &Login) -> impl Iterator<Item = String> {
+    [Some(login.user.to_lowercase()), login.unique()].into_iter().flatten()
 }
 
 impl Known {
@@ -100,15 +117,11 @@ impl Known {
             return;
         }
         if let Some(before) = self.by_user.remove(user) {
-            if let Some(email) = before.login.unique() {
-                self.by_email.remove(&email);
-            }
+            names(&before.login).for_each(|name| drop(self.by_name.remove(&name)));
             self.by_subject.remove(&before.login.subject);
         }
         let Some(login) = login else { return };
-        if let Some(email) = login.unique() {
-            self.by_email.insert(email, Arc::clone(user));
-        }
+        self.by_name.extend(names(&login).map(|name| (name, Arc::clone(user))));
         self.by_subject.insert(Arc::clone(&login.subject), Arc::clone(user));
         self.by_user.insert(Arc::clone(user), Listed { login, change });
     }
@@ -147,14 +160,27 @@ impl Logins {
     /// Whoever calls themselves `name`: by the name or by the email address.
     pub(crate) fn find(&self, name: &str) -> Option<Listed> {
         let known = self.known.read();
-        let user = known.by_email.get(&name.to_lowercase()).map(|user| &**user);
-        known.by_user.get(name).or_else(|| known.by_user.get(user?)).cloned()
+        known.by_user.get(known.by_name.get(&name.to_lowercase())?).cloned()
     }
 
     /// Whoever is `subject` in tokens.
     pub(crate) fn of_subject(&self, subject: &str) -> Option<Listed> {
         let known = self.known.read();
         known.by_user.get(known.by_subject.get(subject)?).cloned()
+    }
+
+    /// The same, as of `change` or later: another instance may have made them just now.
+    pub(crate) async fn of_subject_since(
+        &self,
+        subject: &str,
+        change: Change,
+    ) -> Result<Option<Listed>, QueryError> {
+        let known = self.of_subject(subject).filter(|listed| listed.change >= change);
+        if known.is_some() {
+            return Ok(known);
+        }
+        self.follow().await?;
+        Ok(self.of_subject(subject))
     }
 
     /// What may be seen of the login of `user`, and its version.
@@ -197,13 +223,18 @@ impl Logins {
                 if spec.email.is_none() && user.contains('@') {
                     spec.email = Some(user.to_owned());
                 }
+                let names =
+                    [Some(user.to_lowercase()), spec.email.as_ref().map(|email| email.to_lowercase())];
+                if names.iter().flatten().any(|name| self.known.read().by_name.contains_key(name)) {
+                    return Err(LoginError::Taken);
+                }
                 if self.known.read().by_user.len() >= MOST {
                     return Err(LoginError::TooMany(MOST));
                 }
                 spec
             }
         };
-        spec.check()?;
+        check(user, &spec)?;
         let after = match &before {
             Some(before) => {
                 Login { spec, invitation: Some(invitation), updated_at: now, ..before.login.clone() }
@@ -234,7 +265,7 @@ impl Logins {
     ) -> Result<(Value, Change), LoginError> {
         let before = self.expected(user, expected)?;
         let spec: LoginSpec = read(merged(&before.login.spec, patch, LoginSpec::MEMBERS)?)?;
-        spec.check()?;
+        check(user, &spec)?;
         let after = Login { spec, updated_at: self.changes.now(), ..before.login.clone() };
         let listed = self.replace(by, "change", Some(&before), after).await?;
         Ok((listed.login.visible(), listed.change))
@@ -248,7 +279,8 @@ impl Logins {
         (password, totp): (bool, bool),
     ) -> Result<(Value, Change), LoginError> {
         let (before, now) = (self.listed(user)?, self.changes.now());
-        let mut after = Login { not_before: Some(now), updated_at: now, ..before.login.clone() };
+        let mut after =
+            Login { not_before: Some(now), invitation: None, updated_at: now, ..before.login.clone() };
         if password {
             after.password = None;
         }

@@ -25,7 +25,7 @@ impl IdentityServer {
         // An application that shows whom it has signed in is believed; others could sign people out of spite.
         let known = hint.as_ref().is_some_and(|(subject, _)| *subject == signed_in.session.subject);
         if own_form || known {
-            sessions::end(&self.store, &signed_in).await?;
+            sessions::end(&self.store(call), &signed_in).await?;
             return Ok(left(self, call, &browser, to.as_deref()));
         }
         let parameters: Vec<(&str, &str)> =
@@ -41,7 +41,7 @@ impl IdentityServer {
     }
 
     /// Whom an ID token of this server is of, and for which client, also when it has ended.
-    fn hint(&self, call: &Call<'_>, token: &str) -> Option<(String, String)> {
+    pub(super) fn hint(&self, call: &Call<'_>, token: &str) -> Option<(String, String)> {
         let jws = Jws::read(token).ok()?;
         self.signing.check(&jws).ok()?;
         let all: Value = jws.unchecked().ok()?;
@@ -58,8 +58,8 @@ impl IdentityServer {
         let Some(asked) = call.form.get("post_logout_redirect_uri") else { return Ok(None) };
         let wrong = |why: &str| Error::new("invalid_request", why);
         let client = call.form.get("client_id").or(hint.map(|(_, client)| client.as_str()));
-        let client = client
-            .ok_or_else(|| wrong("an application asks to send you somewhere, and does not say who it is"))?;
+        // Who does not say who they are sends nobody anywhere.
+        let Some(client) = client else { return Ok(None) };
         if hint.is_some_and(|(_, of)| of != client) {
             return Err(wrong("the application shows a token of another one"));
         }

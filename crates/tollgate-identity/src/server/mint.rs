@@ -59,6 +59,8 @@ impl IdentityServer {
         if let Some((id, grant)) = access.grant {
             said["grant"] = id.into();
             said["auth_time"] = grant.auth_time.as_second().into();
+            // What ended in the same second was before or after it.
+            said["auth_time_ms"] = grant.auth_time.as_millisecond().into();
             said["amr"] = json!(grant.amr);
         }
         if let Some(act) = &access.act {
@@ -117,5 +119,5 @@ fn audience(server: &Server, resources: &[String], scopes: &[String]) -> Value {
 pub(crate) fn is_of_gate(server: &Server, resource: &str) -> bool {
     let rest = resource.strip_prefix(&*server.gate);
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        && !resource.ends_with("/oauth/userinfo")
+        && resource != endpoint(server, "userinfo")
 }

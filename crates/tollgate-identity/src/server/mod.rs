@@ -15,8 +15,10 @@ mod discovery;
 mod documents;
 mod enrol;
 mod exchange;
+mod failures;
 mod form;
 mod grants;
+mod hashing;
 mod introspect;
 mod invitation;
 mod keeping;
@@ -59,7 +61,9 @@ use tollgate_core::ports::{Access, Clock, Journal, Registry, Shelf};
 use tollgate_core::record::{Entry, Event};
 
 use self::documents::Documents;
+use self::failures::Failures;
 use self::form::Form;
+use self::hashing::Hashing;
 pub use self::logins::{Invited, LoginError, Logins};
 use self::passwords::Passwords;
 use self::rate::Rate;
@@ -91,9 +95,11 @@ pub struct IdentityServer {
     access: Arc<dyn Access>,
     logins: Arc<Logins>,
     signing: SigningKeys,
-    store: Store,
+    shelf: Arc<dyn Shelf>,
     passwords: OnceLock<Passwords>,
     throttle: Throttle,
+    hashing: Hashing,
+    failures: Failures,
     rate: Rate,
     documents: Documents,
     fetch: OnceLock<Weak<dyn Fetch>>,
@@ -123,14 +129,16 @@ impl IdentityServer {
         let Parts { clock, journal, access, logins, signing_keys, shelf } = parts;
         let changes = Changes::new(Arc::clone(&signing_keys), Arc::clone(&journal), Arc::clone(&clock));
         Self {
-            signing: SigningKeys::new(signing_keys, changes, tokens.own_keys()),
+            signing: SigningKeys::new(signing_keys, changes, tokens.begin_own(Arc::clone(&logins))),
             clock,
             journal,
             access,
             logins,
-            store: Store::new(shelf),
+            shelf,
             passwords: OnceLock::new(),
             throttle: Throttle::default(),
+            hashing: Hashing::default(),
+            failures: Failures::default(),
             rate: Rate::default(),
             documents: Documents::default(),
             fetch: OnceLock::new(),
@@ -141,6 +149,11 @@ impl IdentityServer {
     pub fn begin(&self, fetch: Weak<dyn Fetch>) {
         // The first word counts: there is one gate.
         let _ = self.fetch.set(fetch);
+    }
+
+    /// What lasts for a while.
+    fn store<'a>(&'a self, call: &'a Call<'_>) -> Store<'a> {
+        Store::new(&*self.shelf, call.secrets)
     }
 
     /// What hashes passwords: started when somebody has one.

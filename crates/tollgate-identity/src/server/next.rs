@@ -12,7 +12,7 @@ use super::request::Request;
 use super::{Call, IdentityServer};
 
 /// The longest text that is opened.
-const LONGEST: usize = 16 << 10;
+const LONGEST: usize = 32 << 10;
 
 /// How long somebody may take to sign in, in seconds.
 const GOOD_S: i64 = 3_600;
@@ -113,7 +113,7 @@ impl IdentityServer {
     /// Goes on with what is next, after a sign-in.
     pub(super) async fn go_on(&self, call: &Call<'_>) -> Result<Reply, Error> {
         match call.next()? {
-            Next::Authorize(request) => self.decide(call, *request).await,
+            Next::Authorize(request) => self.decide(call, *request, false).await,
             Next::Activate(code) => Ok(super::device::page_at(call, code.as_deref())),
             Next::Local(path) => Ok(super::reply::see_other(&path)),
             Next::Account => Ok(super::reply::see_other(&format!("{}/oauth/account", call.server.path))),

@@ -13,11 +13,8 @@ use super::throttle::network;
 /// Counted for so long.
 const WINDOW: Duration = Duration::from_mins(10);
 
-/// So often from one network.
-const MOST: u32 = 60;
-
 /// What was asked for of late. Each instance counts by itself.
-pub(crate) struct Rate(Cache<(&'static str, Option<IpAddr>), Arc<AtomicU32>>);
+pub(crate) struct Rate(Cache<(&'static str, String), Arc<AtomicU32>>);
 
 impl Default for Rate {
     fn default() -> Self {
@@ -26,19 +23,22 @@ impl Default for Rate {
 }
 
 impl Rate {
-    /// Counts that `what` is asked for from `peer`, or refuses it.
-    pub(crate) fn take(&self, what: &'static str, peer: Option<IpAddr>) -> Result<(), Error> {
-        let count = self.0.get_with((what, peer.map(network)), Arc::default);
-        if count.fetch_add(1, Ordering::Relaxed) < MOST {
+    /// Counts that `what` is asked for by `whom`, or refuses it where that was done `most` times.
+    pub(crate) fn take(&self, what: &'static str, whom: &str, most: u32) -> Result<(), Error> {
+        let count = self.0.get_with((what, whom.to_owned()), Arc::default);
+        if count.fetch_add(1, Ordering::Relaxed) < most {
             return Ok(());
         }
         Err(Error {
             status: http::StatusCode::TOO_MANY_REQUESTS,
-            ..Error::new(
-                "temporarily_unavailable",
-                "too many requests from your network; try again in ten minutes",
-            )
+            ..Error::new("temporarily_unavailable", "too many requests; try again in ten minutes")
         })
+    }
+
+    /// The same of whoever is at `peer`, by their network.
+    pub(crate) fn take_from(&self, what: &'static str, peer: Option<IpAddr>, most: u32) -> Result<(), Error> {
+        let whom = peer.map(|peer| network(peer).to_string()).unwrap_or_default();
+        self.take(what, &whom, most)
     }
 }
 
@@ -49,11 +49,11 @@ mod tests {
     #[test]
     fn one_network_asks_so_often_and_no_more() {
         let (rate, peer) = (Rate::default(), "203.0.113.7".parse().ok());
-        for _ in 0..MOST {
-            assert!(rate.take("register", peer).is_ok());
+        for _ in 0..60 {
+            assert!(rate.take_from("register", peer, 60).is_ok());
         }
-        assert_eq!(rate.take("register", peer).unwrap_err().status, 429);
-        assert!(rate.take("register", "203.0.113.8".parse().ok()).is_ok());
-        assert!(rate.take("device", peer).is_ok());
+        assert_eq!(rate.take_from("register", peer, 60).unwrap_err().status, 429);
+        assert!(rate.take_from("register", "203.0.113.8".parse().ok(), 60).is_ok());
+        assert!(rate.take_from("device", peer, 60).is_ok());
     }
 }

@@ -5,6 +5,7 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tollgate_core::config::identity::{Client, GrantKind, SigningAlgorithm, check_redirect};
+use tollgate_core::unseen::is_unseen;
 
 use super::clients::stranger;
 use super::reply::{Error, Reply, json_reply};
@@ -17,10 +18,10 @@ const PREFIX: &str = "reg.";
 const KNOWN_S: i64 = 90 * 24 * 3_600;
 
 /// The most addresses of a client: they stand in its id.
-const MOST_REDIRECTS: usize = 5;
+const MOST_REDIRECTS: usize = 10;
 
 /// All of them together, in bytes.
-const MOST_BYTES: usize = 1_024;
+const MOST_BYTES: usize = 2_048;
 
 /// The longest name that people are shown, in characters.
 pub(crate) const LONGEST_NAME: usize = 80;
@@ -29,7 +30,7 @@ pub(crate) const LONGEST_NAME: usize = 80;
 #[derive(Debug, Deserialize)]
 pub(crate) struct Said {
     #[serde(default)]
-    pub(crate) redirect_uris: Vec<String>,
+    pub(crate) redirect_uris: Option<Vec<String>>,
     #[serde(default)]
     pub(crate) client_name: Option<String>,
     #[serde(default)]
@@ -39,7 +40,7 @@ pub(crate) struct Said {
     #[serde(default)]
     pub(crate) token_endpoint_auth_method: Option<String>,
     #[serde(default)]
-    pub(crate) id_token_signed_response_alg: Option<SigningAlgorithm>,
+    pub(crate) id_token_signed_response_alg: Option<String>,
 }
 
 /// What stands in an id. Short names: it goes with every request.
@@ -51,32 +52,31 @@ struct Id {
     a: Option<SigningAlgorithm>,
 }
 
-/// A client's name, as people are shown it.
+/// A client's name, as people are shown it: nothing that they do not see, and nobody else's.
 pub(crate) fn shown(name: Option<&str>, otherwise: &str) -> String {
-    let plain = |c: &char| {
-        !c.is_control()
-            && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202f}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
+    let plain = |c: &char| !is_unseen(*c) && !matches!(c, '(' | ')');
     let name: String = name.unwrap_or_default().chars().filter(plain).take(LONGEST_NAME).collect();
-    if name.trim().is_empty() { otherwise.to_owned() } else { name.trim().to_owned() }
+    let is_ours = name.to_lowercase().contains("tollgate");
+    if name.trim().is_empty() || is_ours { otherwise.to_owned() } else { name.trim().to_owned() }
 }
 
 /// Whether a client may be as it says; otherwise why not.
 pub(crate) fn check(said: &Said) -> Result<(), Error> {
     let wrong = |why: String| Err(Error::new("invalid_client_metadata", why));
-    if said.redirect_uris.len() > MOST_REDIRECTS
-        || said.redirect_uris.iter().map(String::len).sum::<usize>() > MOST_BYTES
+    let redirect_uris = said.redirect_uris.as_deref().unwrap_or_default();
+    if redirect_uris.len() > MOST_REDIRECTS
+        || redirect_uris.iter().map(String::len).sum::<usize>() > MOST_BYTES
     {
         return wrong(format!(
             "there are more than {MOST_REDIRECTS} `redirect_uris`, or they are longer than {MOST_BYTES} bytes"
         ));
     }
-    for uri in &said.redirect_uris {
+    for uri in redirect_uris {
         check_redirect(uri).map_err(|why| Error::new("invalid_redirect_uri", why))?;
     }
     let needs_redirect =
         said.grant_types.as_ref().is_none_or(|all| all.iter().any(|one| one == "authorization_code"));
-    if said.redirect_uris.is_empty() && needs_redirect {
+    if redirect_uris.is_empty() && needs_redirect {
         return Err(Error::new("invalid_redirect_uri", "`redirect_uris` is missing"));
     }
     if said.token_endpoint_auth_method.as_ref().is_some_and(|method| method != "none") {
@@ -95,7 +95,7 @@ impl IdentityServer {
             let why = "clients do not register here; whoever runs the gate names them, or sets `identity.server.mcp`";
             return Err(Error { status: StatusCode::FORBIDDEN, ..Error::new("access_denied", why) });
         }
-        self.rate.take("register", call.peer)?;
+        self.rate.take_from("register", call.peer, 60)?;
         let said: Said = serde_json::from_slice(call.body).map_err(|_| {
             Error::new("invalid_client_metadata", "the body cannot be read as metadata of a client")
         })?;
@@ -105,8 +105,13 @@ impl IdentityServer {
         let id = Id {
             n: shown(said.client_name.as_deref(), "An application without a name"),
             d: said.grant_types.iter().flatten().any(|grant| grant == GrantKind::DeviceCode.name()),
-            r: said.redirect_uris,
-            a: said.id_token_signed_response_alg.filter(|alg| call.server.algorithms.contains(alg)),
+            r: said.redirect_uris.unwrap_or_default(),
+            a: call
+                .server
+                .algorithms
+                .iter()
+                .copied()
+                .find(|alg| said.id_token_signed_response_alg.as_deref() == Some(alg.name())),
         };
         let issued = call.now.as_second();
         let sealed = call.carry_until("a client that has registered", &id, issued + KNOWN_S)?;

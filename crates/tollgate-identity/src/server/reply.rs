@@ -23,7 +23,9 @@ fn reply(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Repl
 pub(crate) fn json_reply(status: StatusCode, said: &Value) -> Reply {
     let mut reply = reply(status, "application/json", said.to_string());
     // Programs that are web pages ask too. They bring what they ask with in the request, never in cookies.
-    reply.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    let headers = reply.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("www-authenticate"));
     reply
 }
 
@@ -41,7 +43,7 @@ pub(crate) fn preflight() -> Reply {
     let headers = reply.headers_mut();
     headers.remove(header::CONTENT_TYPE);
     headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
-    let allowed = HeaderValue::from_static("authorization, content-type, mcp-protocol-version");
+    let allowed = HeaderValue::from_static("authorization, *");
     headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, allowed);
     reply
 }
@@ -53,14 +55,14 @@ pub(crate) fn style(text: &'static str) -> Reply {
     reply
 }
 
-/// A page. Its forms may end at `ends_at` too, the origin of where the browser is sent in the end.
+/// A page. Where its forms end elsewhere, at `ends_at`, that is not restricted: browsers hold all redirects behind it to the
+/// same rule, and where an application sends them on is its own affair.
 pub(crate) fn page(status: StatusCode, markup: &Markup, ends_at: Option<&str>) -> Reply {
     let mut reply = reply(status, "text/html; charset=utf-8", markup.0.clone());
     let headers = reply.headers_mut();
+    let forms = if ends_at.is_some() { "" } else { "form-action 'self'; " };
     let policy = format!(
-        "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self' {}; frame-ancestors 'none'; \
-         base-uri 'none'",
-        ends_at.unwrap_or_default()
+        "default-src 'none'; style-src 'self'; img-src 'self' data:; {forms}frame-ancestors 'none'; base-uri 'none'"
     );
     let set = |headers: &mut http::HeaderMap, name: HeaderName, value: &str| {
         if let Ok(value) = HeaderValue::from_str(value) {
@@ -139,17 +141,23 @@ impl From<Error> for Reply {
     fn from(error: Error) -> Self {
         let said = json!({ "error": error.code, "error_description": ascii(&error.why) });
         let mut reply = json_reply(error.status, &said);
-        if error.status == StatusCode::UNAUTHORIZED {
-            // Of the two ways in which clients prove who they are, the one that is a scheme (RFC 6749 §5.2).
-            let scheme = if error.code == "invalid_token" {
-                "Bearer error=\"invalid_token\""
-            } else {
-                "Basic realm=\"client\""
-            };
-            reply.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
-        }
+        // Of the two ways in which clients prove who they are, the one that is a scheme (RFC 6749 §5.2).
+        let scheme = match error.code {
+            "invalid_token" => "Bearer error=\"invalid_token\"",
+            "insufficient_scope" => "Bearer error=\"insufficient_scope\"",
+            _ if error.status == StatusCode::UNAUTHORIZED => "Basic realm=\"client\"",
+            _ => return reply,
+        };
+        reply.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
         reply
     }
+}
+
+/// The answer to whoever has brought nothing, and how to bring it (RFC 6750 §3.1: no error is said then).
+pub(crate) fn challenged(scheme: &'static str) -> Reply {
+    let mut reply = json_reply(StatusCode::UNAUTHORIZED, &json!({}));
+    reply.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
+    reply
 }
 
 /// `text` as a description of an error may be written (RFC 6749 §5.2).

@@ -7,13 +7,17 @@ use tollgate_core::config::identity::{Client, GrantKind, Server};
 use super::clients::{Known, is_redirect};
 use super::discovery::{endpoint, scopes};
 use super::form::Form;
+use super::mint::is_of_gate;
 use super::reply::Error;
 
 /// The longest `state` and `nonce`, in bytes: they go through addresses.
-const LONGEST: usize = 1_024;
+const LONGEST: usize = 4_096;
 
 /// The most resources that a token is for.
 const MOST_RESOURCES: usize = 10;
+
+/// The longest address of a resource, in bytes.
+const LONGEST_RESOURCE: usize = 512;
 
 /// What a client asks for.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -34,6 +38,8 @@ pub(crate) struct Request {
     pub(crate) max_age: Option<i64>,
     /// Who it is for, as far as the client knows.
     pub(crate) login_hint: Option<String>,
+    /// Whose ID token the client has shown; nobody's where it is no good one.
+    pub(crate) hinted: Option<String>,
     /// When it came, in milliseconds since 1970.
     pub(crate) at_ms: i64,
 }
@@ -100,6 +106,7 @@ pub(crate) fn read(form: &Form, known: &Known, server: &Server, now: Timestamp) 
         prompts: Vec::new(),
         max_age: None,
         login_hint: short("login_hint"),
+        hinted: None,
         at_ms: now.as_millisecond(),
     };
     match in_order(form, known, server, &mut request) {
@@ -125,7 +132,7 @@ fn in_order(form: &Form, known: &Known, server: &Server, request: &mut Request) 
     }
     for name in ["state", "nonce"] {
         if form.get(name).is_some_and(|text| text.len() > LONGEST) {
-            return wrong("`state` or `nonce` is longer than 1024 bytes");
+            return wrong("`state` or `nonce` is longer than 4096 bytes");
         }
     }
     request.challenge = challenge(form, &known.client)?;
@@ -153,20 +160,23 @@ fn challenge(form: &Form, client: &Client) -> Result<Option<String>, Error> {
         }
         (Some(_), _) => wrong("the only `code_challenge_method` is `S256`"),
         (None, Some(_)) => wrong("`code_challenge` is missing"),
-        (None, None) if client.pkce => wrong("`code_challenge` is missing (RFC 7636, with `S256`)"),
+        (None, None) if client.pkce => wrong(
+            "`code_challenge` is missing (PKCE, RFC 7636, with `S256`); for an application that cannot: `pkce: false` in its configuration",
+        ),
         (None, None) => Ok(None),
     }
 }
 
 fn prompts(form: &Form) -> Result<Vec<Prompt>, Error> {
+    // What is not known here is as if it were not said.
     let one = |word: &str| match word {
-        "none" => Ok(Prompt::None),
-        "login" => Ok(Prompt::Login),
-        "consent" => Ok(Prompt::Consent),
-        "select_account" => Ok(Prompt::SelectAccount),
-        _ => Err(Error::new("invalid_request", "`prompt` has none of the values that there are")),
+        "none" => Some(Prompt::None),
+        "login" => Some(Prompt::Login),
+        "consent" => Some(Prompt::Consent),
+        "select_account" => Some(Prompt::SelectAccount),
+        _ => None,
     };
-    let prompts: Vec<Prompt> = form.words("prompt").map(one).collect::<Result<_, _>>()?;
+    let prompts: Vec<Prompt> = form.words("prompt").filter_map(one).collect();
     if prompts.contains(&Prompt::None) && prompts.len() > 1 {
         return Err(Error::new("invalid_request", "`prompt` says `none` and something else"));
     }
@@ -185,26 +195,66 @@ pub(crate) fn granted_scopes(form: &Form, client: &Client, server: &Server) -> V
     granted
 }
 
-/// What tokens are asked for, or are for where nothing is said: never for nothing.
+/// What tokens are asked for, or are for where nothing is said: never for nothing, and never for the gate and somebody else,
+/// who could use it here.
 pub(crate) fn resources(form: &Form, client: &Client, server: &Server) -> Result<Vec<String>, Error> {
     let asked: Vec<&str> = form.all("resource").collect();
     let wrong = |why: String| Err(Error::new("invalid_target", why));
-    if asked.len() > MOST_RESOURCES {
-        return wrong(format!("there are more than {MOST_RESOURCES} resources"));
+    if form.get("audience").is_some() {
+        return wrong("what a token is for is said by `resource` (RFC 8707), not by `audience`".to_owned());
+    }
+    if asked.len() > MOST_RESOURCES || asked.iter().any(|resource| resource.len() > LONGEST_RESOURCE) {
+        return wrong(format!(
+            "there are more than {MOST_RESOURCES} resources, or one of more than {LONGEST_RESOURCE} bytes"
+        ));
     }
     if asked.is_empty() {
-        let own = client.resources.clone();
-        return Ok(if own.is_empty() { vec![endpoint(server, "userinfo")] } else { own });
+        return Ok(vec![client.resources.first().cloned().unwrap_or_else(|| endpoint(server, "userinfo"))]);
     }
     let mut resources = Vec::new();
     for resource in asked {
         // Clients differ in whether an address ends with a slash.
         let bare = resource.trim_end_matches('/');
         let goes_up = bare.split('/').any(|part| matches!(part, "." | ".."));
-        if resource.contains(['#', '?']) || goes_up || !client.may_reach(bare) {
+        if resource.contains(['#', '?', '%', '\\']) || goes_up || !client.may_reach(bare) {
             return wrong(format!("the tokens of this client are not for `{resource}`"));
         }
         resources.push(bare.to_owned());
     }
+    if resources.len() > 1 && !resources.iter().all(|resource| is_of_gate(server, resource)) {
+        return wrong("a token is for one resource, or for several addresses of the gate".to_owned());
+    }
     Ok(resources)
+}
+
+/// `request`, as far as the client may ask for it now.
+pub(crate) fn still(mut request: Request, known: &Known, server: &Server) -> Result<Request, Error> {
+    let client = &known.client;
+    if !client.redirect_uris.iter().any(|own| is_redirect(own, &request.redirect_uri)) {
+        return Err(Error::new(
+            "invalid_request",
+            "the client does not have this address any more (`redirect_uri`)",
+        ));
+    }
+    (request.scopes, request.resources) = rest(client, server, &request.scopes, &request.resources)?;
+    Ok(request)
+}
+
+/// What of `scopes` and `resources` that were granted the client may have now.
+pub(crate) fn rest(
+    client: &Client,
+    server: &Server,
+    scopes: &[String],
+    resources: &[String],
+) -> Result<(Vec<String>, Vec<String>), Error> {
+    let known = super::discovery::scopes(server);
+    let scopes =
+        scopes.iter().filter(|scope| known.contains(&scope.as_str()) && client.may_ask_for(scope)).cloned();
+    let userinfo = endpoint(server, "userinfo");
+    let resources = resources.iter().filter(|resource| **resource == userinfo || client.may_reach(resource));
+    let resources: Vec<String> = resources.cloned().collect();
+    if resources.is_empty() {
+        return Err(Error::new("invalid_grant", "the client may not use any more what was granted"));
+    }
+    Ok((scopes.collect(), resources))
 }

@@ -13,13 +13,12 @@ impl IdentityServer {
         let known = self.authenticated(call).await?;
         let token = call.form.get("token");
         let token = token.ok_or_else(|| Error::new("invalid_request", "`token` is missing"))?;
-        let refresh = grants::of_refresh_token(&self.store, call.secrets, token, call.now).await?;
-        let id = match refresh {
-            Some((id, ..)) => Some(id),
+        let id = match grants::named(call.secrets, token) {
+            Some(id) => Some(id),
             None => self.presented(call, token).await.ok().and_then(|presented| Some(presented.grant?.0)),
         };
         if let Some(id) = id
-            && grants::revoke(&self.store, &id, &known.client.id).await?
+            && grants::revoke(&self.store(call), &id, &known.client.id).await?
         {
             self.record("grant_revoked", json!({ "client": known.client.id, "grant": id }))?;
         }

@@ -40,15 +40,16 @@ use Place::{
     Keys, Logout, Metadata, Register, Revoke, SignIn, SignInCode, Style, Token, Userinfo,
 };
 
-/// What takes which method: one that asks, one that changes something, or both.
-const GET: &[Method] = &[Method::GET, Method::HEAD];
+/// What takes which method. Pages are not asked for their heads only: some act.
+const READ: &[Method] = &[Method::GET, Method::HEAD];
+const GET: &[Method] = &[Method::GET];
 const POST: &[Method] = &[Method::POST];
-const BOTH: &[Method] = &[Method::GET, Method::HEAD, Method::POST];
+const BOTH: &[Method] = &[Method::GET, Method::POST];
 
 /// Paths below that of the issuer, and whether people or programs ask there.
 const PLACES: &[(&str, Place, &[Method], Asks)] = &[
-    ("/.well-known/openid-configuration", Metadata, GET, Asks::Programs),
-    ("/oauth/keys", Keys, GET, Asks::Programs),
+    ("/.well-known/openid-configuration", Metadata, READ, Asks::Programs),
+    ("/oauth/keys", Keys, READ, Asks::Programs),
     ("/oauth/authorize", Authorize, BOTH, Asks::People),
     ("/oauth/token", Token, POST, Asks::Programs),
     ("/oauth/introspect", Introspect, POST, Asks::Programs),
@@ -87,7 +88,7 @@ fn at(server: &Server, path: &str) -> Option<(Place, &'static [Method], Asks)> {
     }
     let in_front =
         IN_FRONT.iter().any(|front| path.strip_prefix(front).is_some_and(|rest| rest == &*server.path));
-    in_front.then_some((Metadata, GET, Asks::Programs))
+    in_front.then_some((Metadata, READ, Asks::Programs))
 }
 
 impl IdentityServer {

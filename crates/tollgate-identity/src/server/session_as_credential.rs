@@ -9,6 +9,7 @@ use tollgate_core::config::snapshot::Snapshot;
 use tollgate_core::identity::{Subject, Telling};
 
 use super::next::is_local;
+use super::store::Store;
 use super::{IdentityServer, browser, own, sessions};
 
 impl IdentityServer {
@@ -21,7 +22,13 @@ impl IdentityServer {
 
     async fn of_session(&self, snapshot: &Snapshot, secret: &str) -> Result<Arc<Subject>, NotLetIn> {
         let untold = |error: super::reply::Error| NotLetIn::Untold(error.why);
-        let found = sessions::find(&self.store, &self.logins, Some(secret), self.clock.now()).await;
+        let found = sessions::find(
+            &Store::new(&*self.shelf, &snapshot.secrets),
+            &self.logins,
+            Some(secret),
+            self.clock.now(),
+        )
+        .await;
         let signed_in = found
             .map_err(untold)?
             .ok_or_else(|| NotLetIn::Token("of the session is over; sign in again".to_owned()))?;

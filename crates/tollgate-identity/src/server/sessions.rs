@@ -71,7 +71,7 @@ fn document(secret: &str) -> String {
 
 /// Begins a session of `login`, and says its secret.
 pub(crate) async fn begin(
-    store: &Store,
+    store: &Store<'_>,
     server: &Server,
     login: &Login,
     amr: &[&str],
@@ -91,7 +91,7 @@ pub(crate) async fn begin(
 
 /// Whose session `secret` is of, where it is not over and they may still sign in.
 pub(crate) async fn find(
-    store: &Store,
+    store: &Store<'_>,
     logins: &Logins,
     secret: Option<&str>,
     now: Timestamp,
@@ -101,13 +101,13 @@ pub(crate) async fn find(
     let Some(session) = store.read::<Session>(&name).await?.filter(|session| now < session.ends) else {
         return Ok(None);
     };
-    let listed = logins.of_subject(&session.subject);
+    let listed = logins.of_subject_since(&session.subject, 0).await?;
     let listed = listed.filter(|listed| listed.login.not_before.is_none_or(|first| first <= session.began));
     Ok(listed.map(|listed| SignedIn { session, listed, name }))
 }
 
 /// Notes what `signed_in` has agreed to.
-pub(crate) async fn agree(store: &Store, signed_in: &SignedIn, consent: &Consent) -> Result<(), Error> {
+pub(crate) async fn agree(store: &Store<'_>, signed_in: &SignedIn, consent: &Consent) -> Result<(), Error> {
     store
         .change(&signed_in.name, |session: Option<Session>| {
             let mut session = session.ok_or_else(|| Error::new("login_required", "the session is over"))?;
@@ -122,6 +122,6 @@ pub(crate) async fn agree(store: &Store, signed_in: &SignedIn, consent: &Consent
 }
 
 /// Ends a session.
-pub(crate) async fn end(store: &Store, signed_in: &SignedIn) -> Result<(), Error> {
+pub(crate) async fn end(store: &Store<'_>, signed_in: &SignedIn) -> Result<(), Error> {
     store.remove(&signed_in.name).await
 }

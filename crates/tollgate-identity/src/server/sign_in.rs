@@ -6,6 +6,7 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tollgate_core::config::identity::SecondFactor;
+use tollgate_core::ports::Change;
 
 use super::browser::Browser;
 use super::consent::not_from_here;
@@ -19,40 +20,64 @@ use super::{Call, IdentityServer, own, pages, sessions, totp};
 /// What one-time codes are called where guesses are counted.
 const CODES: &str = "one-time code";
 
-/// That a password was right: for the next minutes, in one browser.
+/// What it is carried for that a password was right.
+const PASSED: &str = "a password was right";
+
+/// That a password was right: for the next minutes, in one browser, as long as nothing of the login changes.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Passed {
     /// Whose.
-    pub(crate) subject: String,
+    subject: String,
+    /// Which version of the login it was the password of.
+    change: Change,
     /// What the browser's forms carry: in another one they are others.
-    pub(crate) form: String,
+    form: String,
+    /// Until when, in seconds since 1970: however often something is mistyped meanwhile.
+    until: i64,
+    /// Whether they are signed in, and set up codes from their account.
+    pub(crate) at_account: bool,
     pub(crate) next: Next,
 }
 
-impl Call<'_> {
-    /// What was carried since the password was right in this browser.
-    pub(crate) fn passed(&self, browser: &Browser) -> Result<Passed, Error> {
-        let passed =
-            self.form.get("passed").and_then(|text| self.carried::<Passed>("a password was right", text));
-        let own = |passed: &Passed| super::random::same(&passed.form, &browser.form_token(self.secrets));
-        passed.filter(own).ok_or_else(not_from_here)
+impl Passed {
+    /// The password of `listed` was right just now.
+    pub(crate) fn now(call: &Call<'_>, browser: &Browser, listed: &Listed, next: Next) -> Self {
+        const GOOD_S: i64 = 600;
+        Self {
+            subject: listed.login.subject.to_string(),
+            change: listed.change,
+            form: browser.form_token(call.secrets),
+            until: call.now.as_second() + GOOD_S,
+            at_account: false,
+            next,
+        }
     }
 
-    /// That the password of `listed` was right, to be carried for ten minutes.
-    pub(crate) fn carry_passed(
-        &self,
-        browser: &Browser,
-        listed: &Listed,
-        next: Next,
-    ) -> Result<String, Error> {
-        const GOOD_S: i64 = 600;
-        let subject = listed.login.subject.to_string();
-        let passed = Passed { subject, form: browser.form_token(self.secrets), next };
-        self.carry_until("a password was right", &passed, self.now.as_second() + GOOD_S)
+    /// The same, of somebody who is signed in.
+    pub(crate) fn at_account(self) -> Self {
+        Self { at_account: true, ..self }
+    }
+
+    /// The same, to be carried.
+    pub(crate) fn carried(&self, call: &Call<'_>) -> Result<String, Error> {
+        call.carry_until(PASSED, self, self.until)
     }
 }
 
 impl IdentityServer {
+    /// What was carried since the password was right in this browser, and whose it is.
+    pub(crate) async fn passed(&self, call: &Call<'_>, browser: &Browser) -> Result<(Passed, Listed), Error> {
+        if !browser.has_sent(call.head, call.form.get("form"), call.secrets) {
+            return Err(not_from_here());
+        }
+        let passed = call.form.get("passed").and_then(|text| call.carried::<Passed>(PASSED, text));
+        let own = |passed: &Passed| super::random::same(&passed.form, &browser.form_token(call.secrets));
+        let passed = passed.filter(own).ok_or_else(not_from_here)?;
+        let listed = self.logins.of_subject_since(&passed.subject, passed.change).await?;
+        let listed = listed.filter(|listed| listed.change == passed.change).ok_or_else(not_from_here)?;
+        Ok((passed, listed))
+    }
+
     /// `GET /oauth/sign-in`.
     pub(super) async fn sign_in_page(&self, call: &Call<'_>) -> Result<Reply, Error> {
         let next = match (call.form.get("next"), call.form.get("return_to")) {
@@ -78,19 +103,23 @@ impl IdentityServer {
         if !self.logins.is_read() {
             return Err(Error::away("logins could not be read yet"));
         }
-        let listed = self.logins.find(name.trim()).filter(|listed| listed.login.password.is_some());
+        // Counted as it was typed: whether there is such a user is not to be seen from that.
+        let name = name.trim().to_lowercase();
+        let listed = self.logins.find(&name).filter(|listed| listed.login.password.is_some());
         let login = listed.as_ref().map(|listed| &listed.login);
-        // Somebody is one name, whichever of theirs they use.
-        let name = login.map_or_else(|| name.to_owned(), |login| login.user.to_string());
-        let known = login.and_then(|login| browser.known_to(call.secrets, &login.subject));
+        let known = login.and_then(|login| browser.known_to(call.secrets, login));
         let trying = Trying { name: &name, from: call.peer, browser: known };
-        if let Some(wait) = self.throttle.waits(&trying) {
+        let Some(_one_at_a_time) = self.hashing.enter(&name, call.peer) else {
+            let why = "You are being signed in already. Try again in a moment.";
+            return shown(call, &browser, &next, StatusCode::TOO_MANY_REQUESTS, Some(why));
+        };
+        if let Err(wait) = self.throttle.begin(&trying) {
+            self.failures.count(login, call.peer);
             return shown(call, &browser, &next, StatusCode::TOO_MANY_REQUESTS, Some(&waits(wait)));
         }
-        let hash = login.and_then(|login| login.password.as_deref());
-        let right = self.passwords().is(password, hash).await?;
-        let Some(listed) = listed.filter(|_| right) else {
-            self.throttle.failed(&trying);
+        let right = self.passwords().is(password, login.and_then(|login| login.password.as_deref())).await?;
+        let Some(listed) = listed.clone().filter(|_| right) else {
+            self.failures.count(login, call.peer);
             // The same of names that there are and that there are not.
             return shown(
                 call,
@@ -106,10 +135,16 @@ impl IdentityServer {
         let required = call.server.totp == SecondFactor::Required;
         match &listed.login.totp {
             Some(_) => {
-                let passed = call.carry_passed(&browser, &listed, next.clone())?;
+                let passed = Passed::now(call, &browser, &listed, next.clone()).carried(call)?;
                 Ok(asks_for_code(call, &browser, (&passed, next.ends_at()), StatusCode::OK, None))
             }
-            None if required => super::enrol::shown(call, &browser, &listed, next, None),
+            None if required => super::enrol::shown(
+                call,
+                &browser,
+                &listed,
+                &Passed::now(call, &browser, &listed, next),
+                None,
+            ),
             None => self.signed_in_with(call, &browser, &listed, &next, &["pwd"]).await,
         }
     }
@@ -117,17 +152,17 @@ impl IdentityServer {
     /// `POST /oauth/code`: the one-time code.
     pub(super) async fn sign_in_with_code(&self, call: &Call<'_>) -> Result<Reply, Error> {
         let browser = Browser::of(call.head, call.server)?;
-        let passed = call.passed(&browser)?;
+        let (passed, listed) = self.passed(call, &browser).await?;
         let again = |status, why: &str| {
             let text = call.form.get("passed").unwrap_or_default();
             Ok(asks_for_code(call, &browser, (text, passed.next.ends_at()), status, Some(why)))
         };
-        if !browser.has_sent(call.head, call.form.get("form"), call.secrets) {
-            return Err(not_from_here());
-        }
-        let listed = self.logins.of_subject(&passed.subject).ok_or_else(not_from_here)?;
         let Some(sealed) = &listed.login.totp else { return Err(not_from_here()) };
-        if let Some(wait) = self.throttle.guessing(CODES, &passed.subject) {
+        // By where they come from: whoever has the password only does not keep out whoever has both.
+        let name = format!("{CODES} of {}", listed.login.user);
+        let known = browser.known_to(call.secrets, &listed.login);
+        let trying = Trying { name: &name, from: call.peer, browser: known };
+        if let Err(wait) = self.throttle.begin(&trying) {
             return again(StatusCode::TOO_MANY_REQUESTS, &waits(wait));
         }
         let secret = totp::open(call.secrets, &listed.login.subject, sealed)?;
@@ -137,12 +172,13 @@ impl IdentityServer {
             None => false,
         };
         if !fresh {
-            self.throttle.guessed(CODES, &passed.subject);
+            self.failures.count(Some(&listed.login), call.peer);
             return again(
                 StatusCode::FORBIDDEN,
                 "The code is wrong, or was used already. Wait for the next one.",
             );
         }
+        self.throttle.succeeded(&trying);
         self.signed_in_with(call, &browser, &listed, &passed.next, &["pwd", "otp"]).await
     }
 
@@ -159,7 +195,7 @@ impl IdentityServer {
             let fresh = last.is_none_or(|last| last < step);
             Ok(Changed { document: last.unwrap_or(0).max(step), ends, result: fresh })
         };
-        self.store.change(&name, change).await
+        self.store(call).change(&name, change).await
     }
 
     /// Begins a session, which none that the browser had before becomes (session fixation).
@@ -173,15 +209,16 @@ impl IdentityServer {
     ) -> Result<Reply, Error> {
         let login = &listed.login;
         self.lets_in(login, call.now)?;
+        self.rate.take("sign-ins of a user", &login.subject, 60)?;
         let network = call.peer.map(|peer| peer.to_canonical().to_string());
         self.record("signed_in", json!({ "by": own::principal(login), "from": network, "with": amr }))?;
         if let Some(before) = self.signed_in(call, browser).await? {
-            sessions::end(&self.store, &before).await?;
+            sessions::end(&self.store(call), &before).await?;
         }
-        let (secret, _) = sessions::begin(&self.store, call.server, login, amr, call.now).await?;
+        let (secret, _) = sessions::begin(&self.store(call), call.server, login, amr, call.now).await?;
         let mut reply = see_other(&call.page_with("continue", next)?);
         browser.begin_session(&mut reply, &secret);
-        browser.remember(&mut reply, call.secrets, &login.subject);
+        browser.remember(&mut reply, call.secrets, login);
         Ok(reply)
     }
 }

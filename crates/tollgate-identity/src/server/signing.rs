@@ -95,12 +95,12 @@ impl SigningKeys {
 
     fn take(&self, key: SigningKey, change: Change, secrets: &SecretsKeys) {
         let sealed = URL_SAFE_NO_PAD.decode(&key.sealed).ok();
-        let opened = sealed.and_then(|sealed| Sealing::new(secrets, PURPOSE).open(&bound(&key.id), &sealed));
+        let opened = sealed.and_then(|sealed| Sealing::new(secrets, PURPOSE).open(&bound(&key), &sealed));
         let private = opened.and_then(|der| Private::read(key.algorithm, &der)).map(Arc::new);
         if private.is_none() {
             tracing::warn!(
                 key = &*key.id,
-                "a signing key was encrypted with a `secrets_key` that is not known here"
+                "a signing key was encrypted with a `secrets_key` that is not known here, or was altered: it is not used"
             );
         }
         self.known.write().insert(Arc::clone(&key.id), Known { key, change, private });
@@ -114,7 +114,9 @@ impl SigningKeys {
 
     /// The key set (RFC 7517 §5): the keys that sign, those that will and those that have.
     pub(crate) fn published(&self) -> Value {
-        json!({ "keys": self.known.read().values().map(|known| &known.key.public).collect::<Vec<_>>() })
+        let known = self.known.read();
+        let ours = known.values().filter(|known| known.private.is_some());
+        json!({ "keys": ours.map(|known| &known.key.public).collect::<Vec<_>>() })
     }
 
     /// Makes the keys that are missing, and removes those that are out of use.
@@ -140,7 +142,7 @@ impl SigningKeys {
                 self.make(*algorithm, secrets, now, from).await?;
             }
         }
-        self.remove_past(now).await
+        self.remove_past(server, now).await
     }
 
     /// From when the newest key for `algorithm` signs that can.
@@ -168,9 +170,10 @@ impl SigningKeys {
         public["kid"] = kid.clone().into();
         public["use"] = "sig".into();
         public["alg"] = algorithm.name().into();
-        let sealed = Sealing::new(secrets, PURPOSE).seal(&bound(&id), &der);
-        let sealed = URL_SAFE_NO_PAD.encode(sealed.ok_or_else(|| away("there is no `secrets_key`"))?);
-        let key = SigningKey { id, algorithm, kid, public, sealed, created_at: now, current_from: from };
+        let sealed = String::new();
+        let mut key = SigningKey { id, algorithm, kid, public, sealed, created_at: now, current_from: from };
+        let sealed = Sealing::new(secrets, PURPOSE).seal(&bound(&key), &der);
+        key.sealed = URL_SAFE_NO_PAD.encode(sealed.ok_or_else(|| away("there is no `secrets_key`"))?);
         match self.changes.keep(&gate(), "create", None, &key).await {
             Ok(change) => {
                 self.take(key, change, secrets);
@@ -183,17 +186,19 @@ impl SigningKeys {
         }
     }
 
-    /// Removes keys that others took the place of long enough ago.
-    async fn remove_past(&self, now: Timestamp) -> Result<(), NotMade> {
+    /// Removes keys that others took the place of long enough ago, and those for algorithms that are configured no more.
+    async fn remove_past(&self, server: &Server, now: Timestamp) -> Result<(), NotMade> {
         let past: Vec<Known> = {
             let known = self.known.read();
             let replaced = |one: &&Known| {
-                known.values().any(|other| {
-                    other.key.algorithm == one.key.algorithm
-                        && other.private.is_some()
-                        && other.key.current_from > one.key.current_from
-                        && other.key.current_from + AROUND <= now
-                })
+                let dropped = !server.algorithms.contains(&one.key.algorithm);
+                dropped
+                    || known.values().any(|other| {
+                        other.key.algorithm == one.key.algorithm
+                            && other.private.is_some()
+                            && other.key.current_from > one.key.current_from
+                            && other.key.current_from + AROUND <= now
+                    })
             };
             known.values().filter(replaced).cloned().collect()
         };
@@ -242,8 +247,10 @@ fn gate() -> Principal {
     Principal::direct(ActorKind::Gate, "gate")
 }
 
-fn bound(id: &str) -> Vec<u8> {
-    bound_to([PURPOSE, id])
+/// All that others see of a key: whoever writes into the database does not publish one of their own by that.
+fn bound(key: &SigningKey) -> Vec<u8> {
+    let (public, from) = (key.public.to_string(), key.current_from.to_string());
+    bound_to([PURPOSE, &key.id, key.algorithm.name(), &key.kid, &public, &from])
 }
 
 impl Private {

@@ -1,11 +1,18 @@
-//! What lasts for a while: sessions, grants, codes of devices. Documents with versions, shared by all instances.
+//! What lasts for a while: sessions, grants, codes of devices. Documents with versions, shared by all instances, each
+//! encrypted and bound to its name: whoever writes into the database is not by that signed in.
 
-use std::sync::Arc;
+use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tollgate_core::config::SecretsKeys;
 use tollgate_core::ports::{Rewritten, Shelf};
+use tollgate_core::seal::Sealing;
+
+use super::random;
 
 use super::reply::Error;
 
@@ -13,23 +20,35 @@ use super::reply::Error;
 const OURS: &str = "identity/";
 
 /// How often a document is read and written again that others rewrite meanwhile.
-const TRIES: usize = 8;
+const TRIES: usize = 24;
 
-/// Where it is kept.
-pub(crate) struct Store(Arc<dyn Shelf>);
+/// What documents are sealed for.
+const PURPOSE: &str = "identity documents";
 
-impl Store {
-    pub(crate) fn new(shelf: Arc<dyn Shelf>) -> Self {
-        Self(shelf)
+/// Where it is kept, and what it is sealed with.
+#[derive(Clone, Copy)]
+pub(crate) struct Store<'a> {
+    shelf: &'a dyn Shelf,
+    sealing: Sealing<'a>,
+}
+
+impl<'a> Store<'a> {
+    pub(crate) fn new(shelf: &'a dyn Shelf, secrets: &'a SecretsKeys) -> Self {
+        Self { shelf, sealing: Sealing::new(secrets, PURPOSE) }
+    }
+
+    fn opened<T: DeserializeOwned>(&self, name: &str, text: &str) -> Option<T> {
+        let plain = self.sealing.open(name.as_bytes(), &URL_SAFE_NO_PAD.decode(text).ok()?)?;
+        serde_json::from_slice(&plain).ok()
     }
 
     /// The document `name`, and its version.
     async fn versioned<T: DeserializeOwned>(&self, name: &str) -> Result<(u64, Option<T>), Error> {
         let names = [format!("{OURS}{name}")];
-        let mut read = self.0.read(&names).await?;
+        let mut read = self.shelf.read(&names).await?;
         let Some((version, text)) = read.each.pop() else { return Ok((0, None)) };
-        // What a later version has written in another form is as if it were not there.
-        Ok((version, text.and_then(|text| serde_json::from_str(&text).ok())))
+        // What was not written here, or by a later version in another form, is as if it were not there.
+        Ok((version, text.and_then(|text| self.opened(&names[0], &text))))
     }
 
     /// The document `name`.
@@ -57,7 +76,11 @@ impl Store {
     where
         T: Serialize + DeserializeOwned,
     {
-        for _ in 0..TRIES {
+        for tried in 0..TRIES {
+            if tried > 0 {
+                // Not all of them at the same moment again.
+                tokio::time::sleep(Duration::from_millis(u64::from(random::bytes::<1>()?[0]) / 8)).await;
+            }
             let (version, before) = self.versioned(name).await?;
             let Changed { document, ends, result } = change(before)?;
             if self.write(name, version, &document, ends).await? {
@@ -83,9 +106,11 @@ impl Store {
         document: &T,
         ends: Timestamp,
     ) -> Result<bool, Error> {
-        let text = serde_json::to_string(document).map_err(Error::away)?;
-        let rewritten = Rewritten { name: format!("{OURS}{name}"), version, text, ends: Some(ends) };
-        Ok(self.0.write(&[rewritten]).await?.first().copied().unwrap_or(false))
+        let (name, plain) = (format!("{OURS}{name}"), serde_json::to_vec(document).map_err(Error::away)?);
+        let sealed = self.sealing.seal(name.as_bytes(), &plain);
+        let text = URL_SAFE_NO_PAD.encode(sealed.ok_or_else(|| Error::away("there is no `secrets_key`"))?);
+        let rewritten = Rewritten { name, version, text, ends: Some(ends) };
+        Ok(self.shelf.write(&[rewritten]).await?.first().copied().unwrap_or(false))
     }
 }
 

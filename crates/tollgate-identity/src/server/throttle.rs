@@ -4,12 +4,14 @@
 //! (a "device cookie"), so that strangers who guess at a name do not keep out whoever has it.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use moka::sync::Cache;
 use parking_lot::Mutex;
-use std::sync::Arc;
 use tokio::time::Instant;
+
+use super::random;
 
 /// Failures are forgotten after so long without another.
 const FORGET: Duration = Duration::from_mins(15);
@@ -37,8 +39,6 @@ enum Counted {
     Name(String),
     /// A network.
     Network(IpAddr),
-    /// Something else that is guessed, by whom.
-    Other(&'static str, String),
 }
 
 #[derive(Debug, Default)]
@@ -72,7 +72,8 @@ impl Default for Throttle {
 impl Trying<'_> {
     /// What is counted, and how many failures are for free.
     fn counted(&self) -> Vec<(Counted, u32)> {
-        let name = self.name.to_lowercase();
+        // However long a name is, what is kept of it is short.
+        let name = random::hashed(&self.name.to_lowercase());
         if let Some(browser) = self.browser {
             return vec![(Counted::Browser(browser.to_owned(), name), FREE)];
         }
@@ -85,30 +86,38 @@ impl Trying<'_> {
 }
 
 impl Throttle {
-    /// How long whoever tries has to wait before the next try; `None` where they need not.
-    pub(crate) fn waits(&self, trying: &Trying<'_>) -> Option<Duration> {
-        trying.counted().into_iter().filter_map(|(counted, free)| self.waits_for(&counted, free)).max()
+    /// Lets whoever tries do so, or says how long they have to wait. It counts as a failure until it is known to be none: of
+    /// many tries at once no more pass than of as many after one another.
+    pub(crate) fn begin(&self, trying: &Trying<'_>) -> Result<(), Duration> {
+        let counted = trying.counted();
+        if let Some(wait) = counted.iter().filter_map(|(counted, free)| self.waits_for(counted, *free)).max()
+        {
+            return Err(wait);
+        }
+        counted.into_iter().for_each(|(counted, _)| self.count(counted));
+        Ok(())
     }
 
     fn waits_for(&self, counted: &Counted, free: u32) -> Option<Duration> {
         let known = self.failures.get(counted)?;
         let failures = known.lock();
         let over = failures.count.checked_sub(free)?;
-        // 1, 2, 4, … seconds.
-        let wait = Duration::from_secs(1 << over.min(10)).min(LONGEST_WAIT);
+        // 4, 8, 16, … seconds.
+        let wait = Duration::from_secs(4 << over.min(8)).min(LONGEST_WAIT);
         wait.checked_sub(failures.last?.elapsed()).filter(|left| !left.is_zero())
     }
 
-    /// They have failed.
-    pub(crate) fn failed(&self, trying: &Trying<'_>) {
-        trying.counted().into_iter().for_each(|(counted, _)| self.count(counted));
-    }
-
-    /// They are who they say: what they have mistyped is forgotten.
+    /// They are who they say: what they have mistyped is forgotten, and this try was no failure.
     pub(crate) fn succeeded(&self, trying: &Trying<'_>) {
         for (counted, _) in trying.counted() {
-            if matches!(counted, Counted::Browser(..) | Counted::NameFrom(..)) {
-                self.failures.invalidate(&counted);
+            match counted {
+                Counted::Browser(..) | Counted::NameFrom(..) => self.failures.invalidate(&counted),
+                Counted::Name(_) | Counted::Network(_) => {
+                    if let Some(known) = self.failures.get(&counted) {
+                        let mut failures = known.lock();
+                        failures.count = failures.count.saturating_sub(1);
+                    }
+                }
             }
         }
     }
@@ -118,16 +127,6 @@ impl Throttle {
         let mut failures = known.lock();
         failures.count = failures.count.saturating_add(1);
         failures.last = Some(Instant::now());
-    }
-
-    /// How long `whom` has to wait before they guess at `what` again.
-    pub(crate) fn guessing(&self, what: &'static str, whom: &str) -> Option<Duration> {
-        self.waits_for(&Counted::Other(what, whom.to_owned()), FREE)
-    }
-
-    /// `whom` has guessed wrong at `what`.
-    pub(crate) fn guessed(&self, what: &'static str, whom: &str) {
-        self.count(Counted::Other(what, whom.to_owned()));
     }
 }
 
@@ -155,42 +154,53 @@ mod tests {
         let throttle = Throttle::default();
         let stranger = trying("ann", "203.0.113.7", None);
         for _ in 0..FREE {
-            assert_eq!(throttle.waits(&stranger), None);
-            throttle.failed(&stranger);
+            assert_eq!(throttle.begin(&stranger), Ok(()));
         }
-        assert_eq!(throttle.waits(&stranger), Some(Duration::from_secs(1)));
-        assert_eq!(throttle.waits(&trying("ANN", "203.0.113.7", None)), Some(Duration::from_secs(1)));
-        throttle.failed(&stranger);
-        assert_eq!(throttle.waits(&stranger), Some(Duration::from_secs(2)));
-        assert_eq!(throttle.waits(&trying("ann", "203.0.113.8", None)), None, "from elsewhere");
-        assert_eq!(throttle.waits(&trying("bob", "203.0.113.7", None)), None, "as somebody else");
-        assert_eq!(throttle.waits(&trying("ann", "203.0.113.7", Some("known"))), None, "in a known browser");
-        tokio::time::advance(Duration::from_secs(2)).await;
-        assert_eq!(throttle.waits(&stranger), None);
+        assert_eq!(throttle.begin(&stranger), Err(Duration::from_secs(4)));
+        assert_eq!(throttle.begin(&trying("ANN", "203.0.113.7", None)), Err(Duration::from_secs(4)));
+        tokio::time::advance(Duration::from_secs(4)).await;
+        assert_eq!(throttle.begin(&stranger), Ok(()));
+        assert_eq!(throttle.begin(&stranger), Err(Duration::from_secs(8)));
+        assert_eq!(throttle.begin(&trying("ann", "203.0.113.8", None)), Ok(()), "from elsewhere");
+        assert_eq!(throttle.begin(&trying("bob", "203.0.113.7", None)), Ok(()), "as somebody else");
+        assert_eq!(
+            throttle.begin(&trying("ann", "203.0.113.7", Some("known"))),
+            Ok(()),
+            "in a known browser"
+        );
+        tokio::time::advance(Duration::from_secs(8)).await;
+        assert_eq!(throttle.begin(&stranger), Ok(()));
         throttle.succeeded(&stranger);
-        throttle.failed(&stranger);
-        assert_eq!(throttle.waits(&stranger), None, "what was mistyped is forgotten");
+        assert_eq!(throttle.begin(&stranger), Ok(()), "what was mistyped is forgotten");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_name_that_is_guessed_at_from_everywhere_is_open_to_whoever_has_it() {
         let throttle = Throttle::default();
-        for number in 0..=MOST_AT_NAME {
+        for number in 0..MOST_AT_NAME {
             let from = format!("198.51.{}.{}", number / 256, number % 256);
-            throttle.failed(&trying("ann", &from, None));
+            assert_eq!(throttle.begin(&trying("ann", &from, None)), Ok(()));
         }
-        assert!(throttle.waits(&trying("ann", "192.0.2.1", None)).is_some(), "strangers wait");
-        assert_eq!(throttle.waits(&trying("ann", "192.0.2.1", Some("known"))), None);
-        assert_eq!(throttle.waits(&trying("bob", "192.0.2.1", None)), None);
+        assert!(throttle.begin(&trying("ann", "192.0.2.1", None)).is_err(), "strangers wait");
+        assert_eq!(throttle.begin(&trying("ann", "192.0.2.1", Some("known"))), Ok(()));
+        assert_eq!(throttle.begin(&trying("bob", "192.0.2.1", None)), Ok(()));
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_network_does_not_try_all_names() {
         let throttle = Throttle::default();
-        for number in 0..=MOST_FROM_NETWORK {
-            throttle.failed(&trying(&format!("user{number}"), &format!("2001:db8::{number:x}"), None));
+        for number in 0..MOST_FROM_NETWORK {
+            let (name, from) = (format!("user{number}"), format!("2001:db8::{number:x}"));
+            assert_eq!(throttle.begin(&trying(&name, &from, None)), Ok(()));
         }
-        assert!(throttle.waits(&trying("ann", "2001:db8::ffff", None)).is_some());
-        assert_eq!(throttle.waits(&trying("ann", "2001:db8:0:1::1", None)), None);
+        assert!(throttle.begin(&trying("ann", "2001:db8::ffff", None)).is_err());
+        assert_eq!(throttle.begin(&trying("ann", "2001:db8:0:1::1", None)), Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_many_at_once_no_more_pass_than_of_as_many_in_turn() {
+        let throttle = Throttle::default();
+        let passed = (0..100).filter(|_| throttle.begin(&trying("ann", "192.0.2.1", None)).is_ok()).count();
+        assert_eq!(passed, FREE as usize);
     }
 }

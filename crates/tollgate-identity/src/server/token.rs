@@ -2,14 +2,15 @@
 
 use http::StatusCode;
 use serde_json::{Value, json};
-use tollgate_core::config::identity::{Client, GrantKind};
+use tollgate_core::config::identity::{Client, GrantKind, SecondFactor};
 use tollgate_core::identity::Login;
 
+use super::authorize::may_use;
 use super::clients::Known;
 use super::grants::Granted;
 use super::mint::Access;
 use super::reply::{Error, Reply, json_reply};
-use super::request::{granted_scopes, resources};
+use super::request::{granted_scopes, resources, rest};
 use super::{Call, IdentityServer, grants, own};
 
 impl IdentityServer {
@@ -25,7 +26,7 @@ impl IdentityServer {
             return Err(Error::new("unauthorized_client", "this client gets no tokens in this way"));
         }
         match kind {
-            GrantKind::AuthorizationCode => match grants::redeem(&self.store, call, &known).await? {
+            GrantKind::AuthorizationCode => match grants::redeem(&self.store(call), call, &known).await? {
                 Ok(mut granted) => {
                     narrow_resources(call, &known, &mut granted)?;
                     self.tokens_of(call, &known, granted, true).await
@@ -40,7 +41,7 @@ impl IdentityServer {
     }
 
     async fn refreshed(&self, call: &Call<'_>, known: &Known) -> Result<Reply, Error> {
-        match grants::refresh(&self.store, call, known).await? {
+        match grants::refresh(&self.store(call), call, known).await? {
             Ok(mut granted) => {
                 narrow_scopes(call, &mut granted)?;
                 narrow_resources(call, known, &mut granted)?;
@@ -61,7 +62,7 @@ impl IdentityServer {
     }
 
     /// Whoever has let the client act for them, where that holds still.
-    pub(crate) fn person(
+    pub(crate) async fn person(
         &self,
         call: &Call<'_>,
         client: &Client,
@@ -70,19 +71,26 @@ impl IdentityServer {
         if !self.logins.is_read() {
             return Err(Error::away("logins could not be read yet"));
         }
-        let listed = self.logins.of_subject(&grant.subject).filter(|listed| grant.is_of(&listed.login));
+        let listed = self
+            .logins
+            .of_subject_since(&grant.subject, 0)
+            .await?
+            .filter(|listed| grant.is_of(&listed.login));
         let login = listed.map(|listed| listed.login);
         let login = login.ok_or_else(|| {
             Error::new("invalid_grant", "whoever has granted it has ended that, or is gone")
         })?;
         self.lets_in(&login, call.now).map_err(|error| Error::new("invalid_grant", error.why))?;
-        let may = client
-            .groups
-            .as_ref()
-            .is_none_or(|groups| login.spec.groups.iter().any(|group| groups.contains(group)));
-        may.then_some(login).ok_or_else(|| {
-            Error::new("invalid_grant", "whoever has granted it may not use this client any more")
-        })
+        if !may_use(client, &login) {
+            return Err(Error::new(
+                "invalid_grant",
+                "whoever has granted it may not use this client any more",
+            ));
+        }
+        if call.server.totp == SecondFactor::Required && !grant.amr.iter().any(|how| how == "otp") {
+            return Err(Error::new("invalid_grant", "one-time codes are required by now; sign in again"));
+        }
+        Ok(login)
     }
 
     /// The tokens that come of a grant.
@@ -90,11 +98,15 @@ impl IdentityServer {
         &self,
         call: &Call<'_>,
         known: &Known,
-        granted: Granted,
+        mut granted: Granted,
         is_new: bool,
     ) -> Result<Reply, Error> {
-        let (client, grant) = (&known.client, &granted.grant);
-        let login = self.person(call, client, grant)?;
+        let client = &known.client;
+        let Granted { grant, .. } = &mut granted;
+        // What the configuration has taken from the client since is not granted any more.
+        (grant.scopes, grant.resources) = rest(client, call.server, &grant.scopes, &grant.resources)?;
+        let grant = &granted.grant;
+        let login = self.person(call, client, grant).await?;
         let access = Access {
             client,
             login: Some(&login),

@@ -7,7 +7,7 @@ use tollgate_core::identity::Login;
 
 use super::discovery::endpoint;
 use super::grants::Grant;
-use super::reply::{Error, Reply, json_reply};
+use super::reply::{self, Error, Reply, json_reply};
 use super::{Call, IdentityServer, claims, grants};
 use crate::tokens::claims::Claims;
 use crate::tokens::jws::Jws;
@@ -46,12 +46,12 @@ impl IdentityServer {
         let grant = match all.get("grant").and_then(Value::as_str) {
             None => None,
             Some(id) => {
-                let grant = grants::find(&self.store, id).await.map_err(|error| error.why)?;
+                let grant = grants::find(&self.store(call), id).await.map_err(|error| error.why)?;
                 Some((id.to_owned(), grant.ok_or("what the token came of has ended")?))
             }
         };
         let login =
-            if subject == client { None } else { Some(self.still(call, &subject, grant.as_ref())?) };
+            if subject == client { None } else { Some(self.still(call, &subject, grant.as_ref()).await?) };
         Ok(Presented {
             audience: known.audience(),
             scopes: text("scope").split_ascii_whitespace().map(str::to_owned).collect(),
@@ -65,13 +65,18 @@ impl IdentityServer {
     }
 
     /// Whoever is `subject`, where they may sign in still and have not ended what the token came of.
-    fn still(
+    async fn still(
         &self,
         call: &Call<'_>,
         subject: &str,
         grant: Option<&(String, Grant)>,
     ) -> Result<Login, String> {
-        let listed = self.logins.of_subject(subject).ok_or("whoever the token is of is gone")?;
+        let listed = self
+            .logins
+            .of_subject_since(subject, 0)
+            .await
+            .map_err(|error| error.to_string())?
+            .ok_or("whoever the token is of is gone")?;
         if grant.is_some_and(|(_, grant)| !grant.is_of(&listed.login)) {
             return Err("what the token came of has ended".to_owned());
         }
@@ -83,10 +88,13 @@ impl IdentityServer {
     pub(super) async fn userinfo(&self, call: &Call<'_>) -> Result<Reply, Error> {
         let header = call.head.headers.get(AUTHORIZATION).and_then(|header| header.to_str().ok());
         let bearer = header.and_then(|header| header.split_once(' '));
-        let bearer = bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-        let (_, token) = bearer.ok_or_else(|| {
-            Error::new("invalid_token", "the access token is sent as `Authorization: Bearer …`")
-        })?;
+        let bearer =
+            bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token);
+        // Or in a body that is a form (RFC 6750 §2.2).
+        let posted = call.form.get("access_token").filter(|_| call.head.method == http::Method::POST);
+        let Some(token) = bearer.or(posted) else {
+            return Ok(reply::challenged("Bearer"));
+        };
         let presented =
             self.presented(call, token.trim()).await.map_err(|why| Error::new("invalid_token", why))?;
         if !presented.audience.contains(&endpoint(call.server, "userinfo")) {

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use tollgate_core::config::identity::{Identity, Issuer, is_scope};
 use tollgate_core::identity::Subject;
 use tollgate_core::principal::{Actor, ActorKind, Principal};
+use tollgate_core::unseen::is_unseen;
 
 /// The longest name of a user or an agent, in bytes: it stands in records.
 const LONGEST_NAME: usize = 256;
@@ -42,6 +43,16 @@ impl Claims {
         let one = value.and_then(Value::as_str);
         let several = value.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
         one.into_iter().chain(several)
+    }
+
+    /// The person who it is of, by the name that is never another's; `None` where it is a program's.
+    pub(crate) fn person(&self) -> Option<&str> {
+        self.text("sub").filter(|_| self.program().is_none())
+    }
+
+    /// The whole number that `name` says.
+    pub(crate) fn number(&self, name: &str) -> Option<i64> {
+        self.0.get(name)?.as_i64()
     }
 
     /// The moment that `name` says (RFC 7519 §2, NumericDate); `Err` where it says none.
@@ -204,12 +215,7 @@ fn earlier(time: Timestamp, by: Duration) -> Timestamp {
 
 /// `name` as it stands in records: short, and of characters that people see as they are.
 fn name_of(name: &str) -> Result<&str, String> {
-    let unseen = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202f}')
-            || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
-    };
-    let plain = name.len() <= LONGEST_NAME && !name.chars().any(unseen);
+    let plain = name.len() <= LONGEST_NAME && !name.chars().any(is_unseen);
     plain.then_some(name).ok_or_else(|| "names its subject in a way that no record can hold".to_owned())
 }
 

@@ -5,6 +5,7 @@ mod issuer;
 pub(crate) mod jws;
 pub(crate) mod keys;
 mod metadata;
+mod own;
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, Weak};
@@ -25,6 +26,8 @@ use self::claims::{Claims, is_for};
 use self::issuer::Keys;
 use self::jws::Jws;
 use self::keys::KeySet;
+use self::own::{OfOwn, Own};
+use crate::server::Logins;
 
 /// Tokens that are known to be good. Of more than that, those that are used least are checked again.
 const MOST_KNOWN: u64 = 100_000;
@@ -46,6 +49,8 @@ struct Known {
     issuer: usize,
     audience: Vec<String>,
     checked: Instant,
+    /// Where it is a person's whom this gate itself has signed in: who that is, and when they did.
+    own: Option<Arc<OfOwn>>,
     subject: Arc<Subject>,
 }
 
@@ -61,8 +66,8 @@ impl Known {
 /// Tokens of issuers as credentials.
 pub struct IssuedTokens {
     fetch: OnceLock<Weak<dyn Fetch>>,
-    /// The keys of the gate's own authorization server.
-    own: Arc<ArcSwap<KeySet>>,
+    /// The gate's own authorization server: its keys, and who signs in there.
+    own: Own,
     keys: Mutex<HashMap<Place, Arc<Keys>>>,
     /// By the hash of the token: none is kept.
     known: Cache<[u8; 32], Known>,
@@ -77,7 +82,7 @@ impl std::fmt::Debug for IssuedTokens {
 impl Default for IssuedTokens {
     fn default() -> Self {
         let known = Cache::builder().max_capacity(MOST_KNOWN).time_to_live(KNOWN).build();
-        Self { fetch: OnceLock::new(), own: Arc::default(), keys: Mutex::default(), known }
+        Self { fetch: OnceLock::new(), own: Own::default(), keys: Mutex::default(), known }
     }
 }
 
@@ -88,9 +93,11 @@ impl IssuedTokens {
         let _ = self.fetch.set(fetch);
     }
 
-    /// Where the keys of the gate's own authorization server are put.
-    pub(crate) fn own_keys(&self) -> Arc<ArcSwap<KeySet>> {
-        Arc::clone(&self.own)
+    /// The gate's own authorization server gives out tokens too: where it puts its keys.
+    pub(crate) fn begin_own(&self, logins: Arc<Logins>) -> Arc<ArcSwap<KeySet>> {
+        // The first word counts: there is one server.
+        let _ = self.own.logins.set(logins);
+        Arc::clone(&self.own.keys)
     }
 
     async fn find_out(
@@ -105,7 +112,9 @@ impl IssuedTokens {
             && known.checked.elapsed() < KNOWN
             && now < known.subject.until
         {
-            return known.at(path);
+            let own = known.own.clone();
+            let subject = known.at(path)?;
+            return self.own.now(own.as_deref(), subject);
         }
         let token = Jws::read(token).map_err(NotLetIn::Token)?;
         let claims: Claims = token.unchecked().map_err(NotLetIn::Token)?;
@@ -118,18 +127,23 @@ impl IssuedTokens {
         let until = claims.good_until(issuer, now).map_err(NotLetIn::Token)?;
         self.check(issuer, identity, &token).await?;
         let subject = claims.subject(issuer, identity, until).map_err(NotLetIn::Token)?;
+        let own = issuer.own.then(|| OfOwn::read(&claims)).flatten().map(Arc::new);
         let subject = Arc::new(subject);
         let checked = Instant::now();
-        let known = Known { issuer: number, audience, checked, subject: Arc::clone(&subject) };
+        let known =
+            Known { issuer: number, audience, checked, own: own.clone(), subject: Arc::clone(&subject) };
         self.known.insert(hash, known);
-        Ok(subject)
+        self.own.now(own.as_deref(), subject)
     }
 
     async fn check(&self, issuer: &Issuer, identity: &Identity, token: &Jws<'_>) -> Result<(), NotLetIn> {
         if issuer.own {
             let wrong =
                 || NotLetIn::Token("is not signed by this gate, or with a key that is out of use".to_owned());
-            return self.own.load().check(token).map_err(|_| wrong());
+            if !token.is_access_token() {
+                return Err(NotLetIn::Token("is no access token but something else (`typ`)".to_owned()));
+            }
+            return self.own.keys.load().check(token).map_err(|_| wrong());
         }
         let fetch = self.fetch.get().and_then(Weak::upgrade);
         let fetch = fetch.ok_or_else(|| NotLetIn::Untold("the gate is not ready".to_owned()))?;

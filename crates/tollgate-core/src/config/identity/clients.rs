@@ -72,8 +72,8 @@ pub struct ClientWritten {
     pub scopes: Option<Vec<Spanned<String>>>,
     /// The groups whose members may sign in to it, default everybody's.
     pub groups: Option<Vec<String>>,
-    /// Whether people are asked first, default false: it is one of yours.
-    pub consent: bool,
+    /// Whether people are asked first, default where it has no secret: then anybody can be it.
+    pub consent: Option<bool>,
     /// Whether it must prove that it is the one who has asked (PKCE, RFC 7636), default true; false is for applications
     /// that cannot, and that have a secret.
     pub pkce: Option<bool>,
@@ -210,6 +210,7 @@ impl Resolver<'_> {
         Ok(Client {
             id: id.to_owned(),
             name: written.name.clone().unwrap_or_else(|| id.to_owned()),
+            consent: written.consent.unwrap_or(secret.is_none()),
             secret,
             redirect_uris,
             post_logout_redirect_uris: after,
@@ -218,7 +219,6 @@ impl Resolver<'_> {
             resource: own,
             scopes: scopes.map(|scopes| scopes.iter().map(|scope| scope.value.clone()).collect()),
             groups: written.groups.clone(),
-            consent: written.consent,
             pkce: written.pkce.unwrap_or(true),
             algorithm,
         })
@@ -233,6 +233,31 @@ fn redirects(id: &str, written: &[Spanned<String>]) -> Result<Vec<String>, Confi
     };
     written.iter().map(one).collect()
 }
+
+/// Schemes that browsers and systems handle by themselves.
+const BROWSERS_OWN: &[&str] = &[
+    "about",
+    "blob",
+    "chrome",
+    "chrome-extension",
+    "data",
+    "file",
+    "filesystem",
+    "ftp",
+    "intent",
+    "javascript",
+    "jar",
+    "mailto",
+    "ms-appinstaller",
+    "ms-msdt",
+    "search-ms",
+    "sms",
+    "tel",
+    "vbscript",
+    "view-source",
+    "ws",
+    "wss",
+];
 
 /// The longest address that browsers are sent back to, in bytes.
 const LONGEST_REDIRECT: usize = 1_024;
@@ -258,6 +283,11 @@ pub fn check_redirect(uri: &str) -> Result<(), String> {
             if host.is_empty() || authority.is_some_and(|authority| authority.as_str().contains('@')) {
                 return wrong("it names no host, or somebody at it");
             }
+            // It stands in headers and on pages, and names one place.
+            let plain = |b: u8| b.is_ascii_alphanumeric() || b"-.:[]".contains(&b);
+            if !authority.is_some_and(|authority| authority.as_str().bytes().all(plain)) {
+                return wrong("its host has characters that no host has");
+            }
             if uri.split(['/', '?']).any(|part| matches!(part, "." | "..")) {
                 return wrong("its path goes up");
             }
@@ -266,8 +296,9 @@ pub fn check_redirect(uri: &str) -> Result<(), String> {
             }
             Ok(())
         }
-        // A scheme of the application's own is its domain backwards (RFC 8252 §7.1): others belong to everybody.
-        _ if named && begins && scheme.contains('.') && !rest.is_empty() => Ok(()),
+        // A scheme of the application's own should be its domain backwards (RFC 8252 §7.1); many are not. People are asked
+        // each time where the browser goes to one.
+        _ if named && begins && !BROWSERS_OWN.contains(&scheme) && !rest.is_empty() => Ok(()),
         _ => {
             wrong("it is `https://…`, `http://127.0.0.1/…`, or a scheme of its own like `com.example.app:/…`")
         }
@@ -302,6 +333,7 @@ mod tests {
             "http://localhost:3000/",
             "http://[::1]/",
             "com.example.app:/callback",
+            "cursor://anysphere.cursor-mcp/oauth/callback",
         ] {
             assert_eq!(check_redirect(good), Ok(()), "{good}");
         }
@@ -317,7 +349,10 @@ mod tests {
             "https:///callback",
             "javascript:alert(1)",
             "data:text/html,x",
-            "myapp:/callback",
+            "file:///etc/passwd",
+            "view-source:https://app.example.com/",
+            "https://a;sandbox/",
+            "https://a,b/",
             "//evil.example",
             "/callback",
             "",

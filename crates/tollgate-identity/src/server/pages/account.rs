@@ -68,7 +68,12 @@ pub(crate) fn account(server: &Server, shown: &Account<'_>) -> Markup {
         }
         h2 { "One-time codes" }
         @if shown.login.totp.is_none() {
-            (button("totp", "Set them up", None))
+            form method="post" action=(action) {
+                input type="hidden" name="form" value=(shown.token);
+                label for="known" { "Your password" }
+                input type="password" id="known" name="current" autocomplete="current-password" required;
+                button type="submit" class="other" name="answer" value="totp" { "Set them up" }
+            }
         } @else if shown.optional {
             form method="post" action=(action) {
                 input type="hidden" name="form" value=(shown.token);

@@ -4,6 +4,7 @@ use maud::{Markup, html};
 use tollgate_core::config::identity::Server;
 
 use super::{Hidden, layout};
+use crate::server::discovery::endpoint;
 
 /// What somebody is asked to agree to.
 pub(crate) struct Asked<'a> {
@@ -22,11 +23,12 @@ pub(crate) struct Asked<'a> {
 }
 
 /// What it is that is asked for, in words.
-pub(super) fn what(asked: &Asked<'_>) -> Markup {
+pub(super) fn what(server: &Server, asked: &Asked<'_>) -> Markup {
+    let userinfo = endpoint(server, "userinfo");
     html! {
         p { span class="who" { (asked.client) } " asks to act for " span class="who" { (asked.user) } ":" }
         ul {
-            @for resource in asked.resources.iter().filter(|resource| !resource.ends_with("/oauth/userinfo")) {
+            @for resource in asked.resources.iter().filter(|resource| **resource != userinfo) {
                 li { "use " code { (resource) } " as you" }
             }
             @for scope in asked.scopes { li { (in_words(scope)) } }
@@ -40,7 +42,7 @@ pub(super) fn what(asked: &Asked<'_>) -> Markup {
 /// Asks.
 pub(crate) fn consent(server: &Server, asked: &Asked<'_>, form: &Hidden<'_>) -> Markup {
     let content = html! {
-        (what(asked))
+        (what(server, asked))
         @if let Some(to) = asked.to {
             p { "You will be sent to " span class="who" { (to) } @if is_this_machine(to) { " – a program on this machine" } "." }
         }

@@ -25,7 +25,7 @@ pub(crate) fn activate(server: &Server, code: &str, token: &str, wrong: Option<&
 /// Asks whether the device that shows `code` may act for whoever is signed in.
 pub(crate) fn confirm(server: &Server, asked: &Asked<'_>, code: &str, form: &Hidden<'_>) -> Markup {
     let content = html! {
-        (what(asked))
+        (what(server, asked))
         p { "Go on only if you began this yourself, and the device shows the code " code class="who" { (code) }
             ". Nobody who calls or writes to you needs it." }
         form method="post" action=(format!("{}/oauth/activate", server.path)) {
