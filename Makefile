@@ -16,10 +16,10 @@ PHOENIX := 20.26.1
 DEBUG := $(CARGO_TARGET_DIR)/debug/tollgate
 RELEASE := $(CARGO_TARGET_DIR)/release/tollgate
 
-.PHONY: help demo build test lint unit clients docs fuzz torture bench advisories catalog tools
+.PHONY: help demo build test lint unit clients test-identity docs fuzz torture bench advisories catalog tools
 
 help: ## List the commands
-	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: ## Build it, start it, send calls through it and show what became of them
 	cargo build --release -p tollgate
@@ -46,6 +46,10 @@ clients: tools $(CACHE)/phoenix/.phoenix-$(PHOENIX) ## Real SDKs and raw sockets
 	cargo build --quiet -p tollgate
 	cargo build --quiet -p tollgate-sdk --examples
 	cd clients && TOLLGATE_BIN=$(DEBUG) uv run --frozen pytest
+
+test-identity: tools ## Sign-in only: applications, browsers, attacks, instances (a part of `make test`)
+	cargo build --quiet -p tollgate
+	cd clients && TOLLGATE_BIN=$(DEBUG) uv run --frozen pytest test_sign_in*.py test_tokens.py test_mcp_oauth.py
 
 docs: tools ## Every command in README.md and docs/
 	cargo build --quiet -p tollgate

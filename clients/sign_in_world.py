@@ -174,6 +174,26 @@ def invite(gate, user: str, *groups: str, password: str = PASSWORD) -> Browser:
     return browser
 
 
+class Person:
+    """Somebody who signs in where they have not, agrees wherever they are asked, and knows what they were asked."""
+
+    def __init__(self, gate, user: str = "ann"):
+        self.browser, self.user, self.asked = Browser(gate), user, []
+
+    def opens(self, url: str) -> str:
+        """Where they end: the address elsewhere to which they are sent, or this one where they are done here."""
+        answer = self.browser.open(url)
+        while not isinstance(answer, str) and not answer.page.text.startswith("Done –"):
+            assert answer.page.forms, answer.page.text
+            if answer.page.text.startswith("Sign in –"):
+                answer = self.browser.sign_in(answer, self.user)
+                continue
+            allow = [value for form in answer.page.forms for _, value in form["buttons"] if value == "allow"]
+            self.asked += [answer.page.text] if allow else []
+            answer = self.browser.submit(answer, *allow)
+        return answer if isinstance(answer, str) else url
+
+
 def code_of(secret: str, at: float | None = None) -> str:
     """The one-time code of a secret in Base32 (RFC 6238), by a second implementation."""
     key = base64.b32decode(secret + "=" * (-len(secret) % 8))

@@ -267,7 +267,7 @@ def test_another_password_ends_what_began_with_the_one_before(own_gate):
     elsewhere.sign_in(elsewhere.open(f"{gate_.issuer}/oauth/account"), "ann")
     page = ann.open(f"{gate_.issuer}/oauth/account")
     wrong = ann.submit(page, button="password", current="wrong", password="another-otter-swims-7")
-    assert "password of now is wrong" in wrong.page.text
+    assert "current password is wrong" in wrong.page.text
     assert "signed in as" in ann.submit(page, button="password", current=PASSWORD, password="another-otter-swims-7").page.text
     assert "Sign in" in elsewhere.open(f"{gate_.issuer}/oauth/account").page.text
     assert client.refresh(tokens["refresh_token"], 400)["error"] == "invalid_grant"

@@ -319,7 +319,7 @@ def test_a_browser_that_was_left_signed_in_does_not_keep_the_account(own_gate):
     ann, client = invite(gate_, "ann"), Client(gate_, "app", APPLICATION_SECRET)
     page = account(gate_, ann)
     refused = ann.submit(page, button="totp", current="not the password")
-    assert "password of now is wrong" in refused.page.text
+    assert "current password is wrong" in refused.page.text
     enrolling = ann.submit(page, button="totp", current=PASSWORD)
     assert "Not now" not in enrolling.page.text
     wrong = ann.submit(enrolling, code="000000")

@@ -29,7 +29,11 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
   cookies: { keys: ["of this test"] },
   extraTokenClaims: (_, token) =>
     token.accountId
-      ? { email: `${token.accountId}@example.com`, email_verified: true, groups: groups[token.accountId] ?? [] }
+      ? {
+          email: `${token.accountId}@example.com`,
+          email_verified: true,
+          groups: groups[token.accountId] ?? [],
+        }
       : {},
   features: {
     clientCredentials: { enabled: true },

@@ -5,6 +5,7 @@ mod additions;
 mod alerts;
 mod approvals;
 mod calls;
+mod clients;
 mod contracts;
 mod error;
 mod holders;

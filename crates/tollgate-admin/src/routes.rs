@@ -12,8 +12,8 @@ use tollgate_core::addition::AdditionKind;
 use crate::error::ApiError;
 use crate::who::{Needs, Who};
 use crate::{
-    Sources, additions, alerts, approvals, calls, contracts, holders, instances, litellm, logins, openapi,
-    spend, tail,
+    Sources, additions, alerts, approvals, calls, clients, contracts, holders, instances, litellm, logins,
+    openapi, spend, tail,
 };
 
 /// One route.
@@ -98,6 +98,7 @@ pub(crate) fn all() -> Vec<Route> {
         route(Method::PATCH, login, Needs::ToManage, patch(logins::change)),
         route(Method::DELETE, login, Needs::ToManage, delete(logins::remove)),
         route(Method::POST, &format!("{login}/end"), Needs::ToManage, post(logins::end)),
+        route(Method::GET, "/clients/{id}/rehearsal", Needs::ToAudit, get(clients::rehearsal)),
     ]);
     let contract = "/tools/contracts/{server}/{tool}";
     routes.extend([

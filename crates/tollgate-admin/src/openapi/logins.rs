@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 /// Those that are put together here.
-pub(super) fn all() -> [(&'static str, Value); 4] {
+pub(super) fn all() -> [(&'static str, Value); 5] {
     let text = || json!({ "type": "string" });
     let time = || json!({ "type": "string", "format": "date-time" });
     let groups = json!({ "type": "array", "items": text(), "maxItems": 100 });
@@ -49,6 +49,28 @@ pub(super) fn all() -> [(&'static str, Value); 4] {
             }),
         ),
         (
+            "Rehearsal",
+            json!({
+                "type": "object",
+                "required": ["client", "issuer", "discovery", "scopes", "refresh_token", "id_token", "userinfo",
+                    "access_token_audience", "findings"],
+                "properties": {
+                    "client": text(), "issuer": text(), "discovery": text(),
+                    "scopes": { "type": "array", "items": text() },
+                    "refresh_token": { "type": "boolean" },
+                    "id_token": { "type": "object" }, "userinfo": { "type": "object" },
+                    "access_token_audience": {},
+                    "findings": {
+                        "type": "array",
+                        "items": {
+                            "type": "object", "required": ["ok", "text"],
+                            "properties": { "ok": { "type": "boolean" }, "text": text() },
+                        },
+                    },
+                },
+            }),
+        ),
+        (
             "LoginEnding",
             json!({
                 "type": "object", "additionalProperties": false,
@@ -58,5 +80,23 @@ pub(super) fn all() -> [(&'static str, Value); 4] {
                 },
             }),
         ),
+    ]
+}
+
+/// What an application expects, in the query of its rehearsal.
+pub(super) fn rehearsal_query() -> Vec<Value> {
+    let one = |name: &str, why: &str, required: bool, kind: &str| json!({ "in": "query", "name": name, "required": required, "description": why, "schema": { "type": kind } });
+    vec![
+        one("user", "The user who would sign in.", true, "string"),
+        one(
+            "scope",
+            "The scopes that it asks for; default `openid profile email offline_access`.",
+            false,
+            "string",
+        ),
+        one("issuer", "The issuer that it is configured with.", false, "string"),
+        one("redirect_uri", "Where it is sent back to.", false, "string"),
+        one("email_domain", "The domain that email addresses must have.", false, "string"),
+        one("without_pkce", "Whether it sends no PKCE challenge.", false, "boolean"),
     ]
 }

@@ -13,6 +13,8 @@ pub(super) enum QueryOf {
     Contracts,
     /// A list of approvals.
     Approvals,
+    /// What an application expects.
+    Rehearsal,
     /// Sums of spend.
     Spend,
 }
@@ -122,6 +124,12 @@ const ALL: &[Described] = &[
         "LoginEnding",
         200,
         "Login",
+    ),
+    list(
+        "/api/v1/clients/{id}/rehearsal",
+        "What an application would see of somebody who signs in, and why it would refuse",
+        QueryOf::Rehearsal,
+        "Rehearsal",
     ),
     list("/api/v1/teams", "Teams", QueryOf::Holders, "TeamPage"),
     post("/api/v1/teams", "Makes a team", "NewTeam", 201, "Team"),

@@ -183,6 +183,7 @@ pub(super) fn query(of: QueryOf) -> Vec<Value> {
         QueryOf::Contracts => ContractFilter::into_params(place),
         QueryOf::Approvals => ApprovalFilter::into_params(place),
         QueryOf::Spend => SpendFilter::into_params(place),
+        QueryOf::Rehearsal => return super::logins::rehearsal_query(),
     };
     parameters.into_iter().map(|parameter| json!(parameter)).collect()
 }

@@ -78,7 +78,8 @@ pub(crate) fn sources(records: Arc<dyn Records>, live: Arc<dyn Live>) -> Sources
 #[expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 fn additions(journal: Arc<dyn Journal>, clock: Arc<dyn Clock>) -> Additions {
     const FILE: &str = "models: { sim: [{ provider: simulator }] }\nsecrets_key: 0123456789abcdef0123456789abcdef\n\
-        master_key: sk-master-of-this-test\nidentity: { url: https://gate.example.com, server: {} }";
+        master_key: sk-master-of-this-test\nidentity: { url: https://gate.example.com, server: { clients: { app: { secret: \
+        a-secret-of-this-test, redirect_uris: [https://app.example.com/cb] } } } }";
     let environment = FakeEnvironment::default();
     let world = World {
         environment: &environment,

@@ -62,9 +62,16 @@ impl IdentityServer {
         match call.form.get("answer") {
             Some("revoke") => {
                 let id = call.form.get("grant").unwrap_or_default();
-                grants::revoke_own(&self.store(call), id, &listed.login.subject).await?;
+                let store = self.store(call);
+                if let Some(grant) = grants::find(&store, id).await?
+                    && grants::revoke_own(&store, id, &listed.login.subject).await?
+                {
+                    // Nor does it get another one without a question.
+                    let whose = (&*listed.login.subject, grant.client.as_str());
+                    sessions::take_back(&store, call.server, whose, call.now).await?;
+                }
                 self.record("grant_revoked", serde_json::json!({ "by": by, "grant": id }))?;
-                Ok(Done::Shown(Ok("It acts for you no more.")))
+                Ok(Done::Shown(Ok("The application acts for you no more.")))
             }
             Some("password") => self.change_password(call, browser, signed_in).await,
             Some("totp") if listed.login.totp.is_none() => self.set_up_codes(call, browser, signed_in).await,
@@ -143,7 +150,7 @@ impl IdentityServer {
         }
         if !self.passwords().is(password, login.password.as_deref()).await? {
             self.failures.count(Some(login), call.peer);
-            return Ok(Err("The password of now is wrong.".to_owned()));
+            return Ok(Err("The current password is wrong.".to_owned()));
         }
         self.throttle.succeeded(&trying);
         Ok(Ok(()))

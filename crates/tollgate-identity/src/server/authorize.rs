@@ -83,13 +83,19 @@ impl IdentityServer {
             client: request.client.clone(),
             scopes: request.scopes.clone(),
             resources: request.resources.clone(),
+            at: call.now,
         };
         // A program that anybody on the machine can be is not believed to be the one that was agreed to before
         // (RFC 8252 §8.6).
         let provable = known.client.secret.is_some() || request.redirect_uri.starts_with("https://");
-        let agreed = signed_in.has_agreed(&consent)
-            && !request.prompts.contains(&Prompt::Consent)
-            && (provable || has_just_agreed);
+        let before = match signed_in.has_agreed(&consent) {
+            Some(at) => {
+                let whose = (signed_in.session.subject.as_str(), consent.client.as_str());
+                sessions::holds(&self.store(call), whose, at).await?
+            }
+            None => false,
+        };
+        let agreed = before && !request.prompts.contains(&Prompt::Consent) && (provable || has_just_agreed);
         let must_ask = known.client.consent || request.prompts.contains(&Prompt::Consent) || !provable;
         if must_ask && !agreed {
             if silent {

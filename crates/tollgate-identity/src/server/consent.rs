@@ -7,7 +7,7 @@ use super::clients::Known;
 use super::reply::{Error, Reply, page};
 use super::request::{Prompt, Request};
 use super::sessions::{Consent, SignedIn};
-use super::{Call, IdentityServer, authorize, pages, sessions};
+use super::{Call, IdentityServer, authorize, grants, pages, sessions};
 
 /// What requests are carried for that somebody is asked about.
 const ASKED: &str = "what somebody was asked to agree to";
@@ -26,6 +26,7 @@ pub(crate) fn asks(
         to: Some(origin(&request.redirect_uri)),
         scopes: &request.scopes,
         resources: &request.resources,
+        lasts: grants::gets_refresh_token(&known.client, &request.scopes, known.client.consent),
         user: &signed_in.login().user,
     };
     // Only what this person was asked in this session can be agreed to.
@@ -58,6 +59,7 @@ impl IdentityServer {
             client: request.client.clone(),
             scopes: request.scopes.clone(),
             resources: request.resources.clone(),
+            at: call.now,
         };
         sessions::agree(&self.store(call), &signed_in, &consent).await?;
         // They have answered: all else that the request wants still holds.

@@ -205,6 +205,7 @@ impl IdentityServer {
                     to: None,
                     scopes: &device.scopes,
                     resources: &device.resources,
+                    lasts: grants::gets_refresh_token(&known.client, &device.scopes, true),
                     user: &signed_in.login().user,
                 };
                 let form = pages::Hidden { next: "", token: &token };

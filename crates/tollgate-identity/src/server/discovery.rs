@@ -26,9 +26,15 @@ impl IdentityServer {
 
 /// Every scope that may be granted.
 pub(crate) fn scopes(server: &Server) -> Vec<&str> {
+    let mut scopes = own_scopes(server);
+    scopes.extend(server.tool_scopes.iter().map(String::as_str));
+    scopes
+}
+
+/// Those that say something of people.
+fn own_scopes(server: &Server) -> Vec<&str> {
     let claims = server.claims.iter().map(|claim| claim.scope.as_str());
     let mut scopes: Vec<&str> = SCOPES.into_iter().chain(claims).collect();
-    scopes.extend(server.tool_scopes.iter().map(String::as_str));
     let mut seen = std::collections::HashSet::new();
     scopes.retain(|scope| seen.insert(*scope));
     scopes
@@ -51,7 +57,8 @@ fn metadata(server: &Server) -> Value {
         "introspection_endpoint": at("introspect"),
         "revocation_endpoint": at("revoke"),
         "device_authorization_endpoint": at("device"),
-        "scopes_supported": scopes(server),
+        // Not those of tools: clients would ask for all of them at once. What a tool wants is said when it is called.
+        "scopes_supported": own_scopes(server),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
         "grant_types_supported": GrantKind::ALL.map(GrantKind::name),

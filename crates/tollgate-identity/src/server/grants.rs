@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tollgate_core::config::SecretsKeys;
-use tollgate_core::config::identity::{Client, GrantKind, OWN_ISSUER, Server};
+use tollgate_core::config::identity::{Client, GrantKind, Server};
 use tollgate_core::identity::Login;
 use tollgate_core::seal::{Sealing, bound_to};
 
@@ -307,10 +307,16 @@ fn lasts(server: &Server) -> SignedDuration {
 /// The first refresh token, where the client gets one: an application that signs people in has to ask for it
 /// (OpenID Connect Core §11), others go on by themselves.
 fn first_refresh(grant: &Grant, client: &Client, server: &Server, now: Timestamp) -> Option<Refresh> {
-    let has = |scope: &str| grant.scopes.iter().any(|known| known == scope);
-    let asked = has("offline_access") || !has("openid") || client.consent || client.id == OWN_ISSUER;
     let refresh = Refresh { number: 1, since: now, ends: now + lasts(server) };
-    (client.may(GrantKind::RefreshToken) && asked).then_some(refresh)
+    // A grant without an address to go back to is a device's.
+    let was_asked = client.consent || grant.redirect_uri.is_none();
+    gets_refresh_token(client, &grant.scopes, was_asked).then_some(refresh)
+}
+
+/// Whether `client` gets a refresh token where `scopes` were granted: where somebody `was_asked`, they were told.
+pub(crate) fn gets_refresh_token(client: &Client, scopes: &[String], was_asked: bool) -> bool {
+    let has = |scope: &str| scopes.iter().any(|known| known == scope);
+    client.may(GrantKind::RefreshToken) && (has("offline_access") || !has("openid") || was_asked)
 }
 
 /// Until when a grant is of use: as long as anything is good that came of it.

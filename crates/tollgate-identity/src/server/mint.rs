@@ -1,7 +1,7 @@
 //! Tokens: access tokens (RFC 9068) and ID tokens (OpenID Connect Core §2). None is for nobody.
 
-use jiff::SignedDuration;
-use serde_json::{Value, json};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Map, Value, json};
 use tollgate_core::config::identity::{Client, Server};
 use tollgate_core::identity::Login;
 
@@ -78,23 +78,9 @@ impl IdentityServer {
         login: &Login,
         grant: &Grant,
     ) -> Result<String, Error> {
-        let server = call.server;
-        let now = call.now.as_second();
-        let lasts = SignedDuration::try_from(server.access_token).map_or(0, |lasts| lasts.as_secs());
-        let mut said = claims::of(server, login, &grant.scopes);
-        let own = json!({
-            "iss": &*server.issuer,
-            "sub": &*login.subject,
-            "aud": client.id,
-            "azp": client.id,
-            "iat": now,
-            "exp": now + lasts,
-            "auth_time": grant.auth_time.as_second(),
-            "amr": grant.amr,
-        });
-        if let Value::Object(own) = own {
-            said.extend(own);
-        }
+        let mut said = id_claims(call.server, client, login, &grant.scopes, call.now);
+        said.insert("auth_time".to_owned(), grant.auth_time.as_second().into());
+        said.insert("amr".to_owned(), json!(grant.amr));
         if let Some(nonce) = &grant.nonce {
             said.insert("nonce".to_owned(), nonce.as_str().into());
         }
@@ -102,8 +88,30 @@ impl IdentityServer {
     }
 }
 
+/// What an ID token of `login` says to `client`, but for when and how they have signed in.
+pub(crate) fn id_claims(
+    server: &Server,
+    client: &Client,
+    login: &Login,
+    scopes: &[String],
+    now: Timestamp,
+) -> Map<String, Value> {
+    let lasts = SignedDuration::try_from(server.access_token).map_or(0, |lasts| lasts.as_secs());
+    let mut said = claims::of(server, login, scopes);
+    let own = [
+        ("iss", json!(&*server.issuer)),
+        ("sub", json!(&*login.subject)),
+        ("aud", json!(client.id)),
+        ("azp", json!(client.id)),
+        ("iat", json!(now.as_second())),
+        ("exp", json!(now.as_second() + lasts)),
+    ];
+    said.extend(own.map(|(name, value)| (name.to_owned(), value)));
+    said
+}
+
 /// Whom a token is for: what was asked for, and who tells whose it is where that may be asked.
-fn audience(server: &Server, resources: &[String], scopes: &[String]) -> Value {
+pub(crate) fn audience(server: &Server, resources: &[String], scopes: &[String]) -> Value {
     let userinfo = endpoint(server, "userinfo");
     let mut audience = resources.to_vec();
     if scopes.iter().any(|scope| scope == "openid") && !audience.contains(&userinfo) {

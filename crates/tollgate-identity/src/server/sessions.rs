@@ -1,5 +1,7 @@
 //! Sessions: that somebody has signed in in a browser, when and how, and what they have agreed to since.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use tollgate_core::config::identity::Server;
@@ -37,6 +39,8 @@ pub(crate) struct Consent {
     pub(crate) scopes: Vec<String>,
     /// What the tokens are for.
     pub(crate) resources: Vec<String>,
+    /// When.
+    pub(crate) at: Timestamp,
 }
 
 /// Somebody who is signed in.
@@ -54,15 +58,52 @@ impl SignedIn {
         &self.listed.login
     }
 
-    /// Whether they have agreed to all of `asked` already.
-    pub(crate) fn has_agreed(&self, asked: &Consent) -> bool {
+    /// When they have agreed to all of `asked`, where they have.
+    pub(crate) fn has_agreed(&self, asked: &Consent) -> Option<Timestamp> {
         let within = |some: &[String], all: &[String]| some.iter().all(|one| all.contains(one));
-        self.session.consents.iter().any(|consent| {
+        let agreed = self.session.consents.iter().find(|consent| {
             consent.client == asked.client
                 && within(&asked.scopes, &consent.scopes)
                 && within(&asked.resources, &consent.resources)
-        })
+        });
+        agreed.map(|consent| consent.at)
     }
+}
+
+/// When somebody has taken back what they had agreed to, by client: for all of their sessions.
+fn taken_back(subject: &str) -> String {
+    format!("taken-back/{subject}")
+}
+
+/// Notes that `subject` lets `client` act for them no more.
+pub(crate) async fn take_back(
+    store: &Store<'_>,
+    server: &Server,
+    (subject, client): (&str, &str),
+    now: Timestamp,
+) -> Result<(), Error> {
+    // No session that is there now lasts longer.
+    let ends = now + SignedDuration::try_from(server.session).unwrap_or(SignedDuration::MAX);
+    store
+        .change(&taken_back(subject), |known: Option<BTreeMap<String, Timestamp>>| {
+            let mut all = known.unwrap_or_default();
+            if all.len() >= MOST_CONSENTS {
+                all.pop_first();
+            }
+            all.insert(client.to_owned(), now);
+            Ok(Changed { document: all, ends, result: () })
+        })
+        .await
+}
+
+/// Whether what `subject` has agreed to at `at` holds still for `client`.
+pub(crate) async fn holds(
+    store: &Store<'_>,
+    (subject, client): (&str, &str),
+    at: Timestamp,
+) -> Result<bool, Error> {
+    let all = store.read::<BTreeMap<String, Timestamp>>(&taken_back(subject)).await?.unwrap_or_default();
+    Ok(all.get(client).is_none_or(|taken_back| *taken_back < at))
 }
 
 fn document(secret: &str) -> String {

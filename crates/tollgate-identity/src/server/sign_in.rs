@@ -94,6 +94,10 @@ impl IdentityServer {
         let browser = Browser::of(call.head, call.server)?;
         let next = call.next()?;
         if !browser.has_sent(call.head, call.form.get("form"), call.secrets) {
+            if self.signed_in(call, &browser).await?.is_some() {
+                // In another window, since the page was shown.
+                return Ok(see_other(&call.page_with("continue", &next)?));
+            }
             let why = "That took too long, or your browser keeps no cookies. Try again.";
             return shown(call, &browser, &next, StatusCode::BAD_REQUEST, Some(why));
         }

@@ -71,10 +71,10 @@ pub(crate) fn picture(issuer: &str, user: &str, secret: &str) -> Option<Picture>
     let mut path = String::new();
     for (y, x) in (0..size).flat_map(|y| (0..size).map(move |x| (y, x))) {
         if code.get_module(x, y) {
-            path.push_str(&format!("M{} {}h1v1h-1z", x + 2, y + 2));
+            path.push_str(&format!("M{} {}h1v1h-1z", x + 4, y + 4));
         }
     }
-    Some(Picture { size: size + 4, path })
+    Some(Picture { size: size + 8, path })
 }
 
 /// A picture of squares, for `<svg>`.

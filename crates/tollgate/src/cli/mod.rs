@@ -14,6 +14,7 @@ mod demo;
 mod frames;
 mod health;
 mod holder;
+mod idp;
 mod import;
 mod instance;
 mod journal;
@@ -58,6 +59,8 @@ enum Command {
     Check(check::Arguments),
     /// Print what tollgate.yaml would say instead of a LiteLLM config.yaml
     Convert(convert::Arguments),
+    /// Check how applications sign people in at the gate's own authorization server
+    Idp(idp::Arguments),
     /// Sign in to a gate, for the commands that ask one
     Login(login::Arguments),
     /// Sign out of a gate
@@ -129,6 +132,7 @@ impl Cli {
             Some(Command::Check(arguments)) => arguments.run(),
             Some(Command::Convert(arguments)) => arguments.run(),
             Some(Command::Demo(arguments)) => arguments.run().await,
+            Some(Command::Idp(arguments)) => arguments.run().await,
             Some(Command::Login(arguments)) => arguments.run().await,
             Some(Command::Logout(arguments)) => arguments.run().await,
             Some(Command::Key(arguments)) => arguments.run().await,

@@ -46,7 +46,7 @@ pub(crate) fn account(server: &Server, shown: &Account<'_>) -> Markup {
         }
     };
     let content = html! {
-        @if let Some(done) = shown.done { p role="status" class="who" { (done) } }
+        @if let Some(done) = shown.done { p role="status" class="done" { (done) } }
         (problem(shown.wrong))
         p { "You are signed in as " span class="who" { (shown.login.user) } "." }
         @if let Some(email) = &spec.email { p class="quiet" { (email) } }
@@ -54,15 +54,17 @@ pub(crate) fn account(server: &Server, shown: &Account<'_>) -> Markup {
         h2 { "Applications that act for you" }
         @if shown.applications.is_empty() { p class="quiet" { "None." } }
         @for application in shown.applications {
-            p { span class="who" { (application.name) } " since " (application.since) }
-            (button("revoke", &format!("Take it back from {}", application.name), Some(&application.id)))
+            div class="entry" {
+                p { span class="who" { (application.name) } " since " (application.since) }
+                (button("revoke", &format!("Take it back from {}", application.name), Some(&application.id)))
+            }
         }
         h2 { "Password" }
         form method="post" action=(action) {
             input type="hidden" name="form" value=(shown.token);
-            label for="current" { "The password of now" }
+            label for="current" { "Current password" }
             input type="password" id="current" name="current" autocomplete="current-password" required;
-            label for="password" { "The new one" }
+            label for="password" { "New password, twelve characters or more" }
             input type="password" id="password" name="password" autocomplete="new-password" minlength="12" required;
             button type="submit" name="answer" value="password" { "Change it" }
         }
@@ -75,14 +77,15 @@ pub(crate) fn account(server: &Server, shown: &Account<'_>) -> Markup {
                 button type="submit" class="other" name="answer" value="totp" { "Set them up" }
             }
         } @else if shown.optional {
+            p { "They are set up." }
             form method="post" action=(action) {
                 input type="hidden" name="form" value=(shown.token);
-                label for="code" { "A code of now" }
+                label for="code" { "Current code" }
                 input type="text" id="code" name="code" inputmode="numeric" autocomplete="one-time-code" maxlength="7" required;
-                button type="submit" class="other" name="answer" value="no_totp" { "Give them up" }
+                button type="submit" class="other" name="answer" value="no_totp" { "Do without them" }
             }
         } @else {
-            p class="quiet" { "They are set up." }
+            p { "They are set up." }
         }
         h2 { "Leave" }
         (button("sign_out", "Sign out here", None))

@@ -18,6 +18,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) scopes: &'a [String],
     /// What its tokens are for.
     pub(crate) resources: &'a [String],
+    /// Whether it goes on when they are away.
+    pub(crate) lasts: bool,
     /// Whoever is asked.
     pub(crate) user: &'a str,
 }
@@ -29,12 +31,13 @@ pub(super) fn what(server: &Server, asked: &Asked<'_>) -> Markup {
         p { span class="who" { (asked.client) } " asks to act for " span class="who" { (asked.user) } ":" }
         ul {
             @for resource in asked.resources.iter().filter(|resource| **resource != userinfo) {
-                li { "use " code { (resource) } " as you" }
+                li { "make calls as you at " code { (resource) } }
             }
-            @for scope in asked.scopes { li { (in_words(scope)) } }
+            @for scope in asked.scopes.iter().filter(|scope| *scope != "offline_access") { li { (in_words(scope)) } }
+            @if asked.lasts { li { "go on when you are away, until you take it back" } }
         }
         @if asked.is_strange {
-            p { "Anybody can call an application so: nobody here has checked it." }
+            p { "Anybody can give an application this name: nobody here has checked it." }
         }
     }
 }
@@ -66,7 +69,6 @@ fn in_words(scope: &str) -> Markup {
         "profile" => html! { "read your name" },
         "email" => html! { "read your email address" },
         "groups" => html! { "read the groups that you are in" },
-        "offline_access" => html! { "go on when you are away, until you take it back" },
         other => html! { code { (other) } },
     }
 }

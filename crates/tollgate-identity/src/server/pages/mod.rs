@@ -52,15 +52,25 @@ fn problem(wrong: Option<&str>) -> Markup {
     html! { @if let Some(wrong) = wrong { p role="alert" class="wrong" id="problem" { (wrong) } } }
 }
 
-/// A page that says something, and nothing else.
+/// A page that says something, and where to go on.
 pub(crate) fn says(server: &Server, title: &str, text: &str) -> Markup {
-    layout(server, title, &html! { p { (text) } })
+    let account = format!("{}/oauth/account", server.path);
+    layout(server, title, &html! { p { (text) } p { a href=(account) { "Your account" } } })
+}
+
+/// `text`, which was written for programs, as a sentence for people.
+fn sentence(text: &str) -> String {
+    let text = text.replace('`', "");
+    let mut letters = text.chars();
+    let first: String = letters.next().map(|first| first.to_uppercase().collect()).unwrap_or_default();
+    let end = if text.ends_with(['.', '?', ')']) { "" } else { "." };
+    format!("{first}{}{end}", letters.as_str())
 }
 
 /// Why something was not done, for people.
 pub(crate) fn refused(server: &Server, error: &Error) -> Reply {
     let content = html! {
-        p role="alert" class="wrong" { (error.why) }
+        p role="alert" class="wrong" { (sentence(&error.why)) }
         p class="quiet" { "For whoever runs the application: " code { (error.code) } }
     };
     page(error.status, &layout(server, "That did not work", &content), None)
