@@ -133,7 +133,7 @@ DocumentRoot {folder}/www
 </Directory>
 
 OIDCProviderMetadataURL {issuer}/.well-known/openid-configuration
-OIDCClientID apache
+OIDCClientID {client}
 OIDCClientSecret {secret}
 OIDCRedirectURI http://localhost:{port}/inside/redirect_uri
 OIDCCryptoPassphrase of-this-test
@@ -161,7 +161,7 @@ PAGE = """<!doctype html><title>Inside</title>
 class Apache(Private):
     """Debian's Apache with mod_auth_openidc: pages that only people see whom the gate has signed in."""
 
-    secret = "a-secret-of-the-web-server"
+    client, secret = "apache", "a-secret-of-the-web-server"
 
     def __init__(self, port: int):
         super().__init__("apache", "apache2", "apache2 libapache2-mod-auth-openidc")
@@ -174,7 +174,7 @@ class Apache(Private):
         if missing:
             raise RuntimeError(f"{missing} of apache2 are missing: apt-get install apache2 libapache2-mod-auth-openidc")
         modules = "\n".join(f"LoadModule {name}_module {MODULES}/mod_{name}.so" for name in names)
-        config = APACHE.format(folder=self.folder, port=self.port, modules=modules, issuer=issuer, secret=self.secret)
+        config = APACHE.format(folder=self.folder, port=self.port, modules=modules, issuer=issuer, client=self.client, secret=self.secret)
         (self.folder / "apache.conf").write_text(config)
         for place in ["inside/index.html", "inside/platform/index.html", "inside/board/index.html", "bye.html"]:
             page = self.folder / "www" / place
