@@ -20,10 +20,10 @@ GATE = "https://gate.example.com"
 class Issuer:
     """npm's oidc-provider, as `identity_fixture/issuer.mjs` sets it up."""
 
-    def __init__(self):
+    def __init__(self, redirect_uri: str | None = None):
         port = world.free_port()
         self.url = f"http://127.0.0.1:{port}"
-        command = [world.NODE, world.HERE / "identity_fixture" / "issuer.mjs", str(port)]
+        command = [world.NODE, world.HERE / "identity_fixture" / "issuer.mjs", str(port), *([redirect_uri] if redirect_uri else [])]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         discovery = f"{self.url}/.well-known/openid-configuration"
         world.wait_for(lambda: world.get(discovery)[0] == 200, "the issuer", self.process)

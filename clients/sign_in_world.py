@@ -27,8 +27,8 @@ models: {{ sim: [{{ provider: simulator }}] }}
 identity:
   url: http://localhost:{port}
   groups:
-    - {{ group: platform, role: admin }}
-    - {{ group: readers, role: auditor }}
+    - {{ {issuer}group: platform, role: admin }}
+    - {{ {issuer}group: readers, role: auditor }}
   server:
     mcp: true
     path: {path}
@@ -46,7 +46,7 @@ identity:
       batch: {{ secret: a-secret-of-the-batch, resources: [/] }}
       planner:
         secret: a-secret-of-the-planner
-        resource: https://planner.example.com
+        audience: https://planner.example.com
         resources: [/mcp, /v1]
         grants: [token_exchange]
       front:
@@ -58,10 +58,11 @@ identity:
 """
 
 
-def gate(own_gate, *, server: str = "", clients: str = "", path: str = "/", extra: str = "", env=None, folder=None, port=None):
+def gate(own_gate, *, server: str = "", clients: str = "", path: str = "/", extra: str = "", groups_of: str = "", env=None, folder=None, port=None):
     """A gate at which people sign in."""
     port = port or world.free_port()
-    config = CONFIG.format(port=port, server=server, clients=clients, path=path) + extra
+    issuer = f"issuer: {groups_of}, " if groups_of else ""
+    config = CONFIG.format(port=port, server=server, clients=clients, path=path, issuer=issuer) + extra
     made = own_gate("--port", str(port), config=config, env=env, folder=folder)
     made.issuer = f"http://localhost:{port}{path.rstrip('/')}"
     return made

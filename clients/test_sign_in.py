@@ -50,7 +50,7 @@ def test_an_invitation_is_taken_once_with_a_password_that_is_not_easily_guessed(
         assert page.status == 400 and why in page.page.text
     browser.submit(page, password=PASSWORD, again=PASSWORD)
     assert "was taken, or is over" in Browser(gate_).open(link).page.text
-    shown = world.tollgate("user", "login", "cleo@example.com", gate=gate_, env=ENV)
+    shown = world.tollgate("user", "show-login", "cleo@example.com", gate=gate_, env=ENV)
     assert "password" in shown and "yes" in shown and "argon2" not in shown
 
 

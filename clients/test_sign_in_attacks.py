@@ -356,7 +356,7 @@ def test_tokens_end_at_the_gate_with_what_they_came_of(own_gate):
 
     held = token()
     assert status(held) == 200 and world.send("DELETE", f"{gate_.url}/api/v1/users/none", None, bearer(held))[0] == 404
-    world.tollgate("user", "groups", "ann", gate=gate_, env=ENV)
+    world.tollgate("user", "groups", "ann", "--none", gate=gate_, env=ENV)
     assert world.send("DELETE", f"{gate_.url}/api/v1/users/none", None, bearer(held))[0] == 403, "no admin any more"
     assert status(held, "/v1/models") == 200
     world.tollgate("user", "sign-out", "ann", gate=gate_, env=ENV)
@@ -474,7 +474,7 @@ def test_nobody_is_acted_for_who_may_not_use_the_application(own_gate):
     clients = """
       agent:
         secret: a-secret-of-the-agent
-        resource: https://planner.example.com
+        audience: https://planner.example.com
         resources: [/mcp]
         grants: [token_exchange]
         groups: [vip]

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tollgate_core::access::NotLetIn;
 use tollgate_core::config::identity::{Identity, Issuer};
 use tollgate_core::identity::{Fetch, Fetching, Presented, Tokens as _};
+use tollgate_core::secret::Secret;
 use tollgate_identity::IssuedTokens;
 
 use crate::load;
@@ -37,6 +38,10 @@ const KINDS: [(Algorithm, &[&str]); 3] = [
 struct Documents(Vec<u8>);
 
 impl Fetch for Documents {
+    fn post(&self, _: Uri, _: String, _: Option<Secret>, _: bool) -> Fetching<'_> {
+        Box::pin(std::future::ready(Err("nobody takes forms".to_owned())))
+    }
+
     fn fetch_for_stranger(&self, uri: Uri) -> Fetching<'_> {
         self.fetch(uri, false)
     }
@@ -69,6 +74,7 @@ fn identity() -> Result<Arc<Identity>> {
         private: false,
         skew: std::time::Duration::from_secs(60),
         own: false,
+        sign_in: None,
     };
     Ok(Arc::new(Identity { issuers: vec![issuer], ..Identity::default() }))
 }

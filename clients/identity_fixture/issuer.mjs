@@ -1,7 +1,7 @@
-// A real issuer, npm's oidc-provider: `node issuer.mjs PORT`. It gives out JWT access tokens (RFC 9068) for the resource
+// A real issuer, npm's oidc-provider: `node issuer.mjs PORT [REDIRECT]`. It gives out JWT access tokens (RFC 9068) for the resource
 // that is asked for, `https://gate.example.com` where none is: to the program `batch` for itself, and to people who sign in
 // through the client `cli`, a public one with PKCE, or through one that has registered itself (RFC 7591). Whoever signs in
-// as ann is in the group `platform`.
+// as ann is in the group `platform`. With an address to go back to there is the client `gate`, whose ID tokens say all that.
 import { exportJWK, generateKeyPair } from "jose";
 import Provider from "oidc-provider";
 
@@ -25,7 +25,12 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
       application_type: "native",
       redirect_uris: ["http://127.0.0.1/callback"],
     },
+    ...(process.argv[3]
+      ? [{ client_id: "gate", client_secret: "a-secret+of/the gate", redirect_uris: [process.argv[3]] }]
+      : []),
   ],
+  claims: { openid: ["sub"], profile: ["name"], email: ["email", "email_verified"], groups: ["groups"] },
+  conformIdTokenClaims: false,
   cookies: { keys: ["of this test"] },
   extraTokenClaims: (_, token) =>
     token.accountId
@@ -52,7 +57,16 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
       }),
     },
   },
-  findAccount: (_, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
+  findAccount: (_, id) => ({
+    accountId: id,
+    claims: () => ({
+      sub: id,
+      name: id,
+      email: `${id}@example.com`,
+      email_verified: id !== "eve",
+      groups: groups[id] ?? [],
+    }),
+  }),
   jwks: { keys: [key] },
 });
 provider.listen(port, "127.0.0.1");

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use tollgate_core::access::{NotLetIn, Role};
 use tollgate_core::config::identity::{Group, Identity, Issuer};
 use tollgate_core::identity::{Fetch, Fetching, Presented, Subject, Tokens as _};
+use tollgate_core::secret::Secret;
 use tollgate_identity::IssuedTokens;
 
 const ISSUER: &str = "https://login.example.com/realms/one";
@@ -65,6 +66,10 @@ struct World {
 }
 
 impl Fetch for World {
+    fn post(&self, _: Uri, _: String, _: Option<Secret>, _: bool) -> Fetching<'_> {
+        Box::pin(std::future::ready(Err("nobody takes forms".to_owned())))
+    }
+
     fn fetch_for_stranger(&self, uri: Uri) -> Fetching<'_> {
         self.fetch(uri, false)
     }
@@ -139,6 +144,7 @@ fn identity(role: Role) -> Arc<Identity> {
         private: false,
         skew: Duration::from_secs(60),
         own: false,
+        sign_in: None,
     };
     let group = Group { group: "platform".to_owned(), issuer: None, role: Some(role), team: None };
     let url = Some("https://gate.example.com".into());

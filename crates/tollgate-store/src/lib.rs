@@ -13,6 +13,7 @@ mod error;
 mod litellm;
 mod load;
 mod month;
+mod owned;
 mod postgres;
 mod questions;
 mod registry;

@@ -7,6 +7,7 @@ use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
 use crate::StoreError;
+use crate::owned::for_owner_only;
 
 crate::backend::backend!(Sqlite, sqlx::Sqlite, SqlitePool);
 crate::spend::backend::spend!(Sqlite, sqlx::Sqlite);
@@ -14,6 +15,7 @@ crate::spend::backend::spend!(Sqlite, sqlx::Sqlite);
 impl Sqlite {
     /// Opens the file at `path`, or makes it.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        for_owner_only(path)?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)

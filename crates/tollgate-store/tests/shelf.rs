@@ -98,6 +98,13 @@ async fn sqlite() {
     let open = async || open_registry(None, folder.path()).await.unwrap().shelf;
     passes(&open().await).await;
     assert_eq!(read(&open().await, &["a"]).await[0].0, 2, "it is there after a restart");
+    #[cfg(unix)]
+    for file in std::fs::read_dir(folder.path()).unwrap() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let file = file.unwrap();
+        let mode = file.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{:?} is for its owner only", file.file_name());
+    }
 }
 
 #[tokio::test]

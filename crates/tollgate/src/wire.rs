@@ -150,6 +150,12 @@ pub(crate) async fn prepare(read: Read, data_dir: Option<PathBuf>) -> Result<Rea
         .await
         .with_context(|| format!("cannot listen on {} (another port: --port)", snapshot.listen))?;
     let address = listener.local_addr()?;
+    if let Some(url) = snapshot.identity.url.as_deref()
+        && let Some(port) = url.strip_prefix("http://localhost:").and_then(|port| port.parse::<u16>().ok())
+        && port != address.port()
+    {
+        tracing::warn!(url, served = %address, "identity.url is this machine's, and another port than this gate has");
+    }
     let clock = Arc::new(SystemClock);
     let journal = Arc::new(open_journal(&folder, &snapshot.journal, Arc::clone(&clock) as Arc<dyn Clock>)?);
     let slot = Slot::default();
@@ -203,10 +209,11 @@ pub(crate) async fn prepare(read: Read, data_dir: Option<PathBuf>) -> Result<Rea
             journal: Arc::clone(&journal) as Arc<_>,
             access: Arc::clone(&ledger) as Arc<_>,
             logins: Arc::clone(&logins),
+            users: Arc::new(registry.clone()),
             signing_keys: Arc::new(registry.clone()),
             shelf: Arc::new(registry.clone()),
         },
-        &tokens,
+        Arc::clone(&tokens),
     ));
     let followed = Followed {
         ledger: Arc::clone(&ledger),

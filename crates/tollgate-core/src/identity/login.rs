@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::access::SpecError;
+use crate::config::identity::OWN_ISSUER;
 use crate::document::{Document, DocumentRef, Kind};
 
 /// The kind of logins: there is one.
@@ -39,6 +40,9 @@ pub struct Login {
     /// What was said of it.
     #[serde(flatten)]
     pub spec: LoginSpec,
+    /// Where they sign in elsewhere: who they are there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external: Option<External>,
     /// The password's hash (Argon2id, in the form of PHC strings).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<String>,
@@ -51,6 +55,15 @@ pub struct Login {
     /// What began earlier is over: sessions, and what applications were granted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Timestamp>,
+}
+
+/// Who somebody is at an issuer elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct External {
+    /// The issuer, as the configuration calls it.
+    pub issuer: String,
+    /// Who that is there (`sub`).
+    pub subject: String,
 }
 
 /// What may be said of a login.
@@ -146,6 +159,11 @@ impl Document for Login {
 }
 
 impl Login {
+    /// The issuer whose groups they are in: the one at which they sign in, or the gate itself.
+    pub fn issuer(&self) -> &str {
+        self.external.as_ref().map_or(OWN_ISSUER, |external| &external.issuer)
+    }
+
     /// The login of `user`.
     pub fn name(user: &str) -> DocumentRef<LoginKind> {
         DocumentRef { kind: LoginKind::Login, id: Arc::from(user) }
@@ -164,6 +182,7 @@ mod tests {
             created_at: Timestamp::UNIX_EPOCH,
             updated_at: Timestamp::UNIX_EPOCH,
             spec: LoginSpec { email: Some("Ann@example.com".to_owned()), ..LoginSpec::default() },
+            external: None,
             password: Some("$argon2id$secret".to_owned()),
             totp: Some("sealed-secret".to_owned()),
             invitation: Some(Invitation { hash: "secret".to_owned(), ends_at: Timestamp::UNIX_EPOCH }),

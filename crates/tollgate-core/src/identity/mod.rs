@@ -13,8 +13,9 @@ use jiff::Timestamp;
 use crate::access::{NotLetIn, Role};
 use crate::config::identity::Identity;
 use crate::principal::Principal;
+use crate::secret::Secret;
 
-pub use login::{Invitation, Login, LoginKind, LoginSpec};
+pub use login::{External, Invitation, Login, LoginKind, LoginSpec};
 pub use signing_key::{SigningKey, SigningKeyKind};
 
 /// Whoever presented a token that is good.
@@ -81,6 +82,10 @@ impl Tokens for NoTokens {
 pub trait Fetch: Send + Sync {
     /// The document at `uri`; `private` allows an address that is not public.
     fn fetch(&self, uri: Uri, private: bool) -> Fetching<'_>;
+
+    /// What is answered to `form` (`application/x-www-form-urlencoded`) at `uri`, sent with the header `authorization` where
+    /// there is one.
+    fn post(&self, uri: Uri, form: String, authorization: Option<Secret>, private: bool) -> Fetching<'_>;
 
     /// The document at `uri`, which somebody has named whom nobody knows: from a public address, whatever else is allowed.
     fn fetch_for_stranger(&self, uri: Uri) -> Fetching<'_>;

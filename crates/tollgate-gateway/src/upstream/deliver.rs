@@ -1,9 +1,10 @@
 //! What the gate tells others by itself, and what it asks for itself, through the guarded client.
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Uri, header};
+use http::{HeaderValue, Method, Request, Uri, header};
 use tollgate_core::deliver::{Deliver, Delivered, Parcel};
 use tollgate_core::identity::{Fetch, Fetching};
+use tollgate_core::secret::Secret;
 
 use super::egress;
 use crate::gate::Gate;
@@ -12,6 +13,24 @@ impl Fetch for Gate {
     fn fetch(&self, uri: Uri, private: bool) -> Fetching<'_> {
         let private = private || self.runtime().snapshot.egress.private_addresses;
         Box::pin(json_at(self, uri, private))
+    }
+
+    fn post(&self, uri: Uri, form: String, authorization: Option<Secret>, private: bool) -> Fetching<'_> {
+        let private = private || self.runtime().snapshot.egress.private_addresses;
+        Box::pin(async move {
+            let mut request = Request::new(Bytes::from(form));
+            *request.uri_mut() = uri;
+            *request.method_mut() = Method::POST;
+            let headers = request.headers_mut();
+            headers
+                .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+            headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+            if let Some(authorization) = authorization {
+                let value = HeaderValue::from_str(authorization.expose());
+                headers.insert(header::AUTHORIZATION, value.map_err(|_| "the secret cannot be sent")?);
+            }
+            egress::exactly(self, request, private).await.map(|bytes| bytes.to_vec())
+        })
     }
 
     fn fetch_for_stranger(&self, uri: Uri) -> Fetching<'_> {

@@ -19,7 +19,13 @@ impl IdentityServer {
         let id = call.form.get("client_id");
         let id = id.ok_or_else(|| Error::new("invalid_request", "no client is named (`client_id`)"))?;
         let known = self.client(call, id).await?;
-        match read(&call.form, &known, call.server, call.now) {
+        let read = read(&call.form, &known, call.server, call.now);
+        if let (Err(Refused::Page(error) | Refused::There(_, error)), false) = (&read, known.is_strange) {
+            // For whoever sets the application up.
+            let asked = call.form.get("redirect_uri").unwrap_or_default();
+            tracing::info!(client = id, redirect_uri = asked, why = error.why, "a sign-in was refused");
+        }
+        match read {
             Ok(mut request) => {
                 request.hinted = call.form.get("id_token_hint").map(|token| {
                     // A token that is none of this server's names nobody who can be signed in.
@@ -47,7 +53,8 @@ impl IdentityServer {
             sessions::find(&self.store(call), &self.logins, browser.session.as_deref(), call.now).await?;
         let enough = |signed_in: &SignedIn| {
             let both = signed_in.session.amr.iter().any(|how| how == "otp");
-            call.server.totp == SecondFactor::Optional || both
+            // Whoever signs in elsewhere is asked there.
+            call.server.totp == SecondFactor::Optional || both || signed_in.login().external.is_some()
         };
         let signed_in = signed_in.filter(enough);
         Ok(signed_in.filter(|signed_in| self.lets_in(signed_in.login(), call.now).is_ok()))

@@ -40,7 +40,7 @@ pub(crate) fn stranger(server: &Server, id: &str) -> Client {
         post_logout_redirect_uris: Vec::new(),
         grants: vec![GrantKind::AuthorizationCode, GrantKind::RefreshToken],
         resources: vec![format!("{}/mcp", server.gate)],
-        resource: None,
+        audience: None,
         scopes: None,
         groups: None,
         consent: true,
@@ -96,7 +96,10 @@ impl IdentityServer {
             {
                 Ok(known)
             }
-            (Some(_), Some(_)) => Err(wrong("the secret is wrong")),
+            (Some(_), Some(_)) => {
+                tracing::info!(client = id, "an application has sent a wrong secret");
+                Err(wrong("the secret is wrong"))
+            }
             (Some(_), None) => Err(wrong("this client has a secret, and has not sent it")),
             (None, Some(_)) => Err(wrong("this client has no secret, and has sent one")),
             (None, None) => Ok(known),

@@ -1,13 +1,10 @@
 //! What the server says of itself (OpenID Connect Discovery 1.0 §3, RFC 8414 §2), and its keys.
 
 use serde_json::{Value, json};
-use tollgate_core::config::identity::{GrantKind, Server};
+use tollgate_core::config::identity::{GrantKind, SCOPES, Server};
 
 use super::reply::{Reply, public};
 use super::{Call, IdentityServer};
-
-/// Scopes that the server itself knows.
-pub(crate) const SCOPES: [&str; 5] = ["openid", "profile", "email", "groups", "offline_access"];
 
 /// The address of one of the server's places.
 pub(crate) fn endpoint(server: &Server, name: &str) -> String {

@@ -41,10 +41,10 @@ impl IdentityServer {
         }
         let presented = self.presented(call, subject).await.map_err(|why| invalid(&why))?;
         // Whoever has found somebody's token does not get another one for it.
-        let theirs = client.resource.as_ref().is_some_and(|own| presented.audience.contains(own));
+        let theirs = client.audience.as_ref().is_some_and(|own| presented.audience.contains(own));
         if !theirs && presented.client != client.id {
             return Err(invalid(
-                "the token is not for this client: its `aud` must be the client's `resource`",
+                "the token is not for this client: its `aud` must be the client's `audience`",
             ));
         }
         let login = presented.login.as_ref();

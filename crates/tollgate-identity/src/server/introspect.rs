@@ -29,7 +29,7 @@ impl IdentityServer {
             return Ok(json_reply(StatusCode::OK, &INACTIVE));
         };
         // Nobody learns of tokens that are neither theirs nor for them (RFC 7662 §2.2, §4).
-        let theirs = client.resource.as_ref().is_some_and(|own| presented.audience.contains(own));
+        let theirs = client.audience.as_ref().is_some_and(|own| presented.audience.contains(own));
         if presented.client != client.id && !theirs {
             return Ok(json_reply(StatusCode::OK, &INACTIVE));
         }

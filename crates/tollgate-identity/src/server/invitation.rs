@@ -23,7 +23,7 @@ impl IdentityServer {
             self.rate.take_from("wrong invitations", call.peer, 60)?;
             return Err(Error::new(
                 "invalid_request",
-                "this invitation was taken, or is over; ask for another one",
+                "this invitation was taken, or is over; if you have chosen a password, sign in, otherwise ask for another one",
             ));
         };
         let shown = |status, wrong: Option<&str>| {

@@ -10,14 +10,15 @@ use serde_json::Value;
 use tollgate_core::access::SpecError;
 use tollgate_core::changes::{Changes, NotMade};
 use tollgate_core::document::{Document as _, check_id};
-use tollgate_core::identity::{Invitation, Login, LoginSpec};
+use tollgate_core::identity::{External, Invitation, Login, LoginSpec};
 use tollgate_core::merge_patch::{merged, read};
 use tollgate_core::ports::{Change, Clock, Journal, Registry};
 use tollgate_core::principal::Principal;
 use tollgate_core::query::QueryError;
 use uuid::Uuid;
 
-use super::random;
+use super::{own, random};
+use crate::tokens::claims::Arrival;
 
 /// The most logins: they are in memory.
 const MOST: usize = 100_000;
@@ -245,6 +246,7 @@ impl Logins {
                 created_at: now,
                 updated_at: now,
                 spec,
+                external: None,
                 password: None,
                 totp: None,
                 invitation: Some(invitation),
@@ -310,6 +312,45 @@ impl Logins {
             return Err(LoginError::Stale);
         }
         Ok(listed)
+    }
+
+    /// Somebody has signed in at the issuer `issuer`: makes their login where there is none, and brings it up to date.
+    pub(crate) async fn arrive(&self, issuer: &str, arrival: Arrival) -> Result<Listed, LoginError> {
+        let Arrival { user, subject, email, name, groups } = arrival;
+        check_id(&user)?;
+        let (now, external) = (self.changes.now(), Some(External { issuer: issuer.to_owned(), subject }));
+        let by = own::gate();
+        let spec = LoginSpec { email, name, groups };
+        let before = match self.listed(&user) {
+            Ok(before) => before,
+            Err(LoginError::Missing(_)) => {
+                check(&user, &spec)?;
+                let login = Login {
+                    user,
+                    subject: Uuid::new_v4().to_string().into(),
+                    created_at: now,
+                    updated_at: now,
+                    spec,
+                    external,
+                    password: None,
+                    totp: None,
+                    invitation: None,
+                    not_before: None,
+                };
+                return Ok(self.replace(&by, "arrive", None, login).await?);
+            }
+            Err(error) => return Err(error),
+        };
+        // Whoever is called the same somewhere is not by that the one who is called so here.
+        if before.login.external != external {
+            return Err(LoginError::Taken);
+        }
+        if before.login.spec == spec {
+            return Ok(before);
+        }
+        check(&user, &spec)?;
+        let after = Login { spec, updated_at: now, ..before.login.clone() };
+        Ok(self.replace(&by, "arrive", Some(&before), after).await?)
     }
 
     /// Keeps `after` instead of `before`.

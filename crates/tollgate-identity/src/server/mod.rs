@@ -13,6 +13,7 @@ mod consent;
 mod device;
 mod discovery;
 mod documents;
+mod elsewhere;
 mod enrol;
 mod exchange;
 mod failures;
@@ -54,14 +55,16 @@ use bytes::Bytes;
 use http::request::Parts as Head;
 use jiff::Timestamp;
 use serde_json::Value;
+use tollgate_core::access::Holder;
 use tollgate_core::changes::Changes;
 use tollgate_core::config::SecretsKeys;
-use tollgate_core::config::identity::Server;
+use tollgate_core::config::identity::{Identity, Server};
 use tollgate_core::identity::{Fetch, Login, SigningKey};
 use tollgate_core::ports::{Access, Clock, Journal, Registry, Shelf};
 use tollgate_core::record::{Entry, Event};
 
 use self::documents::Documents;
+use self::elsewhere::Elsewhere;
 use self::failures::Failures;
 use self::form::Form;
 use self::hashing::Hashing;
@@ -84,6 +87,8 @@ pub struct Parts {
     pub access: Arc<dyn Access>,
     /// Who signs in here.
     pub logins: Arc<Logins>,
+    /// Keys, users and teams: whoever comes from elsewhere becomes a user.
+    pub users: Arc<dyn Registry<Holder>>,
     /// What is signed with.
     pub signing_keys: Arc<dyn Registry<SigningKey>>,
     /// What lasts for a while.
@@ -104,6 +109,10 @@ pub struct IdentityServer {
     failures: Failures,
     rate: Rate,
     documents: Documents,
+    elsewhere: Elsewhere,
+    users: Changes<Holder>,
+    /// Tokens of issuers elsewhere are checked as those are that are credentials.
+    tokens: Arc<IssuedTokens>,
     fetch: OnceLock<Weak<dyn Fetch>>,
 }
 
@@ -117,6 +126,7 @@ impl std::fmt::Debug for IdentityServer {
 pub(crate) struct Call<'a> {
     server: &'a Server,
     secrets: &'a SecretsKeys,
+    identity: &'a Identity,
     head: &'a Head,
     /// Of the query, or of a body that is a form.
     form: Form,
@@ -127,13 +137,11 @@ pub(crate) struct Call<'a> {
 
 impl IdentityServer {
     /// A server that `tokens` take the tokens of.
-    pub fn new(parts: Parts, tokens: &IssuedTokens) -> Self {
-        let Parts { clock, journal, access, logins, signing_keys, shelf } = parts;
+    pub fn new(parts: Parts, tokens: Arc<IssuedTokens>) -> Self {
+        let Parts { clock, journal, access, logins, users, signing_keys, shelf } = parts;
         let changes = Changes::new(Arc::clone(&signing_keys), Arc::clone(&journal), Arc::clone(&clock));
         Self {
             signing: SigningKeys::new(signing_keys, changes, tokens.begin_own(Arc::clone(&logins))),
-            clock,
-            journal,
             access,
             logins,
             shelf,
@@ -143,7 +151,12 @@ impl IdentityServer {
             failures: Failures::default(),
             rate: Rate::default(),
             documents: Documents::default(),
+            elsewhere: Elsewhere::default(),
+            users: Changes::new(users, Arc::clone(&journal), Arc::clone(&clock)),
             fetch: OnceLock::new(),
+            tokens,
+            clock,
+            journal,
         }
     }
 

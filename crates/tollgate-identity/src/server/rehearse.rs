@@ -17,7 +17,7 @@ use super::{Logins, claims, grants, mint};
 pub struct Expects {
     /// The user who would sign in.
     pub user: String,
-    /// The scopes that it asks for, separated by spaces or commas; default those that applications for people ask for.
+    /// The scopes that it asks for, separated by spaces or commas; default those that there are for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
     /// The issuer that it is configured with.
@@ -66,7 +66,7 @@ pub struct Rehearsal {
 }
 
 /// What applications for people ask for.
-const USUAL: &str = "openid profile email offline_access";
+const USUAL: &str = "openid profile email groups offline_access";
 
 /// Why there is nothing to rehearse.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -209,8 +209,11 @@ fn email(
             login.user
         ),
     );
+    if email.is_empty() {
+        return;
+    }
     say(
-        email.is_empty() || id_token.get("email_verified") == Some(&Value::Bool(true)),
+        id_token.get("email_verified") == Some(&Value::Bool(true)),
         "`email_verified` is true, as a boolean".to_owned(),
         "`email_verified` is not true".to_owned(),
     );

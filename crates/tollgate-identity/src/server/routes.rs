@@ -26,6 +26,8 @@ pub(crate) enum Place {
     Activate,
     SignIn,
     SignInCode,
+    Elsewhere,
+    Back,
     Enrol,
     Continue,
     Consent,
@@ -36,8 +38,8 @@ pub(crate) enum Place {
 }
 
 use Place::{
-    Account, Activate, Authorize, Consent, Continue, DeviceAuthorization, Enrol, Introspect, Invitation,
-    Keys, Logout, Metadata, Register, Revoke, SignIn, SignInCode, Style, Token, Userinfo,
+    Account, Activate, Authorize, Back, Consent, Continue, DeviceAuthorization, Elsewhere, Enrol, Introspect,
+    Invitation, Keys, Logout, Metadata, Register, Revoke, SignIn, SignInCode, Style, Token, Userinfo,
 };
 
 /// What takes which method. Pages are not asked for their heads only: some act.
@@ -60,6 +62,8 @@ const PLACES: &[(&str, Place, &[Method], Asks)] = &[
     ("/oauth/activate", Activate, BOTH, Asks::People),
     ("/oauth/sign-in", SignIn, BOTH, Asks::People),
     ("/oauth/code", SignInCode, POST, Asks::People),
+    ("/oauth/with", Elsewhere, GET, Asks::People),
+    ("/oauth/with/callback", Back, GET, Asks::People),
     ("/oauth/enrol", Enrol, POST, Asks::People),
     ("/oauth/continue", Continue, GET, Asks::People),
     ("/oauth/consent", Consent, POST, Asks::People),
@@ -123,6 +127,7 @@ impl IdentityServer {
                 let call = Call {
                     server,
                     secrets: &snapshot.secrets,
+                    identity: &snapshot.identity,
                     head: &head,
                     form,
                     body: &body,
@@ -133,10 +138,14 @@ impl IdentityServer {
             }
             Err(why) => Err(Error::new("invalid_request", why)),
         };
-        answered.unwrap_or_else(|error| match asks {
+        let mut reply = answered.unwrap_or_else(|error| match asks {
             Asks::Programs => error.into(),
             Asks::People => pages::refused(server, &error),
-        })
+        });
+        if reply.status() == StatusCode::TOO_MANY_REQUESTS {
+            reply.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("10"));
+        }
+        reply
     }
 
     async fn at(&self, place: Place, call: &Call<'_>) -> Result<Reply, Error> {
@@ -155,6 +164,8 @@ impl IdentityServer {
             SignIn if posted => self.sign_in(call).await,
             SignIn => self.sign_in_page(call).await,
             SignInCode => self.sign_in_with_code(call).await,
+            Elsewhere => self.go_elsewhere(call).await,
+            Back => self.back_from_elsewhere(call).await,
             Enrol => self.enrol(call).await,
             Continue => self.go_on(call).await,
             Consent => self.consented(call).await,

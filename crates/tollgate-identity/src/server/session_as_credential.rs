@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use tollgate_core::access::NotLetIn;
-use tollgate_core::config::identity::{OWN_ISSUER, Server};
+use tollgate_core::config::identity::Server;
 use tollgate_core::config::snapshot::Snapshot;
 use tollgate_core::identity::{Subject, Telling};
 
@@ -34,7 +34,7 @@ impl IdentityServer {
             .ok_or_else(|| NotLetIn::Token("of the session is over; sign in again".to_owned()))?;
         let login = signed_in.login();
         let identity = &snapshot.identity;
-        let (role, team) = identity.of(OWN_ISSUER, login.spec.groups.iter().map(String::as_str));
+        let (role, team) = identity.of(login.issuer(), login.spec.groups.iter().map(String::as_str));
         let (identity, until) = (Arc::clone(identity), signed_in.session.ends);
         Ok(Arc::new(Subject { role, team, identity, until, ..own::subject(login) }))
     }

@@ -15,7 +15,7 @@ use super::next::{Next, is_local};
 use super::reply::{Error, Reply, page, see_other};
 use super::store::Changed;
 use super::throttle::Trying;
-use super::{Call, IdentityServer, own, pages, sessions, totp};
+use super::{Call, IdentityServer, elsewhere, own, pages, sessions, totp};
 
 /// What one-time codes are called where guesses are counted.
 const CODES: &str = "one-time code";
@@ -242,7 +242,11 @@ fn shown(
         Next::Activate(_) | Next::Account | Next::Local(_) => None,
     };
     let name = call.form.get("username").or(hint).unwrap_or_default();
-    let mut reply = page(status, &pages::sign_in(call.server, &form, name, wrong), next.ends_at());
+    let mut reply = page(
+        status,
+        &pages::sign_in(call.server, &form, name, wrong, &elsewhere::offered(call)),
+        next.ends_at(),
+    );
     browser.keep(&mut reply);
     Ok(reply)
 }

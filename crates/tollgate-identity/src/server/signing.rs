@@ -21,10 +21,10 @@ use tollgate_core::config::SecretsKeys;
 use tollgate_core::config::identity::{Server, SigningAlgorithm};
 use tollgate_core::identity::SigningKey;
 use tollgate_core::ports::{Change, Registry};
-use tollgate_core::principal::{ActorKind, Principal};
 use tollgate_core::query::QueryError;
 use tollgate_core::seal::{Sealing, bound_to};
 
+use super::own::gate;
 use super::reply::Error;
 use crate::tokens::jws::Jws;
 use crate::tokens::keys::KeySet;
@@ -240,11 +240,6 @@ impl SigningKeys {
         let signature = private.sign(signed.as_bytes()).ok_or_else(|| Error::away("signing failed"))?;
         Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
     }
-}
-
-/// The gate itself: what it does by itself.
-fn gate() -> Principal {
-    Principal::direct(ActorKind::Gate, "gate")
 }
 
 /// All that others see of a key: whoever writes into the database does not publish one of their own by that.

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use serde_json::{Value, json};
-use tollgate_core::config::identity::{Client, GrantKind, SecondFactor};
+use tollgate_core::config::identity::{Client, GrantKind, SCOPES, SecondFactor};
 use tollgate_core::identity::Login;
 
 use super::authorize::may_use;
@@ -87,7 +87,8 @@ impl IdentityServer {
                 "whoever has granted it may not use this client any more",
             ));
         }
-        if call.server.totp == SecondFactor::Required && !grant.amr.iter().any(|how| how == "otp") {
+        let asked_here = call.server.totp == SecondFactor::Required && login.external.is_none();
+        if asked_here && !grant.amr.iter().any(|how| how == "otp") {
             return Err(Error::new("invalid_grant", "one-time codes are required by now; sign in again"));
         }
         Ok(login)
@@ -138,7 +139,7 @@ impl IdentityServer {
         let scopes = granted_scopes(&call.form, client, call.server);
         // There is nobody who signs in, and nobody who is away.
         let scopes: Vec<String> =
-            scopes.into_iter().filter(|scope| !super::discovery::SCOPES.contains(&scope.as_str())).collect();
+            scopes.into_iter().filter(|scope| !SCOPES.contains(&scope.as_str())).collect();
         let resources = resources(&call.form, client, call.server)?;
         let access = Access {
             client,

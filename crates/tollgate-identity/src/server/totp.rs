@@ -36,7 +36,12 @@ pub(crate) fn open(secrets: &SecretsKeys, subject: &str, sealed: &str) -> Result
         sealed.and_then(|sealed| Sealing::new(secrets, PURPOSE).open(&bound_to([PURPOSE, subject]), &sealed));
     let text = opened.and_then(|plain| String::from_utf8(plain).ok());
     text.ok_or_else(|| {
-        Error::away("a secret of one-time codes was encrypted with a `secrets_key` that is not known here")
+        tracing::warn!(
+            subject,
+            "a secret of one-time codes was encrypted with a `secrets_key` that is not known here: `tollgate user sign-out --totp` \
+             takes it away"
+        );
+        Error::new("access_denied", "your one-time codes cannot be checked here any more; an administrator can take them away")
     })
 }
 

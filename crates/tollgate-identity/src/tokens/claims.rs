@@ -22,6 +22,19 @@ const MOST_SCOPES: usize = 200;
 /// Parties that act for one another.
 const MOST_ACTORS: usize = 8;
 
+/// Somebody who has signed in elsewhere.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    /// What they are called here.
+    pub(crate) user: Arc<str>,
+    /// Who that is there.
+    pub(crate) subject: String,
+    /// The email address, where nobody has left it in doubt.
+    pub(crate) email: Option<String>,
+    pub(crate) name: Option<String>,
+    pub(crate) groups: Vec<String>,
+}
+
 /// The claims of a token.
 #[derive(Debug, serde::Deserialize)]
 #[serde(transparent)]
@@ -33,7 +46,7 @@ impl Claims {
         self.text("iss")
     }
 
-    fn text(&self, name: &str) -> Option<&str> {
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.0.get(name)?.as_str().filter(|text| !text.is_empty())
     }
 
@@ -43,6 +56,19 @@ impl Claims {
         let one = value.and_then(Value::as_str);
         let several = value.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
         one.into_iter().chain(several)
+    }
+
+    /// Who has signed in at `issuer`, as they are to be called here.
+    pub(crate) fn arrival(&self, issuer: &Issuer) -> Result<Arrival, String> {
+        let subject = self.text("sub").ok_or("does not say who that is (`sub`)")?.to_owned();
+        let verified = self.0.get("email_verified").is_none_or(|said| *said == Value::Bool(true));
+        Ok(Arrival {
+            user: self.user(issuer)?,
+            subject,
+            email: self.text("email").filter(|_| verified).map(str::to_owned),
+            name: self.text("name").map(str::to_owned),
+            groups: self.groups(issuer)?.map(str::to_owned).collect(),
+        })
     }
 
     /// The person who it is of, by the name that is never another's; `None` where it is a program's.
@@ -240,6 +266,7 @@ mod tests {
             private: false,
             skew: Duration::from_secs(60),
             own: false,
+            sign_in: None,
         }
     }
 

@@ -4,7 +4,7 @@ pub(crate) mod claims;
 mod issuer;
 pub(crate) mod jws;
 pub(crate) mod keys;
-mod metadata;
+pub(crate) mod metadata;
 mod own;
 
 use std::collections::HashMap;
@@ -148,6 +148,32 @@ impl IssuedTokens {
         let fetch = self.fetch.get().and_then(Weak::upgrade);
         let fetch = fetch.ok_or_else(|| NotLetIn::Untold("the gate is not ready".to_owned()))?;
         self.keys_of(issuer, identity).check(issuer, token, &fetch).await
+    }
+
+    /// What an ID token says that `issuer` has given to `client` for a sign-in with `nonce` (OpenID Connect Core §3.1.3.7).
+    pub(crate) async fn id_token(
+        &self,
+        (issuer, identity): (&Issuer, &Identity),
+        token: &str,
+        (client, nonce): (&str, &str),
+        now: Timestamp,
+    ) -> Result<Claims, NotLetIn> {
+        let jws = Jws::read(token).map_err(NotLetIn::Token)?;
+        let claims: Claims = jws.unchecked().map_err(NotLetIn::Token)?;
+        let wrong = |why: &str| NotLetIn::Token(why.to_owned());
+        if claims.issuer() != Some(&*issuer.issuer) {
+            return Err(wrong("is of another issuer (`iss`)"));
+        }
+        let audience = claims.audience();
+        if !audience.iter().any(|one| one == client) || claims.text("azp").is_some_and(|azp| azp != client) {
+            return Err(wrong("is for somebody else (`aud`, `azp`)"));
+        }
+        if claims.text("nonce") != Some(nonce) {
+            return Err(wrong("is not the answer to this sign-in (`nonce`)"));
+        }
+        claims.good_until(issuer, now).map_err(NotLetIn::Token)?;
+        self.check(issuer, identity, &jws).await?;
+        Ok(claims)
     }
 
     fn keys_of(&self, issuer: &Issuer, identity: &Identity) -> Arc<Keys> {

@@ -5,7 +5,6 @@ use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use tollgate_core::access::NotLetIn;
-use tollgate_core::config::identity::OWN_ISSUER;
 use tollgate_core::identity::Subject;
 
 use super::claims::Claims;
@@ -50,7 +49,7 @@ impl Own {
             return Err(over());
         }
         let groups = login.spec.groups.iter().map(String::as_str);
-        let (role, team) = subject.identity.of(OWN_ISSUER, groups);
+        let (role, team) = subject.identity.of(login.issuer(), groups);
         if role == subject.role && team == subject.team {
             return Ok(subject);
         }

@@ -7,12 +7,14 @@ use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
 use crate::StoreError;
+use crate::owned::for_owner_only;
 
 crate::registry::backend::registry!(SqliteRegistry, sqlx::Sqlite, SqlitePool);
 
 impl SqliteRegistry {
     /// Opens the file at `path`, or makes it.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        for_owner_only(path)?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)

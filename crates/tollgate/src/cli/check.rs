@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 use clap::Args;
+use tollgate_core::config::identity::{Client, GrantKind};
 use tollgate_core::config::resolve::Overrides;
 use tollgate_core::config::snapshot::{Deployment, Snapshot};
 use tollgate_core::config::tools::{Reached, ToolServer};
@@ -65,11 +66,26 @@ fn lines(read: &Read) -> Vec<String> {
     for bundle in read.snapshot.tool_bundles.values() {
         lines.push(format!("tools at /mcp/{}  {}", bundle.name, bundle.servers.join(", ")));
     }
+    if let Some(server) = &read.snapshot.identity_server {
+        lines.push(format!("people sign in at {}", server.issuer));
+        lines.extend(server.clients.iter().map(|client| format!("  {}", application(client))));
+    }
     if !read.not_acted_on.is_empty() {
         lines.push("understood but not acted on:".to_owned());
         lines.extend(read.not_acted_on.iter().map(|name| format!("  {name}")));
     }
     lines
+}
+
+/// An application, and what it is for.
+fn application(client: &Client) -> String {
+    let people = client.may(GrantKind::AuthorizationCode) || client.may(GrantKind::DeviceCode);
+    let what = if people { "people sign in to it" } else { "a program" };
+    let tokens = match &client.resources[..] {
+        [] => "no tokens for calls".to_owned(),
+        resources => format!("tokens for {}", resources.join(", ")),
+    };
+    format!("{}  {what}, {tokens}", client.id)
 }
 
 /// How a tool server is reached, without what may be a secret in it.

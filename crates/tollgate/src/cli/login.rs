@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
     /// Where to sign in, where the gate takes tokens of several
     #[arg(long, value_name = "URL")]
     issuer: Option<String>,
-    /// What this program is called there, where that is not the gate itself
+    /// This program's client id there, where it is not signed in at the gate itself
     #[arg(long, value_name = "ID", default_value = CLIENT)]
     client_id: String,
     /// What is asked for there
@@ -70,6 +70,9 @@ impl Arguments {
             said["id_token"].as_str().or(said["access_token"].as_str()).and_then(name).unwrap_or_default();
         Kept::read()?.keep(url, Some(login.with(&said)?))?;
         say(&format!("signed in to {url} as {who}"))?;
+        if std::env::var_os("TOLLGATE_KEY").is_some_and(|key| !key.is_empty()) {
+            super::complain("TOLLGATE_KEY is set, and goes before the login: unset it");
+        }
         Ok(())
     }
 

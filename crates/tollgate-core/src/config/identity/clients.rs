@@ -66,8 +66,8 @@ pub struct ClientWritten {
     /// What its access tokens may be for: `/` is the whole gate, `/mcp/notes` an address of it, others are resources of
     /// your own. Without one they are for the server's user information only.
     pub resources: Vec<Spanned<String>>,
-    /// Whom tokens are for that it takes itself, where it exchanges them.
-    pub resource: Option<Spanned<String>>,
+    /// Whom tokens are for that it takes itself (their `aud`): those it may exchange, and ask about.
+    pub audience: Option<Spanned<String>>,
     /// The scopes that it may ask for, default all.
     pub scopes: Option<Vec<Spanned<String>>>,
     /// The groups whose members may sign in to it, default everybody's.
@@ -99,7 +99,7 @@ pub struct Client {
     /// What its access tokens may be for.
     pub resources: Vec<String>,
     /// Whom tokens are for that it takes itself.
-    pub resource: Option<String>,
+    pub audience: Option<String>,
     /// The scopes that it may ask for; `None` for all.
     pub scopes: Option<Vec<String>>,
     /// The groups whose members may sign in to it.
@@ -132,6 +132,10 @@ impl Client {
     }
 }
 
+fn resources_are_missing(written: &ClientWritten) -> bool {
+    written.resources.is_empty()
+}
+
 /// The shortest secret that nobody guesses.
 const SHORTEST: usize = 16;
 
@@ -146,15 +150,11 @@ impl Resolver<'_> {
         let (place, written) = (written.referenced, &written.value);
         let wrong = |why: &str| Err(ConfigError::at(place, format!("the client `{id}`: {why}")));
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
-        if id.is_empty()
-            || id.len() > 128
-            || !id.bytes().all(plain)
-            || id == super::OWN_ISSUER
-            || id.starts_with("reg.")
-        {
-            return wrong(
-                "an id is 1 to 128 letters, digits, `-`, `_` and `.`, and not one of the gate's own (`tollgate`, `reg.…`)",
-            );
+        if id == super::OWN_ISSUER || id.starts_with("reg.") {
+            return wrong("the gate's own clients are called so; choose another id");
+        }
+        if id.is_empty() || id.len() > 128 || !id.bytes().all(plain) {
+            return wrong("an id is 1 to 128 letters, digits, `-`, `_` and `.`");
         }
         let secret = written.secret.as_ref().map(|secret| {
             let read = secret.value.read(self.world.environment);
@@ -176,6 +176,15 @@ impl Resolver<'_> {
             ([], Some(_)) => vec![GrantKind::ClientCredentials],
             ([], None) => vec![GrantKind::DeviceCode, GrantKind::RefreshToken],
         });
+        if written.grants.is_none()
+            && redirect_uris.is_empty()
+            && resources_are_missing(written)
+            && secret.is_some()
+        {
+            return wrong(
+                "it has neither `redirect_uris`, where people sign in to it, nor `resources`, where it gets tokens for itself",
+            );
+        }
         if grants.contains(&GrantKind::AuthorizationCode) == redirect_uris.is_empty() {
             return wrong("`redirect_uris` and the grant `authorization_code` come together");
         }
@@ -190,7 +199,7 @@ impl Resolver<'_> {
         }
         let resources = written.resources.iter().map(|resource| self::resource(id, resource, gate));
         let resources: Vec<String> = resources.collect::<Result<_, _>>()?;
-        let own = written.resource.as_ref().map(|own| resource(id, own, gate)).transpose()?;
+        let own = written.audience.as_ref().map(|own| resource(id, own, gate)).transpose()?;
         if resources.is_empty() && grants.iter().any(|grant| of_its_own.contains(grant)) {
             return wrong("name what its tokens are for: `resources: [/]` is the whole gate");
         }
@@ -216,7 +225,7 @@ impl Resolver<'_> {
             post_logout_redirect_uris: after,
             grants,
             resources,
-            resource: own,
+            audience: own,
             scopes: scopes.map(|scopes| scopes.iter().map(|scope| scope.value.clone()).collect()),
             groups: written.groups.clone(),
             pkce: written.pkce.unwrap_or(true),
@@ -305,6 +314,9 @@ pub fn check_redirect(uri: &str) -> Result<(), String> {
     }
 }
 
+/// What the gate's addresses begin with.
+const SERVED: [&str; 5] = ["v1", "v1beta", "v2", "mcp", "api"];
+
 fn resource(id: &str, written: &Spanned<String>, gate: &str) -> Result<String, ConfigError> {
     let text = &written.value;
     let wrong = |why: &str| {
@@ -312,6 +324,12 @@ fn resource(id: &str, written: &Spanned<String>, gate: &str) -> Result<String, C
     };
     if text == "/" {
         return Ok(gate.to_owned());
+    }
+    let first = text.split('/').nth(1).unwrap_or_default();
+    if text.starts_with('/') && !SERVED.contains(&first) {
+        let error =
+            ConfigError::at(written.referenced, format!("the client `{id}`: there is nothing at `{text}`"));
+        return Err(error.hint_nearest(first, SERVED.iter().copied()));
     }
     let whole = if text.starts_with('/') { format!("{gate}{text}") } else { text.clone() };
     let parsed: Result<Uri, _> = whole.parse();
@@ -372,7 +390,7 @@ mod tests {
             post_logout_redirect_uris: Vec::new(),
             grants: Vec::new(),
             resources: resources.iter().map(|one| (*one).to_owned()).collect(),
-            resource: None,
+            audience: None,
             scopes: None,
             groups: None,
             consent: false,

@@ -13,13 +13,14 @@ use serde_saphyr::Spanned;
 
 pub use self::clients::{Client, ClientWritten, GrantKind, check_redirect};
 pub use self::server::{
-    Claim, ClaimSource, ClaimValue, OWN_ISSUER, SecondFactor, Server, ServerWritten, SigningAlgorithm,
+    Claim, ClaimSource, ClaimValue, OWN_ISSUER, SCOPES, SecondFactor, Server, ServerWritten, SigningAlgorithm,
 };
-use super::ConfigError;
 use super::bundles::is_name;
 use super::resolve::Resolver;
 use super::secrets::SecretsKeys;
+use super::{ConfigError, SecretRef};
 use crate::access::{Role, ToolPattern, glob};
+use crate::secret::Secret;
 
 /// The most issuers, and the most groups with a meaning.
 const MOST: usize = 100;
@@ -87,6 +88,39 @@ pub struct IssuerWritten {
     /// How far its clock may be off, default 60, at most 300.
     #[serde(default)]
     pub skew_s: Option<Spanned<u64>>,
+    /// The gate as a client there: then people sign in at the gate's own server with it.
+    #[serde(default)]
+    pub sign_in: Option<Spanned<SignInWritten>>,
+}
+
+/// The gate as a client of an issuer, as written.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignInWritten {
+    /// Its id there.
+    pub client_id: String,
+    /// Its secret there.
+    #[serde(default)]
+    pub client_secret: Option<Spanned<SecretRef>>,
+    /// What it asks for, default `openid profile email`; issuers that list groups by a scope want that too.
+    #[serde(default)]
+    pub scope: Option<String>,
+    /// What people see, default the issuer's name here.
+    #[serde(default)]
+    pub label: Option<String>,
+}
+
+/// The gate as a client of an issuer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignIn {
+    /// Its id there.
+    pub client_id: String,
+    /// Its secret there.
+    pub client_secret: Option<Secret>,
+    /// What it asks for.
+    pub scope: String,
+    /// What people see.
+    pub label: String,
 }
 
 /// One name, or several.
@@ -163,6 +197,8 @@ pub struct Issuer {
     pub skew: Duration,
     /// Whether it is this gate, whose keys need not be fetched.
     pub own: bool,
+    /// The gate as a client there.
+    pub sign_in: Option<SignIn>,
 }
 
 /// What a group means.
@@ -243,8 +279,12 @@ impl Resolver<'_> {
             return Err(ConfigError::new(format!("`identity` has more than {MOST} issuers or groups")));
         }
         let url = written.url.as_ref().map(own_address).transpose()?;
-        let issuers = written.issuers.iter().map(|(name, written)| issuer(name, written, url.is_some()));
-        let issuers: Vec<Issuer> = issuers.collect::<Result<_, _>>()?;
+        let issuers = written.issuers.iter().map(|(name, one)| {
+            let issuer = issuer(name, one, url.is_some())?;
+            let sign_in = one.sign_in.as_ref().map(|sign_in| self.sign_in(name, sign_in)).transpose()?;
+            Ok(Issuer { sign_in, ..issuer })
+        });
+        let issuers: Vec<Issuer> = issuers.collect::<Result<_, ConfigError>>()?;
         for (at, one) in issuers.iter().enumerate() {
             if let Some(other) = issuers[..at].iter().find(|other| other.issuer == one.issuer) {
                 let place = written.issuers[&*one.name].issuer.referenced;
@@ -255,7 +295,12 @@ impl Resolver<'_> {
         let scopes = written.scopes.iter().map(|written| scope(written, servers));
         let scopes = scopes.collect::<Result<_, _>>()?;
         let mut identity = Identity { url, issuers, groups: Vec::new(), scopes };
-        let server = self.identity_server(written.server.as_ref(), &identity, master_key, secrets)?;
+        let server = self.identity_server(written, &identity, master_key, secrets)?;
+        let elsewhere = written.issuers.values().find_map(|issuer| issuer.sign_in.as_ref());
+        if let Some(sign_in) = elsewhere.filter(|_| server.is_none()) {
+            let why = "people sign in with an issuer at the gate's own server: `identity.server` is missing (`server: {}`)";
+            return Err(ConfigError::at(sign_in.referenced, why));
+        }
         if let Some(server) = &server {
             // The first: whoever looks for a place to sign in finds this one.
             identity.issuers.insert(0, server.as_issuer());
@@ -263,6 +308,29 @@ impl Resolver<'_> {
         let groups = written.groups.iter().map(|written| group(written, &identity.issuers));
         identity.groups = groups.collect::<Result<_, _>>()?;
         Ok((Arc::new(identity), server))
+    }
+}
+
+impl Resolver<'_> {
+    fn sign_in(&self, name: &str, written: &Spanned<SignInWritten>) -> Result<SignIn, ConfigError> {
+        let (place, written) = (written.referenced, &written.value);
+        if written.client_id.is_empty() {
+            return Err(ConfigError::at(place, format!("`sign_in` of `{name}` has no `client_id`")));
+        }
+        let secret = written.client_secret.as_ref().map(|secret| {
+            let wrong = |why| ConfigError::at(secret.referenced, format!("the secret at `{name}`: {why}"));
+            secret.value.read(self.world.environment).map_err(wrong)
+        });
+        let scope = written.scope.clone().unwrap_or_else(|| "openid profile email".to_owned());
+        if !scope.split(' ').any(|scope| scope == "openid") {
+            return Err(ConfigError::at(place, format!("`sign_in.scope` of `{name}` is without `openid`")));
+        }
+        Ok(SignIn {
+            client_id: written.client_id.clone(),
+            client_secret: secret.transpose()?,
+            scope,
+            label: written.label.clone().unwrap_or_else(|| name.to_owned()),
+        })
     }
 }
 
@@ -348,6 +416,7 @@ fn issuer(name: &str, written: &IssuerWritten, has_own: bool) -> Result<Issuer, 
         private: written.private,
         skew: Duration::from_secs(skew_s.map_or(SKEW_S, |skew_s| skew_s.value)),
         own: false,
+        sign_in: None,
     })
 }
 

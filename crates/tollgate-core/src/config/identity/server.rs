@@ -10,10 +10,13 @@ use serde_json::Value;
 use serde_saphyr::Spanned;
 
 use super::clients::{Client, ClientWritten};
-use super::{Identity, Issuer};
+use super::{Identity, IdentityWritten, Issuer};
 use crate::config::ConfigError;
 use crate::config::resolve::Resolver;
 use crate::config::secrets::SecretsKeys;
+
+/// Scopes that say something of people (OpenID Connect Core §5.4, §11).
+pub const SCOPES: [&str; 5] = ["openid", "profile", "email", "groups", "offline_access"];
 
 /// What the gate itself is called among issuers.
 pub const OWN_ISSUER: &str = "tollgate";
@@ -181,6 +184,7 @@ impl Server {
             // Another instance may have given it out, whose clock is another.
             skew: Duration::from_secs(30),
             own: true,
+            sign_in: None,
         }
     }
 }
@@ -215,12 +219,12 @@ const RESERVED: &[&str] = &[
 impl Resolver<'_> {
     pub(in crate::config) fn identity_server(
         &self,
-        written: Option<&Spanned<ServerWritten>>,
+        all: &IdentityWritten,
         identity: &Identity,
         master_key: bool,
         secrets: &SecretsKeys,
     ) -> Result<Option<Arc<Server>>, ConfigError> {
-        let Some(written) = written else { return Ok(None) };
+        let Some(written) = &all.server else { return Ok(None) };
         let (place, written) = (written.referenced, &written.value);
         let needs = |what: &str, why: &str| {
             Err(ConfigError::at(place, format!("`identity.server` needs `{what}`: {why}")))
@@ -230,9 +234,10 @@ impl Resolver<'_> {
         };
         if !gate.starts_with("https://") && !is_loopback(&gate) {
             let why = format!(
-                "`{gate}` is not encrypted: passwords go there; only this machine may do without (`http://localhost:4000`)"
+                "`identity.url` is `{gate}`, which is not encrypted, and passwords go there: it must be `https://…`; `http://` is for this \
+                 machine only (`http://localhost:4000`)"
             );
-            return Err(ConfigError::at(place, why));
+            return Err(ConfigError::at(all.url.as_ref().map_or(place, |url| url.referenced), why));
         }
         if secrets.key.is_none() {
             return needs("secrets_key", "its signing keys are kept encrypted (`openssl rand -hex 32`)");
@@ -244,6 +249,18 @@ impl Resolver<'_> {
         let issuer: Arc<str> = format!("{gate}{path}").into();
         let algorithms = algorithms(written.algorithms.as_ref())?;
         let tool_scopes: Vec<String> = identity.scopes.iter().map(|scope| scope.scope.clone()).collect();
+        let claims: Vec<Claim> =
+            written.claims.iter().map(|(name, claim)| claim_of(name, claim)).collect::<Result<_, _>>()?;
+        let scopes = claims.iter().map(|claim| claim.scope.as_str()).chain(SCOPES);
+        let scopes: Vec<&str> = scopes.chain(tool_scopes.iter().map(String::as_str)).collect();
+        for (id, client) in &written.clients {
+            let asked = client.value.scopes.iter().flatten();
+            if let Some(scope) = asked.clone().find(|scope| !scopes.contains(&scope.value.as_str())) {
+                let why = format!("the client `{id}`: there is no scope `{}`", scope.value);
+                let error = ConfigError::at(scope.referenced, why);
+                return Err(error.hint_nearest(&scope.value, scopes.iter().copied()));
+            }
+        }
         let clients = written.clients.iter();
         let clients = clients.map(|(id, client)| self.client(id, client, &gate, &algorithms).map(Arc::new));
         let hours = |written: &Option<Spanned<u64>>, default, most, name| {
@@ -266,11 +283,7 @@ impl Resolver<'_> {
             refresh_token: days(&written.refresh_token_days, 30, 365, "refresh_token_days")?,
             session: hours(&written.session_hours, 12, 720, "session_hours")?,
             rotate: days(&written.rotate_days, 90, 3_650, "rotate_days")?,
-            claims: written
-                .claims
-                .iter()
-                .map(|(name, claim)| claims(name, claim))
-                .collect::<Result<_, _>>()?,
+            claims,
             clients: clients.collect::<Result<_, _>>()?,
             gate,
             algorithms,
@@ -296,10 +309,14 @@ fn path(written: Option<&Spanned<String>>) -> Result<Arc<str>, ConfigError> {
     };
     let good = path.is_empty() || path.strip_prefix('/').is_some_and(|rest| rest.split('/').all(plain));
     // Calls have their places.
-    let taken = ["/v1", "/v1beta", "/v2", "/mcp", "/api", "/oauth"].iter();
+    let taken = ["/v1", "/v1beta", "/v2", "/mcp", "/api", "/oauth", "/.well-known", "/metrics"].iter();
     let free = taken.clone().all(|taken| path != *taken && !path.starts_with(&format!("{taken}/")));
-    if !good || !free {
-        let why = format!("`{}` is no path like `/login`, or one that calls have", written.value);
+    if !good {
+        let why = format!("`{}` is no path: it begins with `/`, such as `/login`", written.value);
+        return Err(ConfigError::at(written.referenced, why));
+    }
+    if !free {
+        let why = format!("`{}` is where other things are: choose another, such as `/login`", written.value);
         return Err(ConfigError::at(written.referenced, why));
     }
     Ok(Arc::from(path))
@@ -331,7 +348,7 @@ fn within(written: Option<&Spanned<u64>>, default: u64, most: u64, name: &str) -
     }
 }
 
-fn claims(name: &str, written: &Spanned<ClaimWritten>) -> Result<Claim, ConfigError> {
+fn claim_of(name: &str, written: &Spanned<ClaimWritten>) -> Result<Claim, ConfigError> {
     let wrong = |why: &str| Err(ConfigError::at(written.referenced, format!("the claim `{name}`: {why}")));
     if RESERVED.contains(&name) {
         return wrong("the server says that by itself");

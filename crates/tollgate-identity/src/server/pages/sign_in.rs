@@ -7,7 +7,13 @@ use super::{Hidden, layout, problem};
 use crate::server::totp::Picture;
 
 /// Asks for a name and a password.
-pub(crate) fn sign_in(server: &Server, form: &Hidden<'_>, name: &str, wrong: Option<&str>) -> Markup {
+pub(crate) fn sign_in(
+    server: &Server,
+    form: &Hidden<'_>,
+    name: &str,
+    wrong: Option<&str>,
+    elsewhere: &[(&str, &str)],
+) -> Markup {
     let known = !name.is_empty();
     let content = html! {
         (problem(wrong))
@@ -21,6 +27,13 @@ pub(crate) fn sign_in(server: &Server, form: &Hidden<'_>, name: &str, wrong: Opt
             input type="password" id="password" name="password" autocomplete="current-password" required
                 autofocus[known] aria-describedby=[wrong.map(|_| "problem")];
             button type="submit" { "Sign in" }
+        }
+        @for (issuer, label) in elsewhere {
+            form method="get" action=(format!("{}/oauth/with", server.path)) {
+                input type="hidden" name="issuer" value=(issuer);
+                input type="hidden" name="next" value=(form.next);
+                button type="submit" class="other" { "Sign in with " (label) }
+            }
         }
     };
     layout(server, "Sign in", &content)

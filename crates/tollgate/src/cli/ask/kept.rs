@@ -71,6 +71,11 @@ impl Kept {
         Ok(())
     }
 
+    /// The gates that somebody has signed in to.
+    pub(in crate::cli) fn gates(&self) -> impl Iterator<Item = &str> {
+        self.logins.keys().map(String::as_str)
+    }
+
     /// The login at the gate at `url`.
     pub(in crate::cli) fn at(&self, url: &str) -> Option<&Login> {
         self.logins.get(url)

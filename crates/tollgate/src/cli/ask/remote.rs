@@ -71,6 +71,17 @@ impl Remote {
         })
     }
 
+    /// For whoever is not let in.
+    fn how_to_be_let_in(&self) -> String {
+        let logins = Kept::read().unwrap_or_default();
+        let others: Vec<&str> = logins.gates().filter(|other| **other != *self.url).collect();
+        let elsewhere = match &others[..] {
+            [] => String::new(),
+            others => format!(" (you are signed in to {})", others.join(", ")),
+        };
+        format!("its key goes into TOLLGATE_KEY, or `tollgate login` signs in to {}{elsewhere}", self.url)
+    }
+
     /// What the gate answers at `path`.
     pub(in crate::cli) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
         read(self.answer("GET", path, &[], Bytes::new()).await?).await
@@ -124,9 +135,8 @@ impl Remote {
         let why = value["detail"].as_str().or_else(|| value["error"]["message"].as_str());
         let why = why.unwrap_or("it says no more");
         match status.as_u16() {
-            401 | 403 => bail!(
-                "the gate refuses ({why}); its key goes into TOLLGATE_KEY, or `tollgate login` signs in"
-            ),
+            401 => bail!("the gate refuses ({why}); {}", self.how_to_be_let_in()),
+            403 => bail!("the gate refuses: {why}"),
             _ => bail!("{why} (status {status})"),
         }
     }

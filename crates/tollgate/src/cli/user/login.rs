@@ -12,15 +12,15 @@ use crate::cli::holder::{How, path, put};
 /// What can be done with logins.
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Command {
-    /// Make a link with which a user chooses a password, and the user where there is none; it is shown this once
+    /// Invite a user: prints, this once, a link to choose a password; makes the user where there is none
     Invite(Invite),
-    /// Show how a user signs in
-    Login(One),
-    /// Say in which groups a user is; none where none is given
+    /// Show how a user signs in here
+    ShowLogin(One),
+    /// Show in which groups a user is, or say in which
     Groups(Groups),
     /// End a user's sessions, and what applications were granted
     SignOut(SignOut),
-    /// Let a user sign in here no more
+    /// Take a user's password, codes and sessions away; the user and their keys stay
     RemoveLogin(One),
 }
 
@@ -35,7 +35,7 @@ pub(in crate::cli) struct One {
 pub(in crate::cli) struct Invite {
     #[command(flatten)]
     one: One,
-    /// The email address; default the name, where that is one
+    /// The email address; default the ID, where that is one
     #[arg(long)]
     email: Option<String>,
     /// What people call them
@@ -53,9 +53,12 @@ pub(in crate::cli) struct Invite {
 pub(in crate::cli) struct Groups {
     #[command(flatten)]
     one: One,
-    /// The groups
+    /// The groups that they are in from now on, and no others
     #[arg(value_name = "GROUP")]
     groups: Vec<String>,
+    /// None any more
+    #[arg(long, conflicts_with = "groups")]
+    none: bool,
 }
 
 #[derive(Debug, Args)]
@@ -79,11 +82,18 @@ impl Command {
         let remote = how.remote()?;
         match self {
             Self::Invite(invite) => invite.run(how).await,
-            Self::Login(One { id }) => {
+            Self::ShowLogin(One { id }) => {
                 let login: Value = remote.get(&of(&id, "login")).await?;
                 how.tell(&login, || lines(&login))
             }
-            Self::Groups(Groups { one: One { id }, groups }) => {
+            Self::Groups(Groups { one: One { id }, groups, none: false }) if groups.is_empty() => {
+                let login: Value = remote.get(&of(&id, "login")).await?;
+                how.tell(&login["groups"], || {
+                    let groups = login["groups"].as_array().into_iter().flatten().filter_map(Value::as_str);
+                    groups.map(str::to_owned).collect()
+                })
+            }
+            Self::Groups(Groups { one: One { id }, groups, .. }) => {
                 let login =
                     remote.change("PATCH", &of(&id, "login"), None, &json!({ "groups": groups })).await?;
                 how.tell(&login, || lines(&login))
@@ -91,7 +101,12 @@ impl Command {
             Self::SignOut(SignOut { one: One { id }, password, totp }) => {
                 let said = json!({ "password": password, "totp": totp });
                 let login = remote.change("POST", &of(&id, "login/end"), None, &said).await?;
-                how.tell(&login, || vec![format!("all that the user `{id}` was signed in to has ended")])
+                how.tell(&login, || {
+                    let mut lines = vec![format!("all that the user `{id}` was signed in to has ended")];
+                    lines.extend(password.then(|| "the password is taken away".to_owned()));
+                    lines.extend(totp.then(|| "one-time codes are taken away".to_owned()));
+                    lines
+                })
             }
             Self::RemoveLogin(One { id }) => {
                 remote.answer("DELETE", &of(&id, "login"), &[], "").await?;
