@@ -411,3 +411,20 @@ def test_the_command_line_signs_in_with_a_code_and_out_again(house, tmp_path):
     assert "signed out" in run("logout").stdout
     assert "tollgate login" in run("user", "list").stderr
     assert Client(house, "tollgate").refresh(login[house.issuer]["refresh_token"], 400)["error"] == "invalid_grant"
+
+
+def test_a_key_that_has_leaked_is_taken_out_of_use_at_once(own_gate):
+    gate_ = gate(own_gate)
+    ann, client = invite(gate_, "ann"), Client(gate_, "app", APPLICATION_SECRET)
+    before = client.tokens(ann)
+    keys = json.loads(world.tollgate("idp", "keys", "--json", gate=gate_, env=ENV))
+    assert [key["id"] for key in keys] == ["rs256-000001"] and "sealed" not in keys[0]
+    world.tollgate("idp", "withdraw", "rs256-000001", gate=gate_, env=ENV)
+
+    def another():
+        published = json.loads(world.get(f"{gate_.url}/oauth/keys")[1])["keys"]
+        return published and published[0]["kid"] != keys[0]["kid"]
+
+    world.wait_for(another, "another key", gate_.process)
+    assert client.post("introspect", {"token": before["access_token"]}) == {"active": False}
+    assert client.post("introspect", {"token": client.tokens(ann)["access_token"]})["active"] is True

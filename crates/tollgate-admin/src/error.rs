@@ -55,6 +55,11 @@ impl ApiError {
         Self::new(StatusCode::CONFLICT, why)
     }
 
+    /// What is needed cannot be reached now.
+    pub(crate) fn away(why: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, why)
+    }
+
     /// Whoever asks may not.
     pub(crate) fn forbidden(why: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, why)

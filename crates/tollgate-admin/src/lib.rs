@@ -15,6 +15,7 @@ mod litellm;
 mod logins;
 mod openapi;
 mod routes;
+mod signing_keys;
 mod spend;
 mod tail;
 mod who;
@@ -28,7 +29,7 @@ use tollgate_contracts::Contracts;
 use tollgate_core::deliver::Alerting;
 use tollgate_core::ports::Clock;
 use tollgate_core::query::{Live, Records};
-use tollgate_identity::server::Logins;
+use tollgate_identity::server::{Logins, Signers};
 use tollgate_ledger::Registrar;
 use tollgate_models::Additions;
 
@@ -54,6 +55,8 @@ pub struct Sources {
     pub approvals: Arc<Waiting>,
     /// How users sign in.
     pub logins: Arc<Logins>,
+    /// What the authorization server signs with.
+    pub signers: Arc<Signers>,
     /// Wall time.
     pub clock: Arc<dyn Clock>,
 }

@@ -13,7 +13,7 @@ use crate::error::ApiError;
 use crate::who::{Needs, Who};
 use crate::{
     Sources, additions, alerts, approvals, calls, clients, contracts, holders, instances, litellm, logins,
-    openapi, spend, tail,
+    openapi, signing_keys, spend, tail,
 };
 
 /// One route.
@@ -98,6 +98,8 @@ pub(crate) fn all() -> Vec<Route> {
         route(Method::PATCH, login, Needs::ToManage, patch(logins::change)),
         route(Method::DELETE, login, Needs::ToManage, delete(logins::remove)),
         route(Method::POST, &format!("{login}/end"), Needs::ToManage, post(logins::end)),
+        route(Method::GET, "/signing-keys", Needs::ToAudit, get(signing_keys::list)),
+        route(Method::DELETE, "/signing-keys/{id}", Needs::ToManage, delete(signing_keys::withdraw)),
         route(Method::GET, "/clients/{id}/rehearsal", Needs::ToAudit, get(clients::rehearsal)),
     ]);
     let contract = "/tools/contracts/{server}/{tool}";

@@ -112,6 +112,8 @@ const MATRIX: &[(&str, &str, &str, &str)] = &[
     ("PATCH", "/api/v1/users/{id}/login", "/api/v1/users/ann/login", "YFFF"),
     ("DELETE", "/api/v1/users/{id}/login", "/api/v1/users/ann/login", "YFFF"),
     ("POST", "/api/v1/users/{id}/login/end", "/api/v1/users/ann/login/end", "YFFF"),
+    ("GET", "/api/v1/signing-keys", "/api/v1/signing-keys", "YYFF"),
+    ("DELETE", "/api/v1/signing-keys/{id}", "/api/v1/signing-keys/none", "NFFF"),
     ("GET", "/api/v1/clients/{id}/rehearsal", "/api/v1/clients/app/rehearsal?user=ann", "YYFF"),
     ("GET", "/api/v1/clients/{id}/rehearsal", "/api/v1/clients/none/rehearsal?user=ann", "NNFF"),
     ("GET", "/api/v1/models", "/api/v1/models", "YYFF"),

@@ -29,7 +29,7 @@ use tollgate_gateway::gate::{Gate, Parts};
 use tollgate_gateway::serve;
 use tollgate_gateway::upstream::{Boxed, HttpClient, WithSimulator};
 use tollgate_identity::IssuedTokens;
-use tollgate_identity::server::{self as identity, IdentityServer, Logins};
+use tollgate_identity::server::{self as identity, IdentityServer, Logins, Signers};
 use tollgate_journal::{DiskJournal, Keys, Options};
 use tollgate_ledger::{Ledger, Registrar};
 use tollgate_llm::{catalog, providers};
@@ -215,6 +215,11 @@ pub(crate) async fn prepare(read: Read, data_dir: Option<PathBuf>) -> Result<Rea
         },
         Arc::clone(&tokens),
     ));
+    let signers = Signers::new(
+        Arc::new(registry.clone()),
+        Arc::clone(&journal) as Arc<_>,
+        Arc::clone(&clock) as Arc<dyn Clock>,
+    );
     let followed = Followed {
         ledger: Arc::clone(&ledger),
         additions: Arc::clone(&additions),
@@ -240,6 +245,7 @@ pub(crate) async fn prepare(read: Read, data_dir: Option<PathBuf>) -> Result<Rea
         approvals: Arc::clone(&approvals),
         contracts: Arc::clone(&contracts),
         logins,
+        signers: Arc::new(signers),
         clock: Arc::clone(&clock) as Arc<dyn Clock>,
     };
     let loading = Loading {

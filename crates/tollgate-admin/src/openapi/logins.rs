@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 /// Those that are put together here.
-pub(super) fn all() -> [(&'static str, Value); 5] {
+pub(super) fn all() -> [(&'static str, Value); 6] {
     let text = || json!({ "type": "string" });
     let time = || json!({ "type": "string", "format": "date-time" });
     let groups = json!({ "type": "array", "items": text(), "maxItems": 100 });
@@ -45,6 +45,25 @@ pub(super) fn all() -> [(&'static str, Value); 5] {
                 "properties": {
                     "link": { "type": "string", "description": "Shown this once; whoever has it chooses the password." },
                     "ends_at": time(), "login": super::schemas::reference("Login"),
+                },
+            }),
+        ),
+        (
+            "SigningKeyPage",
+            json!({
+                "type": "object", "required": ["items", "next"],
+                "properties": {
+                    "items": {
+                        "type": "array",
+                        "items": {
+                            "type": "object", "required": ["id", "algorithm", "kid", "public", "created_at", "current_from"],
+                            "properties": {
+                                "id": text(), "algorithm": text(), "kid": text(), "public": { "type": "object" },
+                                "created_at": time(), "current_from": time(),
+                            },
+                        },
+                    },
+                    "next": { "type": "null" },
                 },
             }),
         ),

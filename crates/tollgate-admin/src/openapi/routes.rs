@@ -125,6 +125,15 @@ const ALL: &[Described] = &[
         200,
         "Login",
     ),
+    get(
+        "/api/v1/signing-keys",
+        "The keys that the gate's own authorization server signs with",
+        "SigningKeyPage",
+    ),
+    Described {
+        versioned: false,
+        ..delete("/api/v1/signing-keys/{id}", "Takes a signing key out of use at once; another one is made")
+    },
     list(
         "/api/v1/clients/{id}/rehearsal",
         "What an application would see of somebody who signs in, and why it would refuse",

@@ -19,7 +19,7 @@ use tollgate_core::deliver::{Alerting, Tested, Testing};
 use tollgate_core::ports::{Clock, Journal, Registry};
 use tollgate_core::principal::{ActorKind, Principal};
 use tollgate_core::query::{Live, Records};
-use tollgate_identity::server::Logins;
+use tollgate_identity::server::{Logins, Signers};
 use tollgate_ledger::{Ledger, Registrar};
 use tollgate_llm::{catalog, providers};
 use tollgate_models::Additions;
@@ -58,6 +58,7 @@ pub(crate) fn sources(records: Arc<dyn Records>, live: Arc<dyn Live>) -> Sources
     let approvals =
         Arc::new(Waiting::new(Arc::new(MemoryRegistry::default()), Arc::clone(&journal), Arc::clone(&clock)));
     let logins = Logins::new(Arc::new(MemoryRegistry::default()), Arc::clone(&journal), Arc::clone(&clock));
+    let signers = Signers::new(Arc::new(MemoryRegistry::default()), Arc::clone(&journal), Arc::clone(&clock));
     let registrar = Arc::new(Registrar::new(ledger, registry, journal, Arc::clone(&clock)));
     let alerts = Arc::new(OneTarget);
     let additions = Arc::new(additions);
@@ -70,6 +71,7 @@ pub(crate) fn sources(records: Arc<dyn Records>, live: Arc<dyn Live>) -> Sources
         contracts,
         approvals,
         logins: Arc::new(logins),
+        signers: Arc::new(signers),
         clock,
     }
 }

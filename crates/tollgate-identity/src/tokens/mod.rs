@@ -133,6 +133,7 @@ impl IssuedTokens {
         let known =
             Known { issuer: number, audience, checked, own: own.clone(), subject: Arc::clone(&subject) };
         self.known.insert(hash, known);
+        self.own.look(own.as_deref()).await;
         self.own.now(own.as_deref(), subject)
     }
 

@@ -34,6 +34,14 @@ impl OfOwn {
 }
 
 impl Own {
+    /// Looks for whom a token is of that was not seen before: another instance may have made their login just now.
+    pub(crate) async fn look(&self, of: Option<&OfOwn>) {
+        if let (Some(of), Some(logins)) = (of, self.logins.get()) {
+            // Whoever is not found is refused.
+            let _ = logins.of_subject_since(&of.subject, 0).await;
+        }
+    }
+
     /// `subject`, as they are now: with the groups that they are in, where they may still sign in.
     pub(crate) fn now(&self, of: Option<&OfOwn>, subject: Arc<Subject>) -> Result<Arc<Subject>, NotLetIn> {
         let Some(of) = of else { return Ok(subject) };

@@ -2,11 +2,12 @@
 
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::ask::remote::{query, segment};
 use super::holder::How;
 use super::holder::shown::text;
+use super::table::Table;
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -20,6 +21,14 @@ pub(crate) struct Arguments {
 enum What {
     /// Show what an application would see of somebody who signs in, and why it would refuse
     Lint(Lint),
+    /// List the keys that tokens are signed with
+    Keys,
+    /// Take a signing key out of use at once; another one is made, and whoever has tokens asks for new ones
+    Withdraw {
+        /// The key, as `keys` names it
+        #[arg(value_name = "ID")]
+        id: String,
+    },
 }
 
 /// What an application expects, as its own configuration says.
@@ -55,10 +64,29 @@ struct Lint {
 
 impl Arguments {
     pub(super) async fn run(self) -> Result<()> {
-        let What::Lint(lint) = self.what;
-        let path = format!("/api/v1/clients/{}/rehearsal?{}", segment(&lint.client), query(&lint)?);
-        let said: Value = self.how.remote()?.get(&path).await?;
-        self.how.tell(&said, || lines(&said))?;
+        let how = &self.how;
+        match self.what {
+            What::Lint(lint) => lint.run(how).await,
+            What::Keys => {
+                let said: Value = how.remote()?.get("/api/v1/signing-keys").await?;
+                how.tell(&said["items"], || keys(&said["items"]))
+            }
+            What::Withdraw { id } => {
+                let path = format!("/api/v1/signing-keys/{}", segment(&id));
+                how.remote()?.answer("DELETE", &path, &[], "").await?;
+                how.tell(&json!({ "id": id, "withdrawn": true }), || {
+                    vec![format!("the signing key `{id}` is out of use")]
+                })
+            }
+        }
+    }
+}
+
+impl Lint {
+    async fn run(self, how: &How) -> Result<()> {
+        let path = format!("/api/v1/clients/{}/rehearsal?{}", segment(&self.client), query(&self)?);
+        let said: Value = how.remote()?.get(&path).await?;
+        how.tell(&said, || lines(&said))?;
         let findings = said["findings"].as_array().into_iter().flatten();
         match findings.filter(|finding| finding["ok"].as_bool() != Some(true)).count() {
             0 => Ok(()),
@@ -66,6 +94,18 @@ impl Arguments {
             wrong => bail!("the sign-in would fail: {wrong} things are not in order"),
         }
     }
+}
+
+fn keys(items: &Value) -> Vec<String> {
+    let mut table = Table::new(&["key", "kid", "signs from"], 3);
+    for key in items.as_array().into_iter().flatten() {
+        table.row(vec![
+            text(&key["id"]).to_owned(),
+            text(&key["kid"]).to_owned(),
+            text(&key["current_from"]).to_owned(),
+        ]);
+    }
+    table.lines()
 }
 
 fn lines(said: &Value) -> Vec<String> {
