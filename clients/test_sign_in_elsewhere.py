@@ -69,7 +69,7 @@ def test_whoever_has_an_account_there_has_one_here(house):
     assert (said["preferred_username"], said["email"], said["groups"]) == ("ann@example.com", "ann@example.com", ["platform", "everyone"])
     assert said["amr"] == ["fed"]
     shown = json.loads(world.tollgate("user", "show-login", "ann@example.com", "--json", gate=house, env=ENV))
-    assert shown["external"] == {"issuer": "corp", "subject": "ann"} and shown["password"] is False
+    assert shown["external"] == {"issuer": house.corp.url, "name": "corp", "subject": "ann"} and shown["password"] is False
     is_known(house, "ann@example.com")
     assert browser.send("GET", "/api/v1/calls").status == 200, "their groups mean there what they mean"
     again, back = sign_in(house, "ann", client.url())
@@ -95,12 +95,26 @@ def test_an_answer_is_for_the_browser_that_has_asked(house):
     victim.open(f"{house.issuer}/oauth/account")
     page = victim.open(f"{callback}?{urllib.parse.urlencode(back)}")
     assert page.status == 400 and "tollgate-session" not in victim.cookies
-    for wrong in [{"iss": "https://evil.example"}, {"code": "x"}, {"state": "x"}]:
+    for wrong in [{"iss": "https://evil.example"}, {"iss": ""}, {"state": "x"}, {"code": "x"}, {}]:
         page = attacker.open(f"{callback}?{urllib.parse.urlencode({**back, **wrong})}")
         assert page.status in (400, 403), wrong
     refused = {"error": "access_denied<script>", "state": back["state"]}
     page = attacker.open(f"{callback}?{urllib.parse.urlencode(refused)}")
     assert page.status == 403 and b"<script>" not in page.body
+
+
+def test_whoever_is_to_sign_in_again_does_so_there(house):
+    client = Client(house, "app", APPLICATION_SECRET)
+    browser, back = sign_in(house, "cleo", client.url())
+    client.redeem(client.back(back)["code"])
+    page = browser.open(client.url(prompt="login"))
+    url = goes(house, browser, page)
+    assert "prompt=login" in url
+    assert "code" in client.back(comes_back(house, browser, url, "cleo"))
+    # Whoever takes that out again is not believed: the issuer does not say when they have signed in.
+    page = browser.open(client.url(prompt="login"))
+    page = comes_back(house, browser, goes(house, browser, page).replace("prompt=login", "x=y"), "cleo")
+    assert page.status == 403 and "did not ask you to sign in again" in page.page.text
 
 
 def test_blocking_here_holds_for_them_too(house):

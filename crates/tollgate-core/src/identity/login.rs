@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::access::SpecError;
-use crate::config::identity::OWN_ISSUER;
+use crate::config::identity::{Identity, Issuer, OWN_ISSUER};
 use crate::document::{Document, DocumentRef, Kind};
 
 /// The kind of logins: there is one.
@@ -60,8 +60,10 @@ pub struct Login {
 /// Who somebody is at an issuer elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct External {
-    /// The issuer, as the configuration calls it.
+    /// The issuer, as tokens name it (`iss`).
     pub issuer: String,
+    /// The same, as the configuration calls it.
+    pub name: String,
     /// Who that is there (`sub`).
     pub subject: String,
 }
@@ -161,7 +163,16 @@ impl Document for Login {
 impl Login {
     /// The issuer whose groups they are in: the one at which they sign in, or the gate itself.
     pub fn issuer(&self) -> &str {
-        self.external.as_ref().map_or(OWN_ISSUER, |external| &external.issuer)
+        self.external.as_ref().map_or(OWN_ISSUER, |external| &external.name)
+    }
+
+    /// Whether people still sign in where this one does, as `identity` says.
+    pub fn is_configured(&self, identity: &Identity) -> bool {
+        self.external.as_ref().is_none_or(|external| {
+            let same =
+                |issuer: &&Issuer| *issuer.issuer == *external.issuer && *issuer.name == *external.name;
+            identity.issuers.iter().find(same).is_some_and(|issuer| issuer.sign_in.is_some())
+        })
     }
 
     /// The login of `user`.

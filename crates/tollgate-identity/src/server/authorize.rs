@@ -2,7 +2,7 @@
 //! where they are asked, and goes back to the client with a code.
 
 use serde_json::json;
-use tollgate_core::config::identity::{Client, SecondFactor};
+use tollgate_core::config::identity::{Client, SecondFactor, Server};
 use tollgate_core::identity::Login;
 
 use super::browser::Browser;
@@ -22,7 +22,7 @@ impl IdentityServer {
         let read = read(&call.form, &known, call.server, call.now);
         if let (Err(Refused::Page(error) | Refused::There(_, error)), false) = (&read, known.is_strange) {
             // For whoever sets the application up.
-            let asked = call.form.get("redirect_uri").unwrap_or_default();
+            let asked: String = call.form.get("redirect_uri").unwrap_or_default().chars().take(200).collect();
             tracing::info!(client = id, redirect_uri = asked, why = error.why, "a sign-in was refused");
         }
         match read {
@@ -51,12 +51,9 @@ impl IdentityServer {
         }
         let signed_in =
             sessions::find(&self.store(call), &self.logins, browser.session.as_deref(), call.now).await?;
-        let enough = |signed_in: &SignedIn| {
-            let both = signed_in.session.amr.iter().any(|how| how == "otp");
-            // Whoever signs in elsewhere is asked there.
-            call.server.totp == SecondFactor::Optional || both || signed_in.login().external.is_some()
-        };
-        let signed_in = signed_in.filter(enough);
+        let signed_in = signed_in.filter(|signed_in| {
+            is_enough(call.server, &signed_in.session.amr) && signed_in.login().is_configured(call.identity)
+        });
         Ok(signed_in.filter(|signed_in| self.lets_in(signed_in.login(), call.now).is_ok()))
     }
 
@@ -137,6 +134,11 @@ pub(crate) fn authorized(
     resources: &[String],
 ) -> serde_json::Value {
     json!({ "by": own::principal(login), "client": client, "scopes": scopes, "resources": resources })
+}
+
+/// Whether it is enough how somebody has shown who they are. Whoever has signed in elsewhere is asked for more there.
+pub(crate) fn is_enough(server: &Server, amr: &[String]) -> bool {
+    server.totp == SecondFactor::Optional || amr.iter().any(|how| how == "otp" || how == "fed")
 }
 
 /// Whether whoever has `login` may use `client`.

@@ -5,7 +5,7 @@ use http::StatusCode;
 use super::browser::Browser;
 use super::clients::Known;
 use super::reply::{Error, Reply, page};
-use super::request::{Prompt, Request};
+use super::request::{Prompt, Request, still};
 use super::sessions::{Consent, SignedIn};
 use super::{Call, IdentityServer, authorize, grants, pages, sessions};
 
@@ -51,6 +51,8 @@ impl IdentityServer {
         let Some(signed_in) = signed_in.filter(|signed_in| signed_in.name == session) else {
             return Err(not_from_here());
         };
+        let known = self.client(call, &request.client).await?;
+        request = still(request, &known, call.server)?;
         if call.form.get("answer") != Some("allow") {
             let denied = Error::new("access_denied", "whoever was asked did not agree");
             return Ok(authorize::refused(call, &request, &denied));

@@ -30,6 +30,9 @@ use crate::tokens::metadata;
 /// What a sign-in elsewhere is carried for.
 const GOING: &str = "a sign-in elsewhere";
 
+/// How long somebody may take there, in seconds.
+const GOOD_S: i64 = 600;
+
 /// For so long an issuer's metadata is not fetched again.
 const KNOWN: Duration = Duration::from_mins(10);
 
@@ -46,6 +49,9 @@ impl Default for Elsewhere {
 #[derive(Debug, Deserialize)]
 struct Endpoints {
     issuer: String,
+    /// Whether it says in each answer who answers (RFC 9207).
+    #[serde(default)]
+    authorization_response_iss_parameter_supported: bool,
     authorization_endpoint: String,
     token_endpoint: String,
 }
@@ -65,12 +71,16 @@ struct Going {
     /// What the browser's forms carry: in another one they are others.
     form: String,
     next: Next,
+    /// Since when they must have signed in there, in seconds since 1970, where that is asked for.
+    since: Option<i64>,
 }
 
 impl IdentityServer {
     /// `GET /oauth/with`: sends the browser to an issuer.
     pub(super) async fn go_elsewhere(&self, call: &Call<'_>) -> Result<Reply, Error> {
         let browser = Browser::of(call.head, call.server)?;
+        // Each is a request of the gate where the metadata is not known.
+        self.rate.take_from("sign-in elsewhere", call.peer, 120)?;
         let next = call.next()?;
         let (issuer, sign_in) = named(call, call.form.get("issuer").unwrap_or_default())?;
         let endpoints = self.endpoints(issuer).await?;
@@ -85,8 +95,11 @@ impl IdentityServer {
             Next::Activate(_) | Next::Account | Next::Local(_) => (false, None),
         };
         let form = browser.form_token(call.secrets);
-        let going = Going { issuer: issuer.name.to_string(), nonce: nonce.clone(), verifier, form, next };
-        let state = call.carry(GOING, &going)?;
+        let now = call.now.as_second();
+        let since = if again { Some(now) } else { max_age.map(|age| now - age) };
+        let going =
+            Going { issuer: issuer.name.to_string(), nonce: nonce.clone(), verifier, form, next, since };
+        let state = call.carry_until(GOING, &going, now + GOOD_S)?;
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.extend_pairs([
             ("response_type", "code"),
@@ -119,7 +132,9 @@ impl IdentityServer {
         let going = going.filter(own).ok_or_else(not_from_here)?;
         let (issuer, sign_in) = named(call, &going.issuer)?;
         // Mix-up (RFC 9207): whoever answers is the one who was asked.
-        if call.form.get("iss").is_some_and(|iss| iss != &*issuer.issuer) {
+        let says = self.endpoints(issuer).await?.authorization_response_iss_parameter_supported;
+        let iss = call.form.get("iss");
+        if iss.is_some_and(|iss| iss != &*issuer.issuer) || (says && iss.is_none()) {
             return Err(Error::new("access_denied", "another issuer has answered than was asked"));
         }
         if let Some(why) = call.form.get("error") {
@@ -127,6 +142,11 @@ impl IdentityServer {
             return Err(Error::new("access_denied", format!("{} says: {why}", sign_in.label)));
         }
         let code = call.form.get("code").ok_or_else(not_from_here)?;
+        // Once: nobody makes the gate ask again and again.
+        let ends = call.now + jiff::SignedDuration::from_secs(GOOD_S);
+        if !self.store(call).make(&format!("answered/{}", going.nonce), &true, ends).await? {
+            return Err(not_from_here());
+        }
         let arrival = self.arrival(call, (issuer, sign_in), code, &going).await?;
         let listed = self.arrived(issuer, arrival).await?;
         self.signed_in_with(call, &browser, &listed, &going.next, &["fed"]).await
@@ -165,13 +185,22 @@ impl IdentityServer {
         let expected = (sign_in.client_id.as_str(), going.nonce.as_str());
         let claims = self.tokens.id_token((issuer, call.identity), &given.id_token, expected, call.now).await;
         let claims = claims.map_err(|why| failed(why.fault().message.to_string()))?;
+        // Asking for it is no proof: the browser could take that out again (OpenID Connect Core §3.1.3.7).
+        let skew = i64::try_from(issuer.skew.as_secs()).unwrap_or(0);
+        let recent = |since: i64| claims.number("auth_time").is_some_and(|time| time + skew >= since);
+        if going.since.is_some_and(|since| !recent(since)) {
+            return Err(denied(format!(
+                "{} did not ask you to sign in again, as the application wants",
+                sign_in.label
+            )));
+        }
         claims.arrival(issuer).map_err(|why| denied(format!("your account at {} {why}", sign_in.label)))
     }
 
     /// Their login here, and the user of that name, whose budgets hold.
     async fn arrived(&self, issuer: &Issuer, arrival: Arrival) -> Result<Listed, Error> {
         let user = Arc::clone(&arrival.user);
-        let arrived = self.logins.arrive(&issuer.name, arrival).await;
+        let arrived = self.logins.arrive(issuer, &arrival).await;
         let listed = arrived.map_err(|error| match error {
             LoginError::Away(why) => Error::away(why),
             LoginError::Taken => Error::new(
@@ -189,7 +218,12 @@ impl IdentityServer {
         if is_there {
             return Ok(listed);
         }
-        let holder = User { id: user, created_at: now, updated_at: now, spec: UserSpec::default() };
+        let holder = User {
+            id: Arc::clone(&listed.login.user),
+            created_at: now,
+            updated_at: now,
+            spec: UserSpec::default(),
+        };
         match self.users.keep(&own::gate(), "create", None, &Holder::User(holder)).await {
             Ok(_) | Err(NotMade::Exists) => Ok(listed),
             Err(NotMade::Stale) => Err(Error::away("the user was changed meanwhile")),

@@ -217,6 +217,8 @@ pub(crate) async fn redeem(
     // Listed first: what cannot be listed is not used up.
     if client.may(GrantKind::RefreshToken)
         && let Some(grant) = find(store, &taken.id).await?
+        && grant.client == client.id
+        && grant.code.is_some_and(|until| call.now < until)
     {
         list(store, &taken.id, &grant.subject, call.now).await?;
     }

@@ -9,6 +9,7 @@ use parking_lot::RwLock;
 use serde_json::Value;
 use tollgate_core::access::SpecError;
 use tollgate_core::changes::{Changes, NotMade};
+use tollgate_core::config::identity::Issuer;
 use tollgate_core::document::{Document as _, check_id};
 use tollgate_core::identity::{External, Invitation, Login, LoginSpec};
 use tollgate_core::merge_patch::{merged, read};
@@ -36,6 +37,8 @@ struct Known {
     /// By what they call themselves, in lower case: the name, and the email address.
     by_name: BTreeMap<String, Arc<str>>,
     by_subject: BTreeMap<Arc<str>, Arc<str>>,
+    /// By who they are at an issuer elsewhere.
+    by_external: BTreeMap<(String, String), Arc<str>>,
     read: Option<Change>,
 }
 
@@ -118,11 +121,24 @@ impl Known {
             return;
         }
         if let Some(before) = self.by_user.remove(user) {
-            names(&before.login).for_each(|name| drop(self.by_name.remove(&name)));
+            for name in names(&before.login) {
+                if self.by_name.get(&name) == Some(user) {
+                    self.by_name.remove(&name);
+                }
+            }
+            if let Some(external) = before.login.external {
+                self.by_external.remove(&(external.issuer, external.subject));
+            }
             self.by_subject.remove(&before.login.subject);
         }
         let Some(login) = login else { return };
-        self.by_name.extend(names(&login).map(|name| (name, Arc::clone(user))));
+        for name in names(&login) {
+            // Whoever had it first keeps it.
+            self.by_name.entry(name).or_insert_with(|| Arc::clone(user));
+        }
+        if let Some(external) = login.external.clone() {
+            self.by_external.insert((external.issuer, external.subject), Arc::clone(user));
+        }
         self.by_subject.insert(Arc::clone(&login.subject), Arc::clone(user));
         self.by_user.insert(Arc::clone(user), Listed { login, change });
     }
@@ -315,42 +331,66 @@ impl Logins {
     }
 
     /// Somebody has signed in at the issuer `issuer`: makes their login where there is none, and brings it up to date.
-    pub(crate) async fn arrive(&self, issuer: &str, arrival: Arrival) -> Result<Listed, LoginError> {
-        let Arrival { user, subject, email, name, groups } = arrival;
-        check_id(&user)?;
-        let (now, external) = (self.changes.now(), Some(External { issuer: issuer.to_owned(), subject }));
-        let by = own::gate();
-        let spec = LoginSpec { email, name, groups };
-        let before = match self.listed(&user) {
-            Ok(before) => before,
-            Err(LoginError::Missing(_)) => {
-                check(&user, &spec)?;
-                let login = Login {
-                    user,
-                    subject: Uuid::new_v4().to_string().into(),
-                    created_at: now,
-                    updated_at: now,
-                    spec,
-                    external,
-                    password: None,
-                    totp: None,
-                    invitation: None,
-                    not_before: None,
-                };
-                return Ok(self.replace(&by, "arrive", None, login).await?);
+    pub(crate) async fn arrive(&self, issuer: &Issuer, arrival: &Arrival) -> Result<Listed, LoginError> {
+        match self.arrived(issuer, arrival).await {
+            // Another instance, or another window, was faster.
+            Err(LoginError::Taken | LoginError::Stale) => {
+                self.follow().await.map_err(|error| LoginError::Away(error.to_string()))?;
+                self.arrived(issuer, arrival).await
             }
-            Err(error) => return Err(error),
+            other => other,
+        }
+    }
+
+    async fn arrived(&self, issuer: &Issuer, arrival: &Arrival) -> Result<Listed, LoginError> {
+        let Arrival { user, subject, email, name, groups } = arrival;
+        let (now, by) = (self.changes.now(), own::gate());
+        let spec = LoginSpec { email: email.clone(), name: name.clone(), groups: groups.clone() };
+        let place = (issuer.issuer.to_string(), subject.clone());
+        let known = {
+            let known = self.known.read();
+            if known.read.is_none() {
+                return Err(LoginError::Away(
+                    "logins could not be read yet; try again in a moment".to_owned(),
+                ));
+            }
+            known.by_external.get(&place).and_then(|user| known.by_user.get(user)).cloned()
         };
-        // Whoever is called the same somewhere is not by that the one who is called so here.
-        if before.login.external != external {
-            return Err(LoginError::Taken);
+        // Who they are there is who they are here, whatever they are called there by now.
+        if let Some(before) = known {
+            if before.login.spec == spec {
+                return Ok(before);
+            }
+            check(&before.login.user, &spec)?;
+            let after = Login { spec, updated_at: now, ..before.login.clone() };
+            return Ok(self.replace(&by, "arrive", Some(&before), after).await?);
         }
-        if before.login.spec == spec {
-            return Ok(before);
+        check_id(user)?;
+        check(user, &spec)?;
+        let external = External { issuer: place.0, name: issuer.name.to_string(), subject: subject.clone() };
+        let login = Login {
+            user: Arc::clone(user),
+            subject: Uuid::new_v4().to_string().into(),
+            created_at: now,
+            updated_at: now,
+            spec,
+            external: Some(external),
+            password: None,
+            totp: None,
+            invitation: None,
+            not_before: None,
+        };
+        {
+            let known = self.known.read();
+            if known.by_user.len() >= MOST {
+                return Err(LoginError::TooMany(MOST));
+            }
+            // Whoever is called the same somewhere is not by that the one who is called so here.
+            if names(&login).any(|name| known.by_name.contains_key(&name)) {
+                return Err(LoginError::Taken);
+            }
         }
-        check(&user, &spec)?;
-        let after = Login { spec, updated_at: now, ..before.login.clone() };
-        Ok(self.replace(&by, "arrive", Some(&before), after).await?)
+        Ok(self.replace(&by, "arrive", None, login).await?)
     }
 
     /// Keeps `after` instead of `before`.
@@ -377,5 +417,79 @@ impl Logins {
             invitation.is_some_and(|known| random::same(&known.hash, &hash) && now < known.ends_at)
         };
         known.by_user.values().find(is).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tollgate_testkit::{MemoryJournal, MemoryRegistry};
+
+    use super::*;
+
+    struct Epoch;
+
+    impl Clock for Epoch {
+        fn now(&self) -> Timestamp {
+            Timestamp::UNIX_EPOCH
+        }
+    }
+
+    fn issuer() -> Issuer {
+        Issuer {
+            name: "corp".into(),
+            issuer: "https://login.example.com".into(),
+            audience: Vec::new(),
+            keys_url: None,
+            user: "preferred_username".to_owned(),
+            groups: "groups".to_owned(),
+            email_domains: None,
+            agents: true,
+            private: false,
+            skew: Duration::from_secs(60),
+            own: false,
+            sign_in: None,
+        }
+    }
+
+    fn arrival(user: &str, subject: &str) -> Arrival {
+        Arrival {
+            user: user.into(),
+            subject: subject.to_owned(),
+            email: None,
+            name: None,
+            groups: Vec::new(),
+        }
+    }
+
+    async fn logins() -> Logins {
+        let journal: Arc<dyn Journal> = Arc::new(MemoryJournal::default());
+        let logins = Logins::new(Arc::new(MemoryRegistry::default()), journal, Arc::new(Epoch));
+        logins.follow().await.unwrap();
+        logins
+    }
+
+    #[tokio::test]
+    async fn who_somebody_is_elsewhere_is_who_they_are_here_whatever_they_are_called() {
+        let logins = logins().await;
+        let first = logins.arrive(&issuer(), &arrival("joe", "7")).await.unwrap();
+        let renamed = logins.arrive(&issuer(), &arrival("joe2", "7")).await.unwrap();
+        assert_eq!((&renamed.login.user, &renamed.login.subject), (&first.login.user, &first.login.subject));
+        let other = Issuer { issuer: "https://staging.example.com".into(), ..issuer() };
+        let taken = logins.arrive(&other, &arrival("joe", "7")).await.unwrap_err();
+        assert_eq!(taken, LoginError::Taken, "another issuer's number 7 is somebody else");
+    }
+
+    #[tokio::test]
+    async fn nobody_takes_a_name_from_whoever_has_it() {
+        let logins = logins().await;
+        let by = own::gate();
+        logins.invite(&by, "ann", serde_json::json!({}), Duration::from_hours(1)).await.unwrap();
+        for name in ["ann", "ANN", "Ann"] {
+            assert_eq!(logins.arrive(&issuer(), &arrival(name, "8")).await.unwrap_err(), LoginError::Taken);
+        }
+        assert_eq!(&*logins.find("ann").unwrap().login.user, "ann");
+        logins.arrive(&issuer(), &arrival("bob", "9")).await.unwrap();
+        logins.remove(&by, "bob", None).await.unwrap();
+        assert!(logins.find("bob").is_none() && logins.find("ANN").is_some());
     }
 }

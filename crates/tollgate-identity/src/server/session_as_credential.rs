@@ -8,6 +8,7 @@ use tollgate_core::config::identity::Server;
 use tollgate_core::config::snapshot::Snapshot;
 use tollgate_core::identity::{Subject, Telling};
 
+use super::authorize::is_enough;
 use super::next::is_local;
 use super::store::Store;
 use super::{IdentityServer, browser, own, sessions};
@@ -33,6 +34,11 @@ impl IdentityServer {
             .map_err(untold)?
             .ok_or_else(|| NotLetIn::Token("of the session is over; sign in again".to_owned()))?;
         let login = signed_in.login();
+        let server = snapshot.identity_server.as_deref();
+        let enough = server.is_some_and(|server| is_enough(server, &signed_in.session.amr));
+        if !enough || !login.is_configured(&snapshot.identity) {
+            return Err(NotLetIn::Token("of the session is not enough any more; sign in again".to_owned()));
+        }
         let identity = &snapshot.identity;
         let (role, team) = identity.of(login.issuer(), login.spec.groups.iter().map(String::as_str));
         let (identity, until) = (Arc::clone(identity), signed_in.session.ends);

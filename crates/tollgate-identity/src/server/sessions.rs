@@ -87,8 +87,9 @@ pub(crate) async fn take_back(
     store
         .change(&taken_back(subject), |known: Option<BTreeMap<String, Timestamp>>| {
             let mut all = known.unwrap_or_default();
-            if all.len() >= MOST_CONSENTS {
-                all.pop_first();
+            let oldest = all.iter().min_by_key(|(_, at)| **at).map(|(client, _)| client.clone());
+            if let Some(oldest) = oldest.filter(|_| all.len() >= MOST_CONSENTS && !all.contains_key(client)) {
+                all.remove(&oldest);
             }
             all.insert(client.to_owned(), now);
             Ok(Changed { document: all, ends, result: () })

@@ -2,10 +2,10 @@
 
 use http::StatusCode;
 use serde_json::{Value, json};
-use tollgate_core::config::identity::{Client, GrantKind, SCOPES, SecondFactor};
+use tollgate_core::config::identity::{Client, GrantKind, SCOPES};
 use tollgate_core::identity::Login;
 
-use super::authorize::may_use;
+use super::authorize::{is_enough, may_use};
 use super::clients::Known;
 use super::grants::Granted;
 use super::mint::Access;
@@ -87,8 +87,13 @@ impl IdentityServer {
                 "whoever has granted it may not use this client any more",
             ));
         }
-        let asked_here = call.server.totp == SecondFactor::Required && login.external.is_none();
-        if asked_here && !grant.amr.iter().any(|how| how == "otp") {
+        if !login.is_configured(call.identity) {
+            return Err(Error::new(
+                "invalid_grant",
+                "nobody signs in any more where whoever has granted it does",
+            ));
+        }
+        if !is_enough(call.server, &grant.amr) {
             return Err(Error::new("invalid_grant", "one-time codes are required by now; sign in again"));
         }
         Ok(login)

@@ -80,6 +80,9 @@ impl IdentityServer {
         if grant.is_some_and(|(_, grant)| !grant.is_of(&listed.login)) {
             return Err("what the token came of has ended".to_owned());
         }
+        if !listed.login.is_configured(call.identity) {
+            return Err("nobody signs in any more where whoever the token is of does".to_owned());
+        }
         self.lets_in(&listed.login, call.now).map_err(|error| error.why)?;
         Ok(listed.login)
     }

@@ -60,14 +60,24 @@ impl Claims {
 
     /// Who has signed in at `issuer`, as they are to be called here.
     pub(crate) fn arrival(&self, issuer: &Issuer) -> Result<Arrival, String> {
-        let subject = self.text("sub").ok_or("does not say who that is (`sub`)")?.to_owned();
-        let verified = self.0.get("email_verified").is_none_or(|said| *said == Value::Bool(true));
+        let subject = self.text("sub").filter(|sub| sub.len() <= 255 && sub.is_ascii());
+        let subject = subject.ok_or("does not say who that is (`sub`)")?.to_owned();
+        // The gate vouches for an address to applications: only where the issuer does, and in its own domains.
+        let verified = self.0.get("email_verified") == Some(&Value::Bool(true));
+        let within = |email: &&str| {
+            let domain = email.rsplit_once('@').map(|(_, domain)| domain);
+            issuer.email_domains.as_ref().is_none_or(|domains| {
+                domain.is_some_and(|domain| domains.iter().any(|known| known.eq_ignore_ascii_case(domain)))
+            })
+        };
+        let plain =
+            |text: &&str| text.len() <= 200 && !text.trim().is_empty() && !text.chars().any(is_unseen);
         Ok(Arrival {
             user: self.user(issuer)?,
             subject,
-            email: self.text("email").filter(|_| verified).map(str::to_owned),
-            name: self.text("name").map(str::to_owned),
-            groups: self.groups(issuer)?.map(str::to_owned).collect(),
+            email: self.text("email").filter(|_| verified).filter(within).map(str::to_owned),
+            name: self.text("name").filter(plain).map(str::to_owned),
+            groups: self.groups(issuer)?.filter(plain).map(str::to_owned).collect(),
         })
     }
 

@@ -166,7 +166,9 @@ impl IssuedTokens {
             return Err(wrong("is of another issuer (`iss`)"));
         }
         let audience = claims.audience();
-        if !audience.iter().any(|one| one == client) || claims.text("azp").is_some_and(|azp| azp != client) {
+        let azp = claims.text("azp");
+        let named = azp.map_or(audience.len() == 1, |azp| azp == client);
+        if !audience.iter().any(|one| one == client) || !named || jws.is_access_token() {
             return Err(wrong("is for somebody else (`aud`, `azp`)"));
         }
         if claims.text("nonce") != Some(nonce) {

@@ -53,7 +53,7 @@ impl Own {
         }
         let login = logins.of_subject(&of.subject).ok_or_else(over)?.login;
         let ended = login.not_before.is_some_and(|first| first.as_millisecond() > of.auth_time_ms);
-        if ended || subject.user.as_ref() != Some(&login.user) {
+        if ended || !login.is_configured(&subject.identity) || subject.user.as_ref() != Some(&login.user) {
             return Err(over());
         }
         let groups = login.spec.groups.iter().map(String::as_str);

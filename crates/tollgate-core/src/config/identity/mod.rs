@@ -301,6 +301,12 @@ impl Resolver<'_> {
             let why = "people sign in with an issuer at the gate's own server: `identity.server` is missing (`server: {}`)";
             return Err(ConfigError::at(sign_in.referenced, why));
         }
+        let mut with = written.issuers.values().filter_map(|issuer| issuer.sign_in.as_ref());
+        if let Some(second) = with.nth(1) {
+            // Names and groups of two would be mixed, and one could answer for the other (RFC 9700 §4.4).
+            let why = "people sign in with one issuer: two of them have `sign_in`";
+            return Err(ConfigError::at(second.referenced, why));
+        }
         if let Some(server) = &server {
             // The first: whoever looks for a place to sign in finds this one.
             identity.issuers.insert(0, server.as_issuer());
