@@ -10,12 +10,9 @@ import mcp
 import pytest
 import world
 from identity_world import claims_of
-from mcp.client.auth import OAuthClientProvider
 from mcp.client.streamable_http import streamable_http_client
-from mcp.shared.auth import AuthorizationCodeResult, OAuthClientMetadata
+from mcp_oauth_world import CALLBACK, Kept, provider
 from mcp_world import BINARIES
-
-CALLBACK = "http://127.0.0.1:9/callback"
 METADATA = "/.well-known/oauth-protected-resource"
 
 
@@ -42,38 +39,9 @@ identity:
     gate.stop()
 
 
-class Kept:
-    """Where the client keeps what it gets."""
-
-    def __init__(self):
-        self.tokens, self.client, self.all = None, None, []
-
-    async def get_tokens(self):
-        return self.tokens
-
-    async def set_tokens(self, tokens):
-        self.tokens = tokens
-        self.all.append(tokens)
-
-    async def get_client_info(self):
-        return self.client
-
-    async def set_client_info(self, client):
-        self.client = client
-
-
-def provider(url: str, kept: Kept, person: str) -> OAuthClientProvider:
-    """The SDK's own way through OAuth; `person` is who sits before it."""
-    told = {}
-
-    async def browse(address: str):
-        told.update(await asyncio.to_thread(identity_world.sign_in, address, CALLBACK, person))
-
-    async def called_back() -> AuthorizationCodeResult:
-        return AuthorizationCodeResult(code=told["code"], state=told["state"], iss=told.get("iss"))
-
-    said = OAuthClientMetadata(client_name="of a test", redirect_uris=[CALLBACK], token_endpoint_auth_method="none")
-    return OAuthClientProvider(url, said, kept, browse, called_back)
+def signs_in(person: str):
+    """Somebody who sits before the client, and signs in at the issuer."""
+    return lambda address: identity_world.sign_in(address, CALLBACK, person)
 
 
 def post(gate, path: str, token: str | None = None, body=None):
@@ -87,7 +55,7 @@ def post(gate, path: str, token: str | None = None, body=None):
 def test_a_client_with_nothing_but_the_address_signs_in_and_calls_a_tool(gate, issuer):
     async def talk() -> Kept:
         url, kept = f"{gate.url}/mcp/memory", Kept()
-        async with httpx2.AsyncClient(auth=provider(url, kept, "ann"), timeout=30) as http:
+        async with httpx2.AsyncClient(auth=provider(url, kept, signs_in("ann")), timeout=30) as http:
             async with mcp.Client(streamable_http_client(url, http_client=http)) as client:
                 assert "read_graph" in [tool.name for tool in (await client.list_tools()).tools]
                 assert not (await client.call_tool("read_graph", {})).is_error
@@ -130,7 +98,7 @@ def test_whoever_has_no_token_is_told_where_to_get_one(gate, issuer):
 def test_a_token_for_one_address_is_not_good_at_another(gate, issuer):
     async def token() -> str:
         url, kept = f"{gate.url}/mcp/memory", Kept()
-        async with httpx2.AsyncClient(auth=provider(url, kept, "bob"), timeout=30) as http:
+        async with httpx2.AsyncClient(auth=provider(url, kept, signs_in("bob")), timeout=30) as http:
             async with mcp.Client(streamable_http_client(url, http_client=http)) as client:
                 await client.list_tools()
         return kept.tokens.access_token

@@ -15,13 +15,11 @@ import pytest
 import sign_in_world
 import world
 from fastmcp.client.auth import OAuth
-from mcp.client.auth import OAuthClientProvider
 from mcp.client.auth.extensions.client_credentials import ClientCredentialsOAuthProvider
 from mcp.client.streamable_http import streamable_http_client
-from mcp.shared.auth import AuthorizationCodeResult, OAuthClientMetadata
+from mcp_oauth_world import Kept, provider
 from sign_in_world import Person, claims
 
-CALLBACK = "http://127.0.0.1:9/callback"
 NOTE = {"entities": [{"name": "ann", "entityType": "person", "observations": ["was here"]}]}
 CONFORMANCE = world.HERE / "node_modules" / "mcp-conformance-next" / "dist" / "index.js"
 
@@ -44,39 +42,15 @@ def gate(request):
     assert gate.stop() == 0
 
 
-class Kept:
-    """Where a client keeps what it gets."""
+def brings_back(person: Person):
+    """What `person` brings back to the client; the server says who answers (RFC 9207)."""
 
-    def __init__(self):
-        self.tokens, self.client, self.all = None, None, []
+    def opens(address: str) -> dict:
+        told = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(person.opens(address)).query))
+        assert told["iss"]
+        return told
 
-    async def get_tokens(self):
-        return self.tokens
-
-    async def set_tokens(self, tokens):
-        self.tokens = tokens
-        self.all.append(tokens)
-
-    async def get_client_info(self):
-        return self.client
-
-    async def set_client_info(self, client):
-        self.client = client
-
-
-def provider(url: str, kept: Kept, person: Person) -> OAuthClientProvider:
-    """The SDK's own way through OAuth; it registers first."""
-    told = {}
-
-    async def browse(address: str):
-        back = await asyncio.to_thread(person.opens, address)
-        told.update(urllib.parse.parse_qsl(urllib.parse.urlsplit(back).query))
-
-    async def called_back() -> AuthorizationCodeResult:
-        return AuthorizationCodeResult(code=told["code"], state=told["state"], iss=told["iss"])
-
-    said = OAuthClientMetadata(client_name="of a test", redirect_uris=[CALLBACK], token_endpoint_auth_method="none")
-    return OAuthClientProvider(url, said, kept, browse, called_back)
+    return opens
 
 
 def whom(said: dict) -> set[str]:
@@ -94,7 +68,7 @@ def test_the_official_client_registers_signs_in_and_gets_more_where_a_tool_wants
     person, kept, known = Person(gate), Kept(), len(created(gate))
 
     async def talk():
-        auth = provider(gate.tools, kept, person)
+        auth = provider(gate.tools, kept, brings_back(person))
         async with httpx2.AsyncClient(auth=auth, timeout=30) as http:
             async with mcp.Client(streamable_http_client(gate.tools, http_client=http)) as client:
                 assert "read_graph" in [tool.name for tool in (await client.list_tools()).tools]

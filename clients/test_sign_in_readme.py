@@ -12,9 +12,10 @@ import pytest
 import sign_in_world
 import world
 from mcp.client.streamable_http import streamable_http_client
+from mcp_oauth_world import Kept, provider
 from sign_in_world import ENV, MASTER, Browser, Person
 from test_sign_in_browser import signs_in
-from test_sign_in_mcp import Kept, provider
+from test_sign_in_mcp import brings_back
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +64,7 @@ def test_her_mcp_client_needs_nothing_but_the_address(example):
     kept, person, url = Kept(), Person(example, "ann@example.com"), f"{example.issuer}/mcp"
 
     async def talk():
-        async with httpx2.AsyncClient(auth=provider(url, kept, person), timeout=30) as http:
+        async with httpx2.AsyncClient(auth=provider(url, kept, brings_back(person)), timeout=30) as http:
             async with mcp.Client(streamable_http_client(url, http_client=http)) as client:
                 tool = (await client.list_tools()).tools[0].name
                 await client.call_tool(tool, {})

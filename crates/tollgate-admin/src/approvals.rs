@@ -13,7 +13,7 @@ use tollgate_core::approval::Approval;
 
 use crate::Sources;
 use crate::error::ApiError;
-use crate::holders::{expected, object, tagged, taken};
+use crate::holders::{expected, object_if_any, tagged, taken};
 use crate::who::Who;
 
 /// Which approvals are asked for.
@@ -57,7 +57,7 @@ pub(crate) async fn decide(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let mut said = if body.is_empty() { json!({}) } else { object(&body)? };
+    let mut said = object_if_any(&body)?;
     let reason = taken(&mut said, "reason")?;
     if let Some(member) = said.as_object().and_then(|members| members.keys().next()) {
         return Err(ApiError::of(member, "there is no such member here"));

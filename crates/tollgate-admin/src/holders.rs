@@ -154,7 +154,7 @@ pub(crate) async fn rotate(
     body: Bytes,
 ) -> Result<Response, ApiError> {
     let name = changeable(&sources, &who, HolderKind::Key, &id)?;
-    let said = if body.is_empty() { json!({}) } else { object(&body)? };
+    let said = object_if_any(&body)?;
     let rotating: Rotating =
         serde_json::from_value(said).map_err(|error| ApiError::invalid(error.to_string()))?;
     let grace = SignedDuration::from_secs(i64::from(rotating.grace_seconds));
@@ -219,6 +219,11 @@ pub(crate) fn object(body: &Bytes) -> Result<Value, ApiError> {
         Ok(_) => Err(ApiError::invalid("the body must be a JSON object")),
         Err(error) => Err(ApiError::invalid(format!("the body is no JSON: {error}"))),
     }
+}
+
+/// The same, where nothing need be said.
+pub(crate) fn object_if_any(body: &Bytes) -> Result<Value, ApiError> {
+    if body.is_empty() { Ok(json!({})) } else { object(body) }
 }
 
 /// The text in the member `member`, which is taken out.

@@ -13,7 +13,7 @@ use tollgate_ledger::RegistrarError;
 
 use crate::Sources;
 use crate::error::ApiError;
-use crate::holders::{expected, object, tagged};
+use crate::holders::{expected, object, object_if_any, tagged};
 use crate::who::Who;
 
 /// How long an invitation is good where nothing is said, and at most, in hours.
@@ -33,7 +33,7 @@ pub(crate) async fn invite(
             "nobody signs in here: `identity.server` is not configured, in which users have logins",
         )
     })?;
-    let mut said = if body.is_empty() { json!({}) } else { object(&body)? };
+    let mut said = object_if_any(&body)?;
     let hours = match said.as_object_mut().and_then(|members| members.remove("valid_hours")) {
         None => HOURS.0,
         Some(hours) => hours
@@ -99,7 +99,7 @@ pub(crate) async fn end(
     Path(id): Path<String>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let said = if body.is_empty() { json!({}) } else { object(&body)? };
+    let said = object_if_any(&body)?;
     let ending: Ending =
         serde_json::from_value(said).map_err(|error| ApiError::invalid(error.to_string()))?;
     let (value, change) = sources.logins.end(&who.principal, &id, (ending.password, ending.totp)).await?;

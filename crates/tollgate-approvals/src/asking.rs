@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tollgate_core::approval::{Answered, Approval, ApprovalRef, ApprovalState, Approvals, Asks, Wanted};
 use tollgate_core::changes::{Changes, NotMade};
 use tollgate_core::ports::{Change, Clock, Journal, Registry, Stored};
-use tollgate_core::principal::{ActorKind, Principal};
+use tollgate_core::principal::Principal;
 use tollgate_core::query::QueryError;
 use tollgate_core::record::{Entry, Event};
 use uuid::Uuid;
@@ -53,11 +53,6 @@ impl std::fmt::Debug for Waiting {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Waiting")
     }
-}
-
-/// The gate itself: what it does in a caller's name.
-fn gate() -> Principal {
-    Principal::direct(ActorKind::Gate, "gate")
 }
 
 impl Known {
@@ -130,7 +125,8 @@ impl Waiting {
         for Listed { approval, change } in late {
             let after = Approval { state: ApprovalState::Expired, arguments: None, ..approval.clone() };
             // Another instance may have done so just now; where the registry is away, it is tried again.
-            if let Ok(change) = self.changes.keep(&gate(), "expire", Some((&approval, change)), &after).await
+            if let Ok(change) =
+                self.changes.keep(&Principal::gate(), "expire", Some((&approval, change)), &after).await
             {
                 self.took(Approval::name(&after.id), change, after);
             }
@@ -146,7 +142,7 @@ impl Waiting {
         };
         for listed in past {
             // Another instance may have done so just now.
-            let _ = self.changes.remove(&gate(), (&listed.approval, listed.change)).await;
+            let _ = self.changes.remove(&Principal::gate(), (&listed.approval, listed.change)).await;
         }
     }
 
@@ -205,7 +201,7 @@ impl Waiting {
                 reason: None,
             };
             let name = Approval::name(&approval.id);
-            match self.changes.keep(&gate(), "ask", None, &approval).await {
+            match self.changes.keep(&Principal::gate(), "ask", None, &approval).await {
                 Ok(change) => {
                     self.took(name, change, approval.clone());
                     self.tell(&approval);
@@ -233,7 +229,11 @@ impl Waiting {
     /// Uses an approval up. `false` where another call has done so.
     async fn used(&self, listed: &Listed) -> Result<bool, String> {
         let after = Approval { state: ApprovalState::Used, arguments: None, ..listed.approval.clone() };
-        match self.changes.keep(&gate(), "use", Some((&listed.approval, listed.change)), &after).await {
+        match self
+            .changes
+            .keep(&Principal::gate(), "use", Some((&listed.approval, listed.change)), &after)
+            .await
+        {
             Ok(change) => {
                 self.took(Approval::name(&after.id), change, after);
                 Ok(true)

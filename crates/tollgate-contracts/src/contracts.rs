@@ -11,7 +11,7 @@ use tollgate_core::config::contracts::Policy;
 use tollgate_core::config::snapshot::{Contracts as Settings, Snapshot};
 use tollgate_core::contract::{ContractRef, ToolContract};
 use tollgate_core::ports::{Clock, Journal, Registry, Stored};
-use tollgate_core::principal::{ActorKind, Principal};
+use tollgate_core::principal::Principal;
 use tollgate_core::query::QueryError;
 use tollgate_core::record::{Entry, Event};
 use tollgate_mcp::arguments::{Compiled, SchemaLimits, SchemaRefusal};
@@ -58,11 +58,6 @@ impl std::fmt::Debug for Contracts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Contracts")
     }
-}
-
-/// The gate itself: what it does by its rules.
-fn gate() -> Principal {
-    Principal::direct(ActorKind::Gate, "gate")
 }
 
 impl Contracts {
@@ -253,7 +248,7 @@ impl Contracts {
         happened: Happened,
     ) -> Result<(), NotMade> {
         let known = before.map(|listed| (&listed.contract, listed.change));
-        let change = self.changes.keep(&gate(), happened.action(), known, after).await?;
+        let change = self.changes.keep(&Principal::gate(), happened.action(), known, after).await?;
         self.state.lock().known.take(Stored { name: name.clone(), change, document: Some(after.clone()) });
         self.tell(after, happened);
         Ok(())

@@ -62,6 +62,11 @@ pub struct Principal {
 }
 
 impl Principal {
+    /// The gate itself: what it does by itself.
+    pub fn gate() -> Self {
+        Self::direct(ActorKind::Gate, ActorKind::Gate.name())
+    }
+
     /// A principal that acts for itself.
     pub fn direct(kind: ActorKind, id: impl Into<Arc<str>>) -> Self {
         Self { sub: Actor { kind, id: id.into() }, act: Vec::new(), user: None, team: None }

@@ -74,16 +74,15 @@ impl Tokens {
 }
 
 async fn fetch(gate: &Gate, client: &ClientCredentials) -> Result<(Secret, Duration), String> {
-    let mut form = url_encoded(&[
+    let known = [
         ("grant_type", "client_credentials"),
         ("client_id", &client.client_id),
         ("client_secret", client.client_secret.expose()),
         ("resource", &client.resource),
-    ]);
-    if let Some(scope) = &client.scope {
-        form.push('&');
-        form.push_str(&url_encoded(&[("scope", scope)]));
-    }
+    ];
+    let scope = client.scope.as_ref().map(|scope| ("scope", scope.as_str()));
+    let pairs = known.into_iter().chain(scope);
+    let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
     let mut request = Request::new(Bytes::from(form));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = client.token_url.parse().map_err(|_| "its address does not parse")?;
@@ -99,24 +98,4 @@ async fn fetch(gate: &Gate, client: &ClientCredentials) -> Result<(Secret, Durat
     }
     let lasts = given.expires_in.map_or(UNTOLD, Duration::from_secs);
     Ok((Secret::new(given.access_token), lasts))
-}
-
-/// `application/x-www-form-urlencoded` (WHATWG URL §5.2).
-fn url_encoded(pairs: &[(&str, &str)]) -> String {
-    let encoded = |text: &str| {
-        let mut out = String::new();
-        for byte in text.bytes() {
-            match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'*' | b'-' | b'.' | b'_' => {
-                    out.push(char::from(byte))
-                }
-                b' ' => out.push('+'),
-                byte => out.push_str(&format!("%{byte:02X}")),
-            }
-        }
-        out
-    };
-    let pairs: Vec<String> =
-        pairs.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
-    pairs.join("&")
 }

@@ -143,8 +143,8 @@ impl Connection {
             let gate = Arc::clone(&gate);
             async move {
                 let (head, body) = request.into_parts();
-                let trusted = Arc::clone(&gate.runtime().snapshot.trusted_proxies);
-                let peer = Some(forwarded::client(&trusted, &head.headers, peer));
+                let trusted = &gate.runtime().snapshot.trusted_proxies;
+                let peer = Some(forwarded::client(trusted, &head.headers, peer));
                 let inbound = Inbound { head, body: ClientBody::Wire(body), arrived: Instant::now(), peer };
                 Ok::<_, Infallible>(routes::handle(&gate, inbound).await)
             }

@@ -49,11 +49,6 @@ pub async fn handle(gate: &Arc<Gate>, inbound: Inbound) -> Response<AnswerBody> 
     if let Some(managed) = gate.parts.managed.as_ref().filter(|managed| managed.takes(&path)) {
         return managed::answer(gate, &**managed, inbound).await;
     }
-    if let Some(site) = &gate.parts.site
-        && site.takes(&gate.runtime().snapshot, &path)
-    {
-        return Box::pin(site::answer(gate, &**site, inbound)).await;
-    }
     // Calls are boxed: what is moved with a request until it is known what it is stays small.
     if let Some(address) = tools_at(&path) {
         let address = decoded(address);
@@ -70,6 +65,12 @@ pub async fn handle(gate: &Arc<Gate>, inbound: Inbound) -> Response<AnswerBody> 
             return wrong_method(gate, &inbound, "POST", &llm);
         }
         return guarded(Box::pin(pipeline::run(gate, &llm, inbound)), &llm).await;
+    }
+    // After calls, whose paths none of these has: they do not wait for it to be looked at.
+    if let Some(site) = &gate.parts.site
+        && site.takes(&gate.runtime().snapshot, &path)
+    {
+        return Box::pin(site::answer(gate, &**site, inbound)).await;
     }
     let model = bare.strip_prefix("/models").map(|rest| rest.strip_prefix('/').unwrap_or(rest));
     match (bare, model) {

@@ -118,22 +118,12 @@ impl IdentityServer {
         request: &Request,
     ) -> Result<Reply, Error> {
         let code = grants::begin(&self.store(call), call, signed_in, request).await?;
-        self.record(
-            "authorized",
-            authorized(signed_in.login(), &request.client, &request.scopes, &request.resources),
-        )?;
+        let Request { client, scopes, resources, .. } = request;
+        let by = own::principal(signed_in.login());
+        let detail = json!({ "by": by, "client": client, "scopes": scopes, "resources": resources });
+        self.record("authorized", detail)?;
         Ok(see_other(&with_parameters(call, request, &[("code", &code)])))
     }
-}
-
-/// The detail of the event that somebody has let a client act for them.
-pub(crate) fn authorized(
-    login: &Login,
-    client: &str,
-    scopes: &[String],
-    resources: &[String],
-) -> serde_json::Value {
-    json!({ "by": own::principal(login), "client": client, "scopes": scopes, "resources": resources })
 }
 
 /// Whether it is enough how somebody has shown who they are. Whoever has signed in elsewhere is asked for more there.

@@ -14,6 +14,7 @@ use tollgate_core::access::{Holder, User, UserSpec};
 use tollgate_core::changes::NotMade;
 use tollgate_core::config::identity::{Issuer, SignIn};
 use tollgate_core::identity::Fetch;
+use tollgate_core::principal::Principal;
 use tollgate_core::secret::Secret;
 
 use super::browser::Browser;
@@ -224,7 +225,7 @@ impl IdentityServer {
             updated_at: now,
             spec: UserSpec::default(),
         };
-        match self.users.keep(&own::gate(), "create", None, &Holder::User(holder)).await {
+        match self.users.keep(&Principal::gate(), "create", None, &Holder::User(holder)).await {
             Ok(_) | Err(NotMade::Exists) => Ok(listed),
             Err(NotMade::Stale) => Err(Error::away("the user was changed meanwhile")),
             Err(NotMade::Away(why)) => Err(Error::away(why)),
@@ -247,11 +248,7 @@ impl IdentityServer {
             )
         };
         let fetch = self.fetch()?;
-        let [below, before] = metadata::places(&issuer.issuer).map_err(away)?;
-        let text = match fetch.fetch(below, issuer.private).await {
-            Ok(text) => text,
-            Err(_) => fetch.fetch(before, issuer.private).await.map_err(away)?,
-        };
+        let text = metadata::fetched(issuer, &*fetch).await.map_err(away)?;
         let read: Endpoints = serde_json::from_slice(&text).map_err(|error| away(error.to_string()))?;
         let secure =
             |url: &str| url.starts_with("https://") || (issuer.private && url.starts_with("http://"));

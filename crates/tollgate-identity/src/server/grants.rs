@@ -282,7 +282,7 @@ pub(crate) async fn refresh(
             return Ok(reused(grant, call));
         }
         if !again {
-            let ends = (call.now + lasts(call.server)).min(grant.created + LONGEST_GRANT);
+            let ends = (call.now + call.server.refresh_token).min(grant.created + LONGEST_GRANT);
             grant.refresh = Some(Refresh { number: before.number + 1, since: call.now, ends });
         }
         let ends = ends(&grant, call.server, call.now);
@@ -302,14 +302,10 @@ pub(crate) struct Reused {
     pub(crate) subject: String,
 }
 
-fn lasts(server: &Server) -> SignedDuration {
-    SignedDuration::try_from(server.refresh_token).unwrap_or(SignedDuration::MAX)
-}
-
 /// The first refresh token, where the client gets one: an application that signs people in has to ask for it
 /// (OpenID Connect Core §11), others go on by themselves.
 fn first_refresh(grant: &Grant, client: &Client, server: &Server, now: Timestamp) -> Option<Refresh> {
-    let refresh = Refresh { number: 1, since: now, ends: now + lasts(server) };
+    let refresh = Refresh { number: 1, since: now, ends: now + server.refresh_token };
     // A grant without an address to go back to is a device's.
     let was_asked = client.consent || grant.redirect_uri.is_none();
     gets_refresh_token(client, &grant.scopes, was_asked).then_some(refresh)
@@ -323,7 +319,7 @@ pub(crate) fn gets_refresh_token(client: &Client, scopes: &[String], was_asked: 
 
 /// Until when a grant is of use: as long as anything is good that came of it.
 fn ends(grant: &Grant, server: &Server, now: Timestamp) -> Timestamp {
-    let access = now + SignedDuration::try_from(server.access_token).unwrap_or(SignedDuration::MAX);
+    let access = now + server.access_token;
     grant.refresh.as_ref().map_or(access, |refresh| refresh.ends.max(access))
 }
 

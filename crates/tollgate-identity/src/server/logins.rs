@@ -18,7 +18,7 @@ use tollgate_core::principal::Principal;
 use tollgate_core::query::QueryError;
 use uuid::Uuid;
 
-use super::{own, random};
+use super::random;
 use crate::tokens::claims::Arrival;
 
 /// The most logins: they are in memory.
@@ -344,7 +344,7 @@ impl Logins {
 
     async fn arrived(&self, issuer: &Issuer, arrival: &Arrival) -> Result<Listed, LoginError> {
         let Arrival { user, subject, email, name, groups } = arrival;
-        let (now, by) = (self.changes.now(), own::gate());
+        let (now, by) = (self.changes.now(), Principal::gate());
         let spec = LoginSpec { email: email.clone(), name: name.clone(), groups: groups.clone() };
         let place = (issuer.issuer.to_string(), subject.clone());
         let known = {
@@ -482,7 +482,7 @@ mod tests {
     #[tokio::test]
     async fn nobody_takes_a_name_from_whoever_has_it() {
         let logins = logins().await;
-        let by = own::gate();
+        let by = Principal::gate();
         logins.invite(&by, "ann", serde_json::json!({}), Duration::from_hours(1)).await.unwrap();
         for name in ["ann", "ANN", "Ann"] {
             assert_eq!(logins.arrive(&issuer(), &arrival(name, "8")).await.unwrap_err(), LoginError::Taken);

@@ -1,8 +1,10 @@
 //! Tokens: access tokens (RFC 9068) and ID tokens (OpenID Connect Core §2). None is for nobody.
 
-use jiff::{SignedDuration, Timestamp};
+use std::time::Duration;
+
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
-use tollgate_core::config::identity::{Client, Server};
+use tollgate_core::config::identity::{Client, Server, is_within};
 use tollgate_core::identity::Login;
 
 use super::discovery::endpoint;
@@ -30,7 +32,7 @@ impl IdentityServer {
     pub(crate) fn access_token(&self, call: &Call<'_>, access: &Access<'_>) -> Result<(String, i64), Error> {
         let server = call.server;
         let now = call.now.as_second();
-        let lasts = SignedDuration::try_from(server.access_token).map_or(0, |lasts| lasts.as_secs());
+        let lasts = seconds(server.access_token);
         let ends = access.until.map_or(now + lasts, |until| until.min(now + lasts));
         let mut said = json!({
             "iss": &*server.issuer,
@@ -96,7 +98,7 @@ pub(crate) fn id_claims(
     scopes: &[String],
     now: Timestamp,
 ) -> Map<String, Value> {
-    let lasts = SignedDuration::try_from(server.access_token).map_or(0, |lasts| lasts.as_secs());
+    let lasts = seconds(server.access_token);
     let mut said = claims::of(server, login, scopes);
     let own = [
         ("iss", json!(&*server.issuer)),
@@ -108,6 +110,11 @@ pub(crate) fn id_claims(
     ];
     said.extend(own.map(|(name, value)| (name.to_owned(), value)));
     said
+}
+
+/// So many seconds, as tokens count them.
+fn seconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// Whom a token is for: what was asked for, and who tells whose it is where that may be asked.
@@ -125,7 +132,5 @@ pub(crate) fn audience(server: &Server, resources: &[String], scopes: &[String])
 
 /// Whether `resource` is the gate or an address of it.
 pub(crate) fn is_of_gate(server: &Server, resource: &str) -> bool {
-    let rest = resource.strip_prefix(&*server.gate);
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        && resource != endpoint(server, "userinfo")
+    is_within(resource, &server.gate) && resource != endpoint(server, "userinfo")
 }

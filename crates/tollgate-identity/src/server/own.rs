@@ -24,8 +24,3 @@ pub(crate) fn subject(login: &Login) -> Subject {
 pub(crate) fn principal(login: &Login) -> Principal {
     Principal::direct(ActorKind::User, Arc::clone(&login.user))
 }
-
-/// The gate itself: what it does by itself.
-pub(crate) fn gate() -> Principal {
-    Principal::direct(ActorKind::Gate, "gate")
-}

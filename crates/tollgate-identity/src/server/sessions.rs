@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tollgate_core::config::identity::Server;
 use tollgate_core::identity::Login;
@@ -83,7 +83,7 @@ pub(crate) async fn take_back(
     now: Timestamp,
 ) -> Result<(), Error> {
     // No session that is there now lasts longer.
-    let ends = now + SignedDuration::try_from(server.session).unwrap_or(SignedDuration::MAX);
+    let ends = now + server.session;
     store
         .change(&taken_back(subject), |known: Option<BTreeMap<String, Timestamp>>| {
             let mut all = known.unwrap_or_default();
@@ -122,7 +122,7 @@ pub(crate) async fn begin(
     let session = Session {
         subject: login.subject.to_string(),
         began: now,
-        ends: now + SignedDuration::try_from(server.session).unwrap_or(SignedDuration::MAX),
+        ends: now + server.session,
         amr: amr.iter().map(|one| (*one).to_owned()).collect(),
         consents: Vec::new(),
     };

@@ -21,10 +21,10 @@ use tollgate_core::config::SecretsKeys;
 use tollgate_core::config::identity::{Server, SigningAlgorithm};
 use tollgate_core::identity::SigningKey;
 use tollgate_core::ports::{Change, Registry};
+use tollgate_core::principal::Principal;
 use tollgate_core::query::QueryError;
 use tollgate_core::seal::{Sealing, bound_to};
 
-use super::own::gate;
 use super::reply::Error;
 use crate::tokens::jws::Jws;
 use crate::tokens::keys::KeySet;
@@ -174,7 +174,7 @@ impl SigningKeys {
         let mut key = SigningKey { id, algorithm, kid, public, sealed, created_at: now, current_from: from };
         let sealed = Sealing::new(secrets, PURPOSE).seal(&bound(&key), &der);
         key.sealed = URL_SAFE_NO_PAD.encode(sealed.ok_or_else(|| away("there is no `secrets_key`"))?);
-        match self.changes.keep(&gate(), "create", None, &key).await {
+        match self.changes.keep(&Principal::gate(), "create", None, &key).await {
             Ok(change) => {
                 self.take(key, change, secrets);
                 self.publish();
@@ -203,7 +203,7 @@ impl SigningKeys {
             known.values().filter(replaced).cloned().collect()
         };
         for Known { key, change, .. } in past {
-            match self.changes.remove(&gate(), (&key, change)).await {
+            match self.changes.remove(&Principal::gate(), (&key, change)).await {
                 Ok(_) | Err(NotMade::Stale) => drop(self.known.write().remove(&key.id)),
                 Err(other) => return Err(other),
             }

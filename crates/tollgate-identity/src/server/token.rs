@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use serde_json::{Value, json};
-use tollgate_core::config::identity::{Client, GrantKind, SCOPES};
+use tollgate_core::config::identity::{Client, GrantKind, SCOPES, is_within};
 use tollgate_core::identity::Login;
 
 use super::authorize::{is_enough, may_use};
@@ -183,12 +183,7 @@ fn narrow_scopes(call: &Call<'_>, granted: &mut Granted) -> Result<(), Error> {
 fn narrow_resources(call: &Call<'_>, known: &Known, granted: &mut Granted) -> Result<(), Error> {
     if call.form.all("resource").next().is_some() {
         let asked = resources(&call.form, &known.client, call.server)?;
-        let within = |resource: &String| {
-            granted.grant.resources.iter().any(|own| {
-                let rest = resource.strip_prefix(own.as_str());
-                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-            })
-        };
+        let within = |resource: &String| granted.grant.resources.iter().any(|own| is_within(resource, own));
         if !asked.iter().all(within) {
             return Err(Error::new(
                 "invalid_target",

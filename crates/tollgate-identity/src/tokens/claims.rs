@@ -64,12 +64,7 @@ impl Claims {
         let subject = subject.ok_or("does not say who that is (`sub`)")?.to_owned();
         // The gate vouches for an address to applications: only where the issuer does, and in its own domains.
         let verified = self.0.get("email_verified") == Some(&Value::Bool(true));
-        let within = |email: &&str| {
-            let domain = email.rsplit_once('@').map(|(_, domain)| domain);
-            issuer.email_domains.as_ref().is_none_or(|domains| {
-                domain.is_some_and(|domain| domains.iter().any(|known| known.eq_ignore_ascii_case(domain)))
-            })
-        };
+        let within = |email: &&str| issuer.email_domains.as_ref().is_none_or(|known| is_of(email, known));
         let plain =
             |text: &&str| text.len() <= 200 && !text.trim().is_empty() && !text.chars().any(is_unseen);
         Ok(Arrival {
@@ -189,8 +184,7 @@ impl Claims {
             return Err("has an email address that nobody has verified (`email_verified`)".to_owned());
         }
         let Some(domains) = &issuer.email_domains else { return Ok(()) };
-        let domain = user.rsplit_once('@').map(|(_, domain)| domain);
-        if domain.is_some_and(|domain| domains.iter().any(|known| known.eq_ignore_ascii_case(domain))) {
+        if is_of(user, domains) {
             return Ok(());
         }
         Err(format!("is of a user outside of {}", domains.join(", ")))
@@ -213,6 +207,12 @@ impl Claims {
         actors.reverse();
         Ok(actors)
     }
+}
+
+/// Whether the address `email` is of one of these `domains`.
+fn is_of(email: &str, domains: &[String]) -> bool {
+    let domain = email.rsplit_once('@').map(|(_, domain)| domain);
+    domain.is_some_and(|domain| domains.iter().any(|known| known.eq_ignore_ascii_case(domain)))
 }
 
 /// Whether a token for `audience` of `issuer` is one for what is at `path`; otherwise why not, in words that follow "the

@@ -145,11 +145,7 @@ async fn read(issuer: &Issuer, fetch: &dyn Fetch) -> Result<KeySet, String> {
     let keys_url = match &issuer.keys_url {
         Some(url) => url.clone(),
         None => {
-            let [below, before] = metadata::places(&issuer.issuer)?;
-            let text = match fetch.fetch(below, private).await {
-                Ok(text) => text,
-                Err(why) => fetch.fetch(before, private).await.map_err(|_| format!("its metadata: {why}"))?,
-            };
+            let text = metadata::fetched(issuer, fetch).await?;
             metadata::keys_url(&issuer.issuer, &text, private)?
         }
     };

@@ -2,6 +2,8 @@
 
 use http::Uri;
 use serde::Deserialize;
+use tollgate_core::config::identity::Issuer;
+use tollgate_core::identity::Fetch;
 
 /// The part of an issuer's metadata that is read.
 #[derive(Debug, Deserialize)]
@@ -11,7 +13,7 @@ struct Metadata {
 }
 
 /// Where the metadata of `issuer` may be: below its path, as OpenID Connect has it, or before its path, as OAuth has.
-pub(crate) fn places(issuer: &str) -> Result<[Uri; 2], String> {
+fn places(issuer: &str) -> Result<[Uri; 2], String> {
     let wrong = |_| "its address cannot be read".to_owned();
     let bare = issuer.trim_end_matches('/');
     let uri: Uri = bare.parse().map_err(wrong)?;
@@ -20,6 +22,15 @@ pub(crate) fn places(issuer: &str) -> Result<[Uri; 2], String> {
     let below = format!("{bare}/.well-known/openid-configuration").parse().map_err(wrong)?;
     let before = format!("{origin}/.well-known/oauth-authorization-server{path}").parse().map_err(wrong)?;
     Ok([below, before])
+}
+
+/// The metadata of `issuer`, from where it is.
+pub(crate) async fn fetched(issuer: &Issuer, fetch: &dyn Fetch) -> Result<Vec<u8>, String> {
+    let [below, before] = places(&issuer.issuer)?;
+    match fetch.fetch(below, issuer.private).await {
+        Ok(text) => Ok(text),
+        Err(why) => fetch.fetch(before, issuer.private).await.map_err(|_| format!("its metadata: {why}")),
+    }
 }
 
 /// Where the keys of `issuer` are, as its metadata `text` says. Metadata of another issuer is none (RFC 8414 §3.3).

@@ -5,7 +5,9 @@ mod redis;
 mod sqlite;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
+use jiff::Timestamp;
 use tollgate_core::ports::Shelf;
 
 pub use self::postgres::PostgresShelf;
@@ -28,6 +30,26 @@ const SWEEP_MS: i64 = 600_000;
 
 /// How long documents are kept after they are of use.
 const KEPT_MS: i64 = 600_000;
+
+/// When a shelf was last swept, in milliseconds since 1970.
+#[derive(Debug)]
+struct Swept(AtomicI64);
+
+impl Swept {
+    const fn never() -> Self {
+        Self(AtomicI64::new(0))
+    }
+
+    /// What ended before this moment is to be removed now; `None` where that was done not long ago.
+    fn due(&self) -> Option<i64> {
+        let (now, last) = (Timestamp::now().as_millisecond(), self.0.load(Ordering::Relaxed));
+        if now - last < SWEEP_MS {
+            return None;
+        }
+        self.0.store(now, Ordering::Relaxed);
+        Some(now - KEPT_MS)
+    }
+}
 
 /// How `who` stands in a document: as a member's name in JSON.
 fn quoted(who: &str) -> String {

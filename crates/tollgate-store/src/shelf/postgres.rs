@@ -1,12 +1,11 @@
 //! Documents in PostgreSQL, in the registry's schema.
 
-use std::sync::atomic::{AtomicI64, Ordering};
-
 use jiff::Timestamp;
 use sqlx::{PgPool, Row};
 use tollgate_core::ports::{Documents, Rewritten, Shelf};
 use tollgate_core::query::Answering;
 
+use super::Swept;
 use crate::StoreError;
 use crate::registry::PostgresRegistry;
 
@@ -14,8 +13,7 @@ use crate::registry::PostgresRegistry;
 #[derive(Debug)]
 pub struct PostgresShelf {
     pool: PgPool,
-    /// When it was last swept, in milliseconds since 1970.
-    swept: AtomicI64,
+    swept: Swept,
 }
 
 /// All of the documents at once; what is not there yet is made.
@@ -42,18 +40,14 @@ impl PostgresShelf {
 
     /// Over the registry's connections.
     pub(crate) const fn over(pool: PgPool) -> Self {
-        Self { pool, swept: AtomicI64::new(0) }
+        Self { pool, swept: Swept::never() }
     }
 
     /// Removes what is of no use any more, now and then.
     async fn sweep(&self) -> Result<(), StoreError> {
-        let (now, last) = (Timestamp::now().as_millisecond(), self.swept.load(Ordering::Relaxed));
-        if now - last < super::SWEEP_MS {
-            return Ok(());
-        }
-        self.swept.store(now, Ordering::Relaxed);
+        let Some(before) = self.swept.due() else { return Ok(()) };
         let text = "DELETE FROM shared WHERE ends < $1";
-        sqlx::query(text).bind(now - super::KEPT_MS).execute(&self.pool).await?;
+        sqlx::query(text).bind(before).execute(&self.pool).await?;
         Ok(())
     }
 

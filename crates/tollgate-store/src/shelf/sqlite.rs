@@ -1,20 +1,18 @@
 //! Documents in the registry's SQLite file: for one instance, which shares them with itself after a restart.
 
-use std::sync::atomic::{AtomicI64, Ordering};
-
 use jiff::Timestamp;
 use sqlx::{Row, SqlitePool};
 use tollgate_core::ports::{Documents, Rewritten, Shelf};
 use tollgate_core::query::Answering;
 
+use super::Swept;
 use crate::StoreError;
 
 /// Documents in SQLite.
 #[derive(Debug)]
 pub struct SqliteShelf {
     pool: SqlitePool,
-    /// When it was last swept, in milliseconds since 1970.
-    swept: AtomicI64,
+    swept: Swept,
 }
 
 /// One document, as far as it is still what was read.
@@ -28,18 +26,14 @@ const MAKE: &str =
 impl SqliteShelf {
     /// Over the registry's connections.
     pub(crate) const fn over(pool: SqlitePool) -> Self {
-        Self { pool, swept: AtomicI64::new(0) }
+        Self { pool, swept: Swept::never() }
     }
 
     /// Removes what is of no use any more, now and then.
     async fn sweep(&self) -> Result<(), StoreError> {
-        let (now, last) = (Timestamp::now().as_millisecond(), self.swept.load(Ordering::Relaxed));
-        if now - last < super::SWEEP_MS {
-            return Ok(());
-        }
-        self.swept.store(now, Ordering::Relaxed);
+        let Some(before) = self.swept.due() else { return Ok(()) };
         let text = "DELETE FROM shared WHERE ends < $1";
-        sqlx::query(text).bind(now - super::KEPT_MS).execute(&self.pool).await?;
+        sqlx::query(text).bind(before).execute(&self.pool).await?;
         Ok(())
     }
 

@@ -4,8 +4,8 @@ use http::Uri;
 use serde::{Deserialize, Serialize};
 use serde_saphyr::Spanned;
 
-use super::is_scope;
 use super::server::{SigningAlgorithm, is_loopback};
+use super::{is_scope, is_within};
 use crate::config::resolve::Resolver;
 use crate::config::{ConfigError, SecretRef};
 use crate::secret::Secret;
@@ -125,15 +125,8 @@ impl Client {
 
     /// Whether its tokens may be for `resource`: one that it has, or what is below it.
     pub fn may_reach(&self, resource: &str) -> bool {
-        self.resources.iter().any(|own| {
-            let rest = resource.strip_prefix(own.trim_end_matches('/'));
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        })
+        self.resources.iter().any(|own| is_within(resource, own.trim_end_matches('/')))
     }
-}
-
-fn resources_are_missing(written: &ClientWritten) -> bool {
-    written.resources.is_empty()
 }
 
 /// The shortest secret that nobody guesses.
@@ -178,7 +171,7 @@ impl Resolver<'_> {
         });
         if written.grants.is_none()
             && redirect_uris.is_empty()
-            && resources_are_missing(written)
+            && written.resources.is_empty()
             && secret.is_some()
         {
             return wrong(

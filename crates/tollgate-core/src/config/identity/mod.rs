@@ -221,6 +221,11 @@ impl Group {
     }
 }
 
+/// Whether `address` is `whole` or below it: nothing that only begins with the same letters.
+pub fn is_within(address: &str, whole: &str) -> bool {
+    address.strip_prefix(whole).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// The longest path of a protected resource, in bytes.
 pub const LONGEST_PATH: usize = 256;
 
@@ -243,9 +248,7 @@ impl Identity {
             return false;
         };
         let for_path = for_path.strip_suffix('/').unwrap_or(for_path);
-        let rest = path.strip_prefix(for_path);
-        (for_path.is_empty() || for_path.starts_with('/'))
-            && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        (for_path.is_empty() || for_path.starts_with('/')) && is_within(path, for_path)
     }
 
     /// The scopes that a token must have to call `tool` of `server`.
