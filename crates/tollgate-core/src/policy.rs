@@ -13,9 +13,9 @@ use crate::effect::Effect;
 pub struct Facts<'a> {
     /// On whose behalf it is made.
     pub principal: WhoCalls<'a>,
-    /// What the client speaks: `mcp`, `openai_chat` and so on.
+    /// What the client speaks: `mcp`, `openai_chat`, `web` and so on.
     pub surface: &'a str,
-    /// What is asked of a tool server: `tools/call`, `resources/read` and so on.
+    /// What is asked of a tool server: `tools/call`, `resources/read` and so on; of a web application `GET`, `POST` and so on.
     pub method: &'a str,
     /// The public model name.
     pub model: &'a str,
@@ -25,6 +25,10 @@ pub struct Facts<'a> {
     pub tool: &'a str,
     /// What the call can change; empty of calls to models.
     pub effect: &'a str,
+    /// The web application.
+    pub application: &'a str,
+    /// What is asked for of it, without what is encoded or goes around.
+    pub path: &'a str,
     /// The arguments of a tool call.
     pub arguments: Option<&'a Value>,
     /// Where it belongs.
@@ -56,8 +60,19 @@ pub struct WhereItBelongs<'a> {
 }
 
 /// The variables of rules.
-pub const VARIABLES: [&str; 9] =
-    ["principal", "surface", "method", "model", "server", "tool", "effect", "arguments", "trace"];
+pub const VARIABLES: [&str; 11] = [
+    "principal",
+    "surface",
+    "method",
+    "model",
+    "server",
+    "tool",
+    "effect",
+    "application",
+    "path",
+    "arguments",
+    "trace",
+];
 
 /// The name of an effect in rules.
 pub const fn effect(effect: Effect) -> &'static str {

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_util::Stream;
 use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
 
 use crate::relay::Relay;
 use crate::serve::ManagedBody;
@@ -18,6 +19,8 @@ pub enum AnswerBody {
     Relayed(Box<Relay>),
     /// Events, as they happen.
     Events(Events),
+    /// From a web application, as it comes.
+    Forwarded(Incoming),
     /// From the management API.
     Managed(ManagedBody),
 }
@@ -31,6 +34,7 @@ impl std::fmt::Debug for AnswerBody {
             Self::Whole(_) => "Whole",
             Self::Relayed(_) => "Relayed",
             Self::Events(_) => "Events",
+            Self::Forwarded(_) => "Forwarded",
             Self::Managed(_) => "Managed",
         })
     }
@@ -66,6 +70,9 @@ impl Body for AnswerBody {
             Self::Events(events) => {
                 events.as_mut().poll_next(cx).map(|piece| piece.map(|piece| piece.map(Frame::data)))
             }
+            Self::Forwarded(body) => {
+                Pin::new(body).poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(|_| Incomplete)))
+            }
             Self::Managed(body) => {
                 body.as_mut().poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(|_| Incomplete)))
             }
@@ -77,6 +84,7 @@ impl Body for AnswerBody {
             Self::Whole(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
             Self::Relayed(relay) => relay.is_finished(),
             Self::Events(_) => false,
+            Self::Forwarded(body) => body.is_end_stream(),
             Self::Managed(body) => body.is_end_stream(),
         }
     }
@@ -85,6 +93,7 @@ impl Body for AnswerBody {
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
             Self::Relayed(_) | Self::Events(_) => SizeHint::default(),
+            Self::Forwarded(body) => body.size_hint(),
             Self::Managed(body) => body.size_hint(),
         }
     }

@@ -24,6 +24,7 @@ use crate::serve::{Managed, Site};
 use crate::strangers::Strangers;
 use crate::upstream::Upstream;
 use crate::upstream::credentials::Credentials;
+use crate::web::{Decisions, OpenSockets};
 
 /// What the gate is made of; `wire.rs` in the binary and the testkit choose the parts.
 #[derive(Clone)]
@@ -76,6 +77,10 @@ pub struct Gate {
     pub(crate) causes: Causes,
     /// Who was refused before anyone was identified.
     pub(crate) strangers: Strangers,
+    /// Who was let into which application of late.
+    pub(crate) decisions: Decisions,
+    /// WebSockets of applications.
+    pub(crate) open_sockets: OpenSockets,
 }
 
 type HealthMap = BTreeMap<Arc<str>, BTreeMap<Arc<str>, Arc<Health>>>;
@@ -115,6 +120,8 @@ impl Gate {
             open_calls: AtomicU64::new(0),
             causes: Causes::default(),
             strangers: Strangers::default(),
+            decisions: Decisions::default(),
+            open_sockets: OpenSockets::default(),
         })
     }
 

@@ -26,3 +26,4 @@ mod strangers;
 pub mod ticket;
 pub mod upstream;
 pub mod voice;
+pub mod web;

@@ -95,6 +95,8 @@ mod tests {
             server: "files",
             tool: "write_file",
             effect: "write",
+            application: "",
+            path: "",
             arguments: Some(arguments),
             trace: WhereItBelongs { id: "t", asked: "no", cause: "" },
         }

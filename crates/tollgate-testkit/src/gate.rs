@@ -47,6 +47,14 @@ impl tollgate_gateway::upstream::Upstream for Shared {
     > {
         self.0.send(request)
     }
+
+    fn forward(
+        &self,
+        request: Request<ClientBody>,
+        connect_timeout: std::time::Duration,
+    ) -> tollgate_gateway::upstream::Forwarding<'_> {
+        self.0.forward(request, connect_timeout)
+    }
 }
 
 /// A whole gate in-process.

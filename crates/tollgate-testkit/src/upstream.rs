@@ -4,11 +4,12 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
 use parking_lot::Mutex;
 use serde_json::Value;
+use tollgate_gateway::inbound::ClientBody;
 use tollgate_gateway::upstream::{
-    Boxed, Played, SendError, Upstream, UpstreamBody, UpstreamRequest, UpstreamResponse,
+    Boxed, Forwarding, Played, SendError, Upstream, UpstreamBody, UpstreamRequest, UpstreamResponse,
 };
 use tollgate_llm::simulator::Piece;
 
@@ -122,6 +123,11 @@ impl Scripted {
 }
 
 impl Upstream for Scripted {
+    /// A script has no connection to carry what comes as it comes.
+    fn forward(&self, _: Request<ClientBody>, _: Duration) -> Forwarding<'_> {
+        Box::pin(std::future::ready(Err(SendError::Connect("a script forwards nothing".to_owned()))))
+    }
+
     fn send(&self, request: UpstreamRequest) -> Boxed<'_, Result<UpstreamResponse, SendError>> {
         let reply = {
             let mut replies = self.replies.lock();

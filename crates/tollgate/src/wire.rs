@@ -15,12 +15,14 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tollgate_approvals::Waiting;
 use tollgate_contracts::Contracts;
+use tollgate_core::access::NotLetIn;
 use tollgate_core::config::recording::JournalSettings;
 use tollgate_core::config::resolve::Overrides;
 use tollgate_core::config::snapshot::Snapshot;
+use tollgate_core::config::web::WebApplication;
 use tollgate_core::deliver::Deliver;
 use tollgate_core::fault::Fault;
-use tollgate_core::identity::Telling;
+use tollgate_core::identity::{Telling, Visitor};
 use tollgate_core::ports::Clock;
 use tollgate_core::secret::Secret;
 use tollgate_export::Reading;
@@ -102,6 +104,29 @@ impl serve::Site for SignIn {
 
     fn signed_in<'a>(&'a self, snapshot: &'a Snapshot, headers: &'a HeaderMap) -> Option<Telling<'a>> {
         self.0.who(snapshot, headers)
+    }
+
+    fn visitor<'a>(
+        &'a self,
+        snapshot: &'a Snapshot,
+        application: &'a WebApplication,
+        headers: &'a HeaderMap,
+    ) -> Boxed<'a, Result<Option<Visitor>, NotLetIn>> {
+        Box::pin(self.0.visitor(snapshot, application, headers))
+    }
+
+    fn at_application<'a>(
+        &'a self,
+        snapshot: &'a Snapshot,
+        application: &'a WebApplication,
+        request: Request<Bytes>,
+        peer: Option<IpAddr>,
+    ) -> Boxed<'a, Response<Bytes>> {
+        Box::pin(self.0.at_application(snapshot, application, request, peer))
+    }
+
+    fn page_of(&self, _: &Snapshot, application: &WebApplication, fault: &Fault) -> Option<Response<Bytes>> {
+        Some(identity::page_of(application, fault))
     }
 
     fn sign_in_at(&self, snapshot: &Snapshot, path: &str) -> Option<String> {

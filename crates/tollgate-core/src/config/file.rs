@@ -15,6 +15,7 @@ use super::identity::IdentityWritten;
 use super::policies::PolicyWritten;
 use super::recording::{CaptureWritten, JournalWritten, TelemetryWritten};
 use super::tools::ToolServerWritten;
+use super::web::WebWritten;
 use crate::access::Network;
 
 /// The whole file.
@@ -51,6 +52,8 @@ pub struct File {
     pub tools: ToolsWritten,
     /// Whose tokens are taken beside keys.
     pub identity: IdentityWritten,
+    /// Web applications that people reach through the gate once they have signed in, by names of your own.
+    pub web: BTreeMap<String, WebWritten>,
     /// Rules for calls.
     pub policies: Vec<PolicyWritten>,
     /// Choices of tool servers and tools, each at an address of its own.

@@ -17,6 +17,7 @@ pub mod file;
 pub mod identity;
 pub mod litellm;
 mod litellm_keys;
+mod models;
 mod nearest;
 pub mod policies;
 pub mod recording;
@@ -25,6 +26,7 @@ mod secret_ref;
 mod secrets;
 pub mod snapshot;
 pub mod tools;
+pub mod web;
 pub mod write;
 
 pub use error::ConfigError;

@@ -56,10 +56,15 @@ impl Resolver<'_> {
             }
         };
         let wrong = |why: String| ConfigError::at(text.referenced, format!("the policy `{name}`: {why}"));
+        let expression = self.world.expressions.read(&text.value).map_err(wrong)?;
+        let of_web = ["application", "path"].iter().any(|variable| expression.mentions(variable));
+        if outcome == Outcome::Hold && of_web {
+            return Err(wrong("tool calls are held, and no web application is asked for by one".to_owned()));
+        }
         Ok(Rule {
             name: Arc::from(name.as_str()),
             outcome,
-            expression: self.world.expressions.read(&text.value).map_err(wrong)?,
+            expression,
             message: written.message.as_deref().map(Arc::from),
         })
     }

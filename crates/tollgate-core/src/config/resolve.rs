@@ -113,6 +113,7 @@ impl Resolver<'_> {
             contracts: self.contracts(&file.tools.contracts, &known)?,
             holds: file.tools.approvals.resolved(),
             policies: self.policies(&file.policies)?,
+            web: self.web(&file.web, identity_server.as_deref(), timeouts)?,
             identity,
             identity_server,
             sessions_not_before: file.tools.sessions.not_before,

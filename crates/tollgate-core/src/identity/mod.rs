@@ -7,7 +7,7 @@ mod signing_key;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use http::Uri;
+use http::{HeaderMap, Uri};
 use jiff::Timestamp;
 
 use crate::access::{NotLetIn, Role};
@@ -35,6 +35,19 @@ pub struct Subject {
     pub scopes: Vec<Arc<str>>,
     /// Until when that is so.
     pub until: Timestamp,
+}
+
+/// Whoever has signed in to a web application behind the gate.
+#[derive(Clone, Debug)]
+pub struct Visitor {
+    /// Who they are.
+    pub subject: Arc<Subject>,
+    /// The groups that they are in.
+    pub groups: Vec<String>,
+    /// What their session is called in records.
+    pub session: String,
+    /// What tells the application who they are.
+    pub headers: HeaderMap,
 }
 
 /// Tokens that issuers have given out, as credentials.

@@ -76,12 +76,60 @@ pub(crate) fn may_list(rules: &[Rule], principal: &Principal, server: &str, tool
         server,
         tool,
         effect: of,
+        application: "",
+        path: "",
         arguments: None,
         trace: WhereItBelongs { id: "", asked: "", cause: "" },
     };
     // What cannot be decided would be refused.
     let fits = |rule: &Rule| rule.expression.holds(&facts).unwrap_or(true);
     !rules.iter().filter(|rule| rule.is_of_tools()).any(fits)
+}
+
+/// What rules see of a request for a web application: its name, the method and the path in its plain form.
+pub(crate) fn of_web<'a>(
+    principal: &'a Principal,
+    (application, method): (&'a str, &'a str),
+    path: Option<&'a str>,
+) -> Facts<'a> {
+    Facts {
+        principal: who(principal),
+        surface: "web",
+        method,
+        model: "",
+        server: "",
+        tool: "",
+        effect: "",
+        application,
+        path: path.unwrap_or_default(),
+        arguments: None,
+        trace: WhereItBelongs { id: "", asked: "", cause: "" },
+    }
+}
+
+/// Refuses what a rule refuses of web applications. Where the path has no plain form, nothing that a rule says of it can be
+/// decided.
+pub(crate) fn check_web(rules: &[Rule], facts: &Facts<'_>, path_is_plain: bool) -> Result<(), Fault> {
+    for rule in rules.iter().filter(|rule| rule.outcome == Outcome::Deny) {
+        let unclear = !path_is_plain && rule.expression.mentions("path");
+        let holds = if unclear {
+            Err("its path can be read in several ways".to_owned())
+        } else {
+            rule.expression.holds(facts)
+        };
+        match holds {
+            Ok(false) => {}
+            Ok(true) => {
+                return Err(Fault::new(
+                    FaultClass::Forbidden,
+                    format!("you may not do this: {}", rule.words()),
+                ));
+            }
+            Err(_) if !unclear && rule.expression.mentions("arguments") => {}
+            Err(why) => return Err(undecided(rule, &why)),
+        }
+    }
+    Ok(())
 }
 
 fn who(principal: &Principal) -> WhoCalls<'_> {
@@ -104,6 +152,8 @@ fn facts<'a>(ticket: &'a Ticket, arguments: Option<&'a Value>, trace_id: &'a str
         server: text(tool.and_then(|tool| tool.server.as_deref())),
         tool: text(tool.and_then(|tool| tool.name.as_deref())),
         effect: text(tool.map(|tool| effect(tool.effect))),
+        application: "",
+        path: "",
         arguments,
         trace: WhereItBelongs {
             id: trace_id,

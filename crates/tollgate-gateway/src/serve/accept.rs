@@ -150,7 +150,7 @@ impl Connection {
             }
         });
         let io = TokioIo::new(Patient::new(stream, WRITE_TIME, HEAD_TIME));
-        let connection = builder.serve_connection(io, service).into_owned();
+        let connection = builder.serve_connection_with_upgrades(io, service).into_owned();
         // On HTTP/2 a client can keep a stream open without ever reading it; the connection's age bounds that.
         match tokio::time::timeout(AGE, watcher.watch(connection)).await {
             Ok(Ok(())) => {}

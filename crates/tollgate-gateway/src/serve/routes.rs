@@ -21,8 +21,8 @@ use crate::gate::Gate;
 use crate::inbound::Inbound;
 use crate::llm::{InAddress, Llm, deployments, models};
 use crate::mcp::{self, McpVoice};
-use crate::pipeline;
 use crate::voice::Voice;
+use crate::{pipeline, web};
 
 /// Paths of calls, without the version that some SDKs put before them.
 const CALLS: &[(&str, &dyn Surface, Operation)] = &[
@@ -43,6 +43,10 @@ const VERSIONS: [&str; 2] = ["/v1", "/v1beta"];
 
 /// Answers one request.
 pub async fn handle(gate: &Arc<Gate>, inbound: Inbound) -> Response<AnswerBody> {
+    // A host of its own: nothing of what follows is there.
+    if let Some(application) = web::application_of(&gate.runtime().snapshot, &inbound) {
+        return Box::pin(web::handle(gate, &application, inbound)).await;
+    }
     let path = inbound.head.uri.path().to_owned();
     let bare = bare(&path);
     let reading = inbound.head.method == Method::GET || inbound.head.method == Method::HEAD;

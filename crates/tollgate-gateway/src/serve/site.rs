@@ -5,9 +5,11 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use tollgate_core::access::NotLetIn;
 use tollgate_core::config::snapshot::Snapshot;
+use tollgate_core::config::web::WebApplication;
 use tollgate_core::fault::{Fault, FaultClass};
-use tollgate_core::identity::Telling;
+use tollgate_core::identity::{Telling, Visitor};
 use tollgate_llm::formats::openai_chat::OpenAiChat;
 
 use crate::answer::AnswerBody;
@@ -33,6 +35,31 @@ pub trait Site: Send + Sync {
 
     /// Whoever is signed in in the browser that has sent `headers`; `None` where nobody says so.
     fn signed_in<'a>(&'a self, snapshot: &'a Snapshot, headers: &'a HeaderMap) -> Option<Telling<'a>>;
+
+    /// Whoever has signed in to `application` in the browser that has sent `headers`; `None` where nobody has.
+    fn visitor<'a>(
+        &'a self,
+        snapshot: &'a Snapshot,
+        application: &'a WebApplication,
+        headers: &'a HeaderMap,
+    ) -> Boxed<'a, Result<Option<Visitor>, NotLetIn>>;
+
+    /// Answers a request for what is the gate's own at the host of `application`.
+    fn at_application<'a>(
+        &'a self,
+        snapshot: &'a Snapshot,
+        application: &'a WebApplication,
+        request: Request<Bytes>,
+        peer: Option<IpAddr>,
+    ) -> Boxed<'a, Response<Bytes>>;
+
+    /// A page that says why somebody is not let into `application`.
+    fn page_of(
+        &self,
+        snapshot: &Snapshot,
+        application: &WebApplication,
+        fault: &Fault,
+    ) -> Option<Response<Bytes>>;
 
     /// Where a browser is sent whose user is to sign in, and then to go to `path`; `None` where nobody signs in.
     fn sign_in_at(&self, snapshot: &Snapshot, path: &str) -> Option<String>;

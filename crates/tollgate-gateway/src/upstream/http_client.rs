@@ -18,9 +18,14 @@ use tollgate_core::egress::Reach;
 
 use super::in_time::InTime;
 use super::resolver::Resolver;
-use super::{Boxed, SendError, Upstream, UpstreamBody, UpstreamRequest, UpstreamResponse, reason};
+use super::{
+    Boxed, Forwarding, SendError, Upstream, UpstreamBody, UpstreamRequest, UpstreamResponse, reason,
+};
+use crate::inbound::ClientBody;
 
-type HyperClient = Client<InTime<HttpsConnector<HttpConnector<Resolver>>>, Full<Bytes>>;
+type Connector = InTime<HttpsConnector<HttpConnector<Resolver>>>;
+type HyperClient = Client<Connector, Full<Bytes>>;
+type Forwarder = Client<Connector, ClientBody>;
 
 /// Connections that nothing has used for this long are closed.
 const POOL_IDLE: Duration = Duration::from_secs(60);
@@ -40,6 +45,25 @@ pub struct HttpClient {
     /// Read once, when the first client is made: a gate with plain upstreams never needs the system's roots.
     tls: std::sync::OnceLock<Result<ClientConfig, String>>,
     clients: RwLock<HashMap<(Duration, Reach), Arc<HyperClient>>>,
+    forwarders: RwLock<HashMap<Duration, Arc<Forwarder>>>,
+}
+
+fn builder() -> hyper_util::client::legacy::Builder {
+    let mut builder = Client::builder(TokioExecutor::new());
+    builder
+        .pool_idle_timeout(POOL_IDLE)
+        .pool_max_idle_per_host(POOL_SIZE)
+        .pool_timer(TokioTimer::new())
+        .timer(TokioTimer::new())
+        // A connection that died silently is found out before calls wait on it.
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        .http2_keep_alive_while_idle(true);
+    builder
+}
+
+fn not_sent(error: &hyper_util::client::legacy::Error) -> SendError {
+    let text = reason(error);
+    if error.is_connect() { SendError::Connect(text) } else { SendError::Broken(text) }
 }
 
 impl std::fmt::Debug for HttpClient {
@@ -51,13 +75,11 @@ impl std::fmt::Debug for HttpClient {
 impl HttpClient {
     /// No connections yet.
     pub fn new() -> Self {
-        Self { tls: std::sync::OnceLock::new(), clients: RwLock::default() }
+        Self { tls: std::sync::OnceLock::new(), clients: RwLock::default(), forwarders: RwLock::default() }
     }
 
-    fn client(&self, connect_timeout: Duration, reach: Reach) -> Result<Arc<HyperClient>, SendError> {
-        if let Some(client) = self.clients.read().get(&(connect_timeout, reach)) {
-            return Ok(Arc::clone(client));
-        }
+    /// What makes connections to what is within `reach`.
+    fn connector(&self, reach: Reach) -> Result<(ClientConfig, HttpConnector<Resolver>), SendError> {
         let tls = self.tls.get_or_init(|| {
             let builder = ClientConfig::builder().try_with_platform_verifier();
             builder.map(|builder| builder.with_no_client_auth()).map_err(|e| e.to_string())
@@ -69,20 +91,31 @@ impl HttpClient {
         http.set_nodelay(true);
         http.set_keepalive(Some(KEEP_ALIVE));
         http.enforce_http(false);
-        let https = HttpsConnectorBuilder::new()
-            .with_tls_config(tls)
-            .https_or_http()
-            .enable_all_versions()
-            .wrap_connector(http);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_idle_timeout(POOL_IDLE)
-            .pool_max_idle_per_host(POOL_SIZE)
-            .pool_timer(TokioTimer::new())
-            .timer(TokioTimer::new())
-            // A connection that died silently is found out before calls wait on it.
-            .http2_keep_alive_interval(KEEP_ALIVE)
-            .http2_keep_alive_while_idle(true)
-            .build(InTime { connector: https, limit: connect_timeout });
+        Ok((tls, http))
+    }
+
+    /// What carries requests of browsers: over HTTP/1.1, as only there they switch to other protocols.
+    fn forwarder(&self, connect_timeout: Duration) -> Result<Arc<Forwarder>, SendError> {
+        if let Some(client) = self.forwarders.read().get(&connect_timeout) {
+            return Ok(Arc::clone(client));
+        }
+        let (tls, http) = self.connector(Reach::Anywhere)?;
+        let https = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();
+        let connector =
+            InTime { connector: https.enable_http1().wrap_connector(http), limit: connect_timeout };
+        let client = Arc::new(builder().build(connector));
+        let mut clients = self.forwarders.write();
+        Ok(Arc::clone(clients.entry(connect_timeout).or_insert(client)))
+    }
+
+    fn client(&self, connect_timeout: Duration, reach: Reach) -> Result<Arc<HyperClient>, SendError> {
+        if let Some(client) = self.clients.read().get(&(connect_timeout, reach)) {
+            return Ok(Arc::clone(client));
+        }
+        let (tls, http) = self.connector(reach)?;
+        let https = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();
+        let https = https.enable_all_versions().wrap_connector(http);
+        let client = builder().build(InTime { connector: https, limit: connect_timeout });
         let mut clients = self.clients.write();
         if clients.len() >= MOST_CLIENTS {
             // Requests under way keep theirs.
@@ -109,16 +142,20 @@ impl Upstream for HttpClient {
             *request.method_mut() = upstream.method;
             *request.uri_mut() = upstream.uri;
             *request.headers_mut() = upstream.headers;
-            let response = client.request(request).await.map_err(|error| {
-                let text = reason(&error);
-                if error.is_connect() { SendError::Connect(text) } else { SendError::Broken(text) }
-            })?;
+            let response = client.request(request).await.map_err(|error| not_sent(&error))?;
             let (head, body) = response.into_parts();
             Ok(UpstreamResponse {
                 status: head.status,
                 headers: head.headers,
                 body: UpstreamBody::Wire(body),
             })
+        })
+    }
+
+    fn forward(&self, request: Request<ClientBody>, connect_timeout: Duration) -> Forwarding<'_> {
+        Box::pin(async move {
+            let client = self.forwarder(connect_timeout)?;
+            client.request(request).await.map_err(|error| not_sent(&error))
         })
     }
 }

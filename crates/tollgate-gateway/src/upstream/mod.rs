@@ -18,10 +18,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode, Uri};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use tollgate_core::egress::Reach;
+
+use crate::inbound::ClientBody;
 
 /// A request to an upstream.
 #[derive(Clone, Debug)]
@@ -71,10 +73,16 @@ pub enum SendError {
 /// A future that is boxed, as trait objects need it.
 pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
+/// A web application's answer, on its way.
+pub type Forwarding<'a> = Boxed<'a, Result<Response<Incoming>, SendError>>;
+
 /// Carries requests to upstreams.
 pub trait Upstream: Send + Sync {
     /// Sends `request` and waits for the head of the answer. Dropping the future cancels the request.
     fn send(&self, request: UpstreamRequest) -> Boxed<'_, Result<UpstreamResponse, SendError>>;
+
+    /// Sends on a request that a browser has made of a web application, as it comes, to where the configuration has that.
+    fn forward(&self, request: Request<ClientBody>, connect_timeout: Duration) -> Forwarding<'_>;
 }
 
 /// An upstream's body, as it comes. Dropping it cancels the rest.

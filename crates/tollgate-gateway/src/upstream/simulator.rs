@@ -1,13 +1,17 @@
 //! The built-in simulator as an upstream: everything else goes to the one behind it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use tollgate_core::ports::Clock;
 use tollgate_llm::formats;
 use tollgate_llm::simulator::{Piece, play};
 
-use super::{Boxed, Played, SendError, Upstream, UpstreamBody, UpstreamRequest, UpstreamResponse};
+use super::{
+    Boxed, Forwarding, Played, SendError, Upstream, UpstreamBody, UpstreamRequest, UpstreamResponse,
+};
+use crate::inbound::ClientBody;
 
 /// Answers for the simulator and passes everything else on.
 pub struct WithSimulator<U> {
@@ -37,6 +41,10 @@ impl<U: Upstream> Upstream for WithSimulator<U> {
         }
         let created = self.clock.now().as_second();
         Box::pin(async move { simulate(&request, created).await })
+    }
+
+    fn forward(&self, request: Request<ClientBody>, connect_timeout: Duration) -> Forwarding<'_> {
+        self.rest.forward(request, connect_timeout)
     }
 }
 

@@ -122,12 +122,12 @@ pub(crate) fn session_of(headers: &HeaderMap, server: &Server) -> Option<String>
 }
 
 /// The name of a cookie: with TLS one that no other host and no page without TLS can set (RFC 6265bis §4.1.3.2).
-fn full(name: &str, secure: bool) -> String {
+pub(crate) fn full(name: &str, secure: bool) -> String {
     if secure { format!("__Host-{name}") } else { name.to_owned() }
 }
 
 /// The cookie `name`, where there is one of that name (RFC 6265 §5.4).
-fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
+pub(crate) fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
     let lines = headers.get_all(http::header::COOKIE).iter().filter_map(|line| line.to_str().ok());
     let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
     let mut values = pairs.filter(|(known, _)| *known == name).map(|(_, value)| value);

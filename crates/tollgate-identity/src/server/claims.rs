@@ -38,7 +38,8 @@ pub(crate) fn of(server: &Server, login: &Login, scopes: &[String]) -> Map<Strin
     said
 }
 
-fn source_of(source: ClaimSource, login: &Login) -> Option<Value> {
+/// What `source` says of `login`.
+pub(crate) fn source_of(source: ClaimSource, login: &Login) -> Option<Value> {
     match source {
         ClaimSource::User => Some((*login.user).into()),
         ClaimSource::Subject => Some((*login.subject).into()),

@@ -48,6 +48,7 @@ mod throttle;
 mod token;
 mod totp;
 mod userinfo;
+mod visits;
 
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock, Weak};
@@ -77,6 +78,8 @@ pub use self::signers::{NotWithdrawn, Signers};
 use self::signing::SigningKeys;
 use self::store::Store;
 use self::throttle::Throttle;
+use self::visits::Visits;
+pub use self::visits::page_of;
 use crate::tokens::IssuedTokens;
 
 /// What the server is made of.
@@ -112,6 +115,7 @@ pub struct IdentityServer {
     rate: Rate,
     documents: Documents,
     elsewhere: Elsewhere,
+    visits: Visits,
     users: Changes<Holder>,
     /// Tokens of issuers elsewhere are checked as those are that are credentials.
     tokens: Arc<IssuedTokens>,
@@ -154,6 +158,7 @@ impl IdentityServer {
             rate: Rate::default(),
             documents: Documents::default(),
             elsewhere: Elsewhere::default(),
+            visits: Visits::default(),
             users: Changes::new(users, Arc::clone(&journal), Arc::clone(&clock)),
             fetch: OnceLock::new(),
             tokens,

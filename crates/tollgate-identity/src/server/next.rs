@@ -9,6 +9,7 @@ use tollgate_core::seal::Sealing;
 
 use super::reply::{Error, Reply};
 use super::request::Request;
+use super::visits::Going;
 use super::{Call, IdentityServer};
 
 /// The longest text that is opened.
@@ -28,6 +29,8 @@ pub(crate) enum Next {
     Account,
     /// Goes to a path of the gate.
     Local(String),
+    /// Goes back to a web application behind the gate.
+    Visit(Going),
 }
 
 /// Whether a browser may be sent to `path` after a sign-in: to what the gate itself shows, and nowhere else.
@@ -45,6 +48,7 @@ impl Next {
     pub(crate) fn ends_at(&self) -> Option<&str> {
         match self {
             Self::Authorize(request) => Some(super::consent::origin(&request.redirect_uri)),
+            Self::Visit(going) => Some(&going.url),
             Self::Activate(_) | Self::Account | Self::Local(_) => None,
         }
     }
@@ -115,6 +119,7 @@ impl IdentityServer {
         match call.next()? {
             Next::Authorize(request) => self.decide(call, *request, false).await,
             Next::Activate(code) => Ok(super::device::page_at(call, code.as_deref())),
+            Next::Visit(going) => self.arrive(call, going).await,
             Next::Local(path) => Ok(super::reply::see_other(&path)),
             Next::Account => Ok(super::reply::see_other(&format!("{}/oauth/account", call.server.path))),
         }

@@ -34,12 +34,13 @@ pub(crate) enum Place {
     Invitation,
     Account,
     Logout,
+    Visit,
     Style,
 }
 
 use Place::{
     Account, Activate, Authorize, Back, Consent, Continue, DeviceAuthorization, Elsewhere, Enrol, Introspect,
-    Invitation, Keys, Logout, Metadata, Register, Revoke, SignIn, SignInCode, Style, Token, Userinfo,
+    Invitation, Keys, Logout, Metadata, Register, Revoke, SignIn, SignInCode, Style, Token, Userinfo, Visit,
 };
 
 /// What takes which method. Pages are not asked for their heads only: some act.
@@ -70,6 +71,7 @@ const PLACES: &[(&str, Place, &[Method], Asks)] = &[
     ("/oauth/invitation", Invitation, BOTH, Asks::People),
     ("/oauth/account", Account, BOTH, Asks::People),
     ("/oauth/logout", Logout, BOTH, Asks::People),
+    ("/oauth/visit", Visit, GET, Asks::People),
     ("/oauth/style.css", Style, GET, Asks::People),
 ];
 
@@ -172,6 +174,7 @@ impl IdentityServer {
             Invitation => self.invitation(call, posted).await,
             Account => self.account(call, posted).await,
             Logout => self.logout(call, posted).await,
+            Visit => self.visit(call).await,
             Style => Ok(pages::style()),
         }
     }

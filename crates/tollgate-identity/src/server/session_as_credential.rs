@@ -10,6 +10,7 @@ use tollgate_core::identity::{Subject, Telling};
 
 use super::authorize::is_enough;
 use super::next::is_local;
+use super::sessions::SignedIn;
 use super::store::Store;
 use super::{IdentityServer, browser, own, sessions};
 
@@ -33,16 +34,23 @@ impl IdentityServer {
         let signed_in = found
             .map_err(untold)?
             .ok_or_else(|| NotLetIn::Token("of the session is over; sign in again".to_owned()))?;
+        let not_enough =
+            || NotLetIn::Token("of the session is not enough any more; sign in again".to_owned());
+        self.subject_of(snapshot, &signed_in).map(Arc::new).ok_or_else(not_enough)
+    }
+
+    /// Whoever has `signed_in`, where that is enough by the configuration of now.
+    pub(super) fn subject_of(&self, snapshot: &Snapshot, signed_in: &SignedIn) -> Option<Subject> {
         let login = signed_in.login();
         let server = snapshot.identity_server.as_deref();
         let enough = server.is_some_and(|server| is_enough(server, &signed_in.session.amr));
         if !enough || !login.is_configured(&snapshot.identity) {
-            return Err(NotLetIn::Token("of the session is not enough any more; sign in again".to_owned()));
+            return None;
         }
         let identity = &snapshot.identity;
         let (role, team) = identity.of(login.issuer(), login.spec.groups.iter().map(String::as_str));
         let (identity, until) = (Arc::clone(identity), signed_in.session.ends);
-        Ok(Arc::new(Subject { role, team, identity, until, ..own::subject(login) }))
+        Some(Subject { role, team, identity, until, ..own::subject(login) })
     }
 
     /// Where a browser is sent whose user is to sign in, and then to go to `path`.

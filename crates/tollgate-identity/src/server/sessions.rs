@@ -138,8 +138,19 @@ pub(crate) async fn find(
     secret: Option<&str>,
     now: Timestamp,
 ) -> Result<Option<SignedIn>, Error> {
-    let Some(secret) = secret else { return Ok(None) };
-    let name = document(secret);
+    match secret {
+        Some(secret) => named(store, logins, document(secret), now).await,
+        None => Ok(None),
+    }
+}
+
+/// The same of the session that is kept as `name`.
+pub(crate) async fn named(
+    store: &Store<'_>,
+    logins: &Logins,
+    name: String,
+    now: Timestamp,
+) -> Result<Option<SignedIn>, Error> {
     let Some(session) = store.read::<Session>(&name).await?.filter(|session| now < session.ends) else {
         return Ok(None);
     };

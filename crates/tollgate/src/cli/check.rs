@@ -70,6 +70,11 @@ fn lines(read: &Read) -> Vec<String> {
         lines.push(format!("people sign in at {}", server.issuer));
         lines.extend(server.clients.iter().map(|client| format!("  {}", application(client))));
     }
+    for one in read.snapshot.web.iter() {
+        let reached =
+            one.upstream.as_ref().map_or("behind a proxy that asks".to_owned(), ToString::to_string);
+        lines.push(format!("application {}  {}  {}", one.name, one.url, reached.trim_end_matches('/')));
+    }
     if !read.not_acted_on.is_empty() {
         lines.push("understood but not acted on:".to_owned());
         lines.extend(read.not_acted_on.iter().map(|name| format!("  {name}")));
@@ -127,6 +132,7 @@ fn as_json(read: &Read) -> serde_json::Value {
         "models": models,
         "tool_servers": read.snapshot.tool_servers.keys().collect::<Vec<_>>(),
         "tool_bundles": read.snapshot.tool_bundles.keys().collect::<Vec<_>>(),
+        "web": read.snapshot.web.iter().map(|one| &one.name).collect::<Vec<_>>(),
         "not_acted_on": read.not_acted_on,
     })
 }

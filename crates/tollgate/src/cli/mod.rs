@@ -33,6 +33,7 @@ mod tools;
 mod trace;
 mod undo;
 mod user;
+mod web;
 mod when;
 
 use std::io::Write;
@@ -73,6 +74,8 @@ enum Command {
     Team(team::Arguments),
     /// Make, list, change, block and delete users
     User(user::Arguments),
+    /// Check whether web applications can be reached around the gate
+    Web(web::Arguments),
     /// Add, list, show and delete models
     Model(model::Arguments),
     /// Add, list and delete the secrets that added models are called with
@@ -138,6 +141,7 @@ impl Cli {
             Some(Command::Key(arguments)) => arguments.run().await,
             Some(Command::Team(arguments)) => arguments.run().await,
             Some(Command::User(arguments)) => arguments.run().await,
+            Some(Command::Web(arguments)) => arguments.run().await,
             Some(Command::Model(arguments)) => arguments.run().await,
             Some(Command::Credential(arguments)) => arguments.run().await,
             Some(Command::Budget(arguments)) => arguments.run().await,

@@ -5,8 +5,10 @@ mod consent;
 mod device;
 mod sign_in;
 
+use http::StatusCode;
 use maud::{DOCTYPE, Markup, html};
 use tollgate_core::config::identity::Server;
+use tollgate_core::config::web::WebApplication;
 
 use super::reply::{self, Error, Reply, page};
 
@@ -25,6 +27,10 @@ pub(crate) struct Hidden<'a> {
 
 /// The page called `title`.
 fn layout(server: &Server, title: &str, content: &Markup) -> Markup {
+    layout_with(&format!("{}/oauth/style.css", server.path), &server.issuer, title, content)
+}
+
+fn layout_with(style: &str, whose: &str, title: &str, content: &Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -33,7 +39,7 @@ fn layout(server: &Server, title: &str, content: &Markup) -> Markup {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="robots" content="noindex";
                 title { (title) " – Tollgate" }
-                link rel="stylesheet" href=(format!("{}/oauth/style.css", server.path));
+                link rel="stylesheet" href=(style);
                 link rel="icon" href="data:,";
             }
             body {
@@ -41,7 +47,7 @@ fn layout(server: &Server, title: &str, content: &Markup) -> Markup {
                     h1 { (title) }
                     (content)
                 }
-                footer { (server.issuer) }
+                footer { (whose) }
             }
         }
     }
@@ -74,6 +80,21 @@ pub(crate) fn refused(server: &Server, error: &Error) -> Reply {
         p class="quiet" { "For whoever runs the application: " code { (error.code) } }
     };
     page(error.status, &layout(server, "That did not work", &content), None)
+}
+
+/// Why somebody is not let into an application, shown at its host.
+pub(crate) fn refused_at(application: &WebApplication, status: StatusCode, why: &str) -> Markup {
+    let content = html! {
+        p role="alert" class="wrong" { (sentence(why)) }
+        @match status {
+            StatusCode::UNAUTHORIZED | StatusCode::BAD_REQUEST => {
+                p { a href="/.tollgate/sign-in?to=/" { "Sign in" } }
+            }
+            StatusCode::FORBIDDEN => p { a href="/.tollgate/sign-out" { "Sign in as somebody else" } },
+            _ => {}
+        }
+    };
+    layout_with("/.tollgate/style.css", &application.url, "That did not work", &content)
 }
 
 /// Asks whether somebody wants to sign out.

@@ -1,0 +1,71 @@
+//! A proxy that carries an application's requests asks whether they may pass: nginx (`auth_request`), Caddy (`forward_auth`),
+//! Traefik (`forwardAuth`). It passes the browser's headers on, and says what is asked for in `X-Forwarded-Method` and
+//! `X-Forwarded-Uri`.
+
+use http::{HeaderMap, Method, Response, StatusCode, Uri};
+use tollgate_core::fault::{Fault, FaultClass};
+
+use super::decide::{Asked, Passed};
+use super::{Page, Visit, redirect, sign_in_at};
+use crate::answer::AnswerBody;
+use crate::inbound::Inbound;
+
+/// What is asked for, as proxies say it.
+const URI: &str = "x-forwarded-uri";
+const METHOD: &str = "x-forwarded-method";
+
+impl Visit<'_> {
+    /// Answers with who asks (200), or why they may not pass (401, 403). Where the proxy gives the answer to the browser,
+    /// `redirects` sends that to sign in.
+    pub(super) async fn asked(&self, inbound: &Inbound, redirects: bool) -> Response<AnswerBody> {
+        let headers = &inbound.head.headers;
+        let (method, uri) = match (said(headers, METHOD), said(headers, URI)) {
+            (Ok(method), Ok(uri)) => (method.unwrap_or("GET"), uri),
+            (Err(fault), _) | (_, Err(fault)) => return self.refused(&fault, inbound.peer, &silent()),
+        };
+        let path = uri.and_then(|uri| uri.parse::<Uri>().ok());
+        let asked = Asked { method, path: path.as_ref().map(Uri::path), peer: inbound.peer };
+        match self.decide(headers, &asked).await {
+            Ok(passed) => {
+                let mut response = Response::new(AnswerBody::whole(bytes::Bytes::new()));
+                *response.status_mut() = StatusCode::OK;
+                if let Passed::Known(visitor) = passed {
+                    response.headers_mut().extend(visitor.headers);
+                }
+                response
+            }
+            Err(fault) => {
+                let method = Method::from_bytes(method.as_bytes()).unwrap_or_default();
+                let page = Page::at(headers, &method, uri.unwrap_or("/"));
+                match page.path.as_deref().filter(|_| redirects) {
+                    Some(to) if fault.class == FaultClass::Unauthenticated => redirect(&sign_in_at(to)),
+                    _ => self.refused(&only_no(fault), inbound.peer, &Page { path: None, ..page }),
+                }
+            }
+        }
+    }
+}
+
+/// What a proxy says in the header `name`: once, or it was not the proxy alone.
+fn said<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Fault> {
+    let mut lines = headers.get_all(name).iter();
+    let wrong = || Fault::new(FaultClass::Forbidden, format!("`{name}` is there twice, or is no text"));
+    match (lines.next(), lines.next()) {
+        (None, _) => Ok(None),
+        (Some(line), None) => line.to_str().map(Some).map_err(|_| wrong()),
+        _ => Err(wrong()),
+    }
+}
+
+/// nginx knows two answers that say no (401 and 403), and takes others that do for a failure of its own.
+fn only_no(fault: Fault) -> Fault {
+    match fault.class {
+        FaultClass::Unauthenticated | FaultClass::Forbidden => fault,
+        _ if fault.status() < 500 => Fault::new(FaultClass::Forbidden, fault.message.to_string()),
+        _ => fault,
+    }
+}
+
+fn silent() -> Page {
+    Page { is_shown: false, path: None }
+}

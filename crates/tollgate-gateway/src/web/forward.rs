@@ -1,0 +1,118 @@
+//! A request on its way to an application, and the answer back: both as they come.
+
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use tollgate_core::fault::{Fault, FaultClass};
+
+use super::decide::Passed;
+use super::{Visit, headers, switch};
+use crate::answer::AnswerBody;
+use crate::explain::timed_out;
+use crate::inbound::{ClientBody, Inbound};
+use crate::upstream::SendError;
+
+/// Sends `inbound` on, in the name of whoever has `passed`.
+pub(super) async fn forward(
+    visit: &Visit<'_>,
+    mut inbound: Inbound,
+    passed: Passed,
+) -> Result<Response<AnswerBody>, Fault> {
+    let switching = switches(&inbound);
+    if switching && !is_from_own_page(&inbound.head.headers, &visit.application.url) {
+        let why = "a page of another site opens no WebSocket in the name of whoever is signed in";
+        return Err(Fault::new(FaultClass::Forbidden, why));
+    }
+    let client = inbound.head.extensions.remove::<OnUpgrade>().filter(|_| switching);
+    // What was asked with is asked with again as long as the connection lasts.
+    let opened = switching.then(|| switch::Opened {
+        headers: inbound.head.headers.clone(),
+        path: inbound.head.uri.path().to_owned(),
+        peer: inbound.peer,
+    });
+    let request = onwards(visit, inbound, passed, switching)?;
+    let mut response = answered(visit, request).await?;
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let (Some(client), Some(opened)) = (client, opened) else {
+            let why = "the application switches to another protocol without having been asked to";
+            return Err(Fault::new(FaultClass::BadUpstream, why));
+        };
+        switch::join(visit, opened, client, &mut response)?;
+        headers::strip_answer(response.headers_mut());
+        switch::say(response.headers_mut());
+        return Ok(response.map(|_| AnswerBody::whole(bytes::Bytes::new())));
+    }
+    headers::strip_answer(response.headers_mut());
+    Ok(response.map(AnswerBody::Forwarded))
+}
+
+/// The head of the answer to `request`. How long the rest takes is the application's affair, and the browser's.
+async fn answered(visit: &Visit<'_>, request: Request<ClientBody>) -> Result<Response<Incoming>, Fault> {
+    let timeouts = visit.application.timeouts;
+    let asking = visit.gate.parts.upstream.forward(request, timeouts.connect);
+    match tokio::time::timeout(timeouts.first_byte, asking).await {
+        Ok(answered) => answered.map_err(|error| failed(visit, &error)),
+        Err(_) => Err(timed_out("the application did not answer", timeouts.first_byte, "first_byte_ms")),
+    }
+}
+
+fn onwards(
+    visit: &Visit<'_>,
+    inbound: Inbound,
+    passed: Passed,
+    switching: bool,
+) -> Result<Request<ClientBody>, Fault> {
+    let Inbound { head, body, peer, .. } = inbound;
+    let mut request = Request::new(body);
+    *request.method_mut() = head.method;
+    *request.uri_mut() = at(visit, &head.uri)?;
+    *request.headers_mut() = head.headers;
+    let all = request.headers_mut();
+    headers::strip(all, visit.application);
+    headers::say_from_where(all, visit.application, peer);
+    if switching {
+        switch::say(all);
+    }
+    if let Passed::Known(visitor) = passed {
+        all.extend(visitor.headers);
+    }
+    Ok(request)
+}
+
+/// Where the application has what the browser asks for at `uri`.
+fn at(visit: &Visit<'_>, uri: &Uri) -> Result<Uri, Fault> {
+    let wrong = || Fault::new(FaultClass::Invalid, "the address cannot be sent on");
+    let mut parts = visit.application.upstream.clone().ok_or_else(wrong)?.into_parts();
+    parts.path_and_query = uri.path_and_query().cloned().or(parts.path_and_query);
+    Uri::from_parts(parts).map_err(|_| wrong())
+}
+
+/// Whether a browser asks for a WebSocket (RFC 6455 §4.1).
+fn switches(inbound: &Inbound) -> bool {
+    let head = &inbound.head;
+    let has = |name: header::HeaderName, token: &str| {
+        let lines = head.headers.get_all(name).iter().filter_map(|line| line.to_str().ok());
+        lines.flat_map(|line| line.split(',')).any(|one| one.trim().eq_ignore_ascii_case(token))
+    };
+    head.method == Method::GET
+        && head.version == Version::HTTP_11
+        && has(header::UPGRADE, "websocket")
+        && has(header::CONNECTION, "upgrade")
+}
+
+/// Whether a page of the application itself asks, or a program that is none: for WebSockets browsers know no other rule
+/// (RFC 6455 §10.2).
+fn is_from_own_page(headers: &HeaderMap, url: &str) -> bool {
+    headers.get(header::ORIGIN).is_none_or(|origin: &HeaderValue| origin.as_bytes() == url.as_bytes())
+}
+
+fn failed(visit: &Visit<'_>, error: &SendError) -> Fault {
+    let name = &visit.application.name;
+    let (SendError::Connect(why) | SendError::Broken(why)) = error;
+    tracing::warn!(application = &**name, why, "an application does not answer");
+    let class = match error {
+        SendError::Connect(_) => FaultClass::Connect,
+        SendError::Broken(_) => FaultClass::Cut,
+    };
+    Fault::new(class, format!("the application `{name}` does not answer"))
+}
