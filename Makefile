@@ -49,7 +49,7 @@ clients: tools $(CACHE)/phoenix/.phoenix-$(PHOENIX) ## Real SDKs and raw sockets
 
 test-identity: tools ## Sign-in only: applications, browsers, attacks, instances (a part of `make test`)
 	cargo build --quiet -p tollgate
-	cd clients && TOLLGATE_BIN=$(DEBUG) uv run --frozen pytest test_sign_in*.py test_tokens.py test_mcp_oauth.py
+	cd clients && TOLLGATE_BIN=$(DEBUG) uv run --frozen pytest test_sign_in*.py test_web*.py test_accounts*.py test_tokens.py test_mcp_oauth.py
 
 docs: tools ## Every command in README.md and docs/
 	cargo build --quiet -p tollgate

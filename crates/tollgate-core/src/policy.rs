@@ -16,7 +16,9 @@ pub struct Facts<'a> {
     /// What the client speaks: `mcp`, `openai_chat`, `web` and so on.
     pub surface: &'a str,
     /// What is asked of a tool server: `tools/call`, `resources/read` and so on; of a web application `GET`, `POST` and so on.
-    pub method: &'a str,
+    /// `None` where nobody says it: what depends on it cannot be decided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<&'a str>,
     /// The public model name.
     pub model: &'a str,
     /// The tool server.
@@ -27,8 +29,9 @@ pub struct Facts<'a> {
     pub effect: &'a str,
     /// The web application.
     pub application: &'a str,
-    /// What is asked for of it, without what is encoded or goes around.
-    pub path: &'a str,
+    /// What is asked for of it, without what is encoded; `None` where that can be read in several ways.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<&'a str>,
     /// The arguments of a tool call.
     pub arguments: Option<&'a Value>,
     /// Where it belongs.

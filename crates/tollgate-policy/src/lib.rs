@@ -64,8 +64,10 @@ impl Expression for Compiled {
         let Value::Map(members) = facts else { return Err("there are no facts".to_owned()) };
         for name in self.variables.iter().filter(|name| VARIABLES.contains(&name.as_str())) {
             let key = Key::from(name.as_str());
-            let value = members.get(&key).cloned().unwrap_or(Value::Null);
-            context.add_variable_from_value(name.as_str(), value);
+            // What is not known is no value: an expression that needs it comes to nothing.
+            if let Some(value) = members.get(&key).cloned() {
+                context.add_variable_from_value(name.as_str(), value);
+            }
         }
         match self.program.execute(&context) {
             Ok(Value::Bool(holds)) => Ok(holds),
@@ -90,13 +92,13 @@ mod tests {
         Facts {
             principal: WhoCalls { kind: "key", id: "k1", user: "ann", team: "interns" },
             surface: "mcp",
-            method: "tools/call",
+            method: Some("tools/call"),
             model: "",
             server: "files",
             tool: "write_file",
             effect: "write",
             application: "",
-            path: "",
+            path: Some(""),
             arguments: Some(arguments),
             trace: WhereItBelongs { id: "t", asked: "no", cause: "" },
         }
@@ -120,6 +122,19 @@ mod tests {
             (r#"has(arguments.deep.y)"#, false),
         ] {
             assert_eq!(holds(text), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_decides_nothing_but_where_it_does_not_matter() {
+        let nothing = Value::Null;
+        let unclear = Facts { application: "wiki", path: None, method: None, ..facts(&nothing) };
+        let holds = |text: &str| Cel::default().read(text).and_then(|rule| rule.holds(&unclear));
+        for text in ["application == \"shop\" && path == \"/\"", "path == \"/\" && application == \"shop\""] {
+            assert_eq!(holds(text), Ok(false), "{text}");
+        }
+        for text in ["application == \"wiki\" && path == \"/\"", "path == \"/\"", "method == \"DELETE\""] {
+            assert!(holds(text).is_err(), "{text}");
         }
     }
 

@@ -47,7 +47,7 @@ fn first<'a>(
     }
     let trace_id = question.ticket.trace_id().to_string();
     let facts = facts(question.ticket, question.arguments, &trace_id);
-    let calls_a_tool = facts.method == "tools/call";
+    let calls_a_tool = facts.method == Some("tools/call");
     for rule in of_outcome {
         match rule.expression.holds(&facts) {
             Ok(true) => return Ok(Some(rule)),
@@ -71,13 +71,13 @@ pub(crate) fn may_list(rules: &[Rule], principal: &Principal, server: &str, tool
     let facts = Facts {
         principal: who(principal),
         surface: "mcp",
-        method: "tools/call",
+        method: Some("tools/call"),
         model: "",
         server,
         tool,
         effect: of,
         application: "",
-        path: "",
+        path: Some(""),
         arguments: None,
         trace: WhereItBelongs { id: "", asked: "", cause: "" },
     };
@@ -86,10 +86,12 @@ pub(crate) fn may_list(rules: &[Rule], principal: &Principal, server: &str, tool
     !rules.iter().filter(|rule| rule.is_of_tools()).any(fits)
 }
 
-/// What rules see of a request for a web application: its name, the method and the path in its plain form.
+/// What rules see of a request for a web application: its name, the method and the path in its plain form, as far as they are
+/// known.
 pub(crate) fn of_web<'a>(
     principal: &'a Principal,
-    (application, method): (&'a str, &'a str),
+    application: &'a str,
+    method: Option<&'a str>,
     path: Option<&'a str>,
 ) -> Facts<'a> {
     Facts {
@@ -101,23 +103,16 @@ pub(crate) fn of_web<'a>(
         tool: "",
         effect: "",
         application,
-        path: path.unwrap_or_default(),
+        path,
         arguments: None,
         trace: WhereItBelongs { id: "", asked: "", cause: "" },
     }
 }
 
-/// Refuses what a rule refuses of web applications. Where the path has no plain form, nothing that a rule says of it can be
-/// decided.
-pub(crate) fn check_web(rules: &[Rule], facts: &Facts<'_>, path_is_plain: bool) -> Result<(), Fault> {
+/// Refuses what a rule refuses of web applications. What depends on a path that has no plain form cannot be decided.
+pub(crate) fn check_web(rules: &[Rule], facts: &Facts<'_>) -> Result<(), Fault> {
     for rule in rules.iter().filter(|rule| rule.outcome == Outcome::Deny) {
-        let unclear = !path_is_plain && rule.expression.mentions("path");
-        let holds = if unclear {
-            Err("its path can be read in several ways".to_owned())
-        } else {
-            rule.expression.holds(facts)
-        };
-        match holds {
+        match rule.expression.holds(facts) {
             Ok(false) => {}
             Ok(true) => {
                 return Err(Fault::new(
@@ -125,7 +120,7 @@ pub(crate) fn check_web(rules: &[Rule], facts: &Facts<'_>, path_is_plain: bool) 
                     format!("you may not do this: {}", rule.words()),
                 ));
             }
-            Err(_) if !unclear && rule.expression.mentions("arguments") => {}
+            Err(_) if rule.expression.mentions("arguments") => {}
             Err(why) => return Err(undecided(rule, &why)),
         }
     }
@@ -147,13 +142,13 @@ fn facts<'a>(ticket: &'a Ticket, arguments: Option<&'a Value>, trace_id: &'a str
     Facts {
         principal: who(ticket.principal()),
         surface: ticket.surface(),
-        method: text(tool.map(|tool| tool.method.as_str())),
+        method: Some(text(tool.map(|tool| tool.method.as_str()))),
         model: text(ticket.model().map(|model| &**model)),
         server: text(tool.and_then(|tool| tool.server.as_deref())),
         tool: text(tool.and_then(|tool| tool.name.as_deref())),
         effect: text(tool.map(|tool| effect(tool.effect))),
         application: "",
-        path: "",
+        path: Some(""),
         arguments,
         trace: WhereItBelongs {
             id: trace_id,

@@ -43,6 +43,11 @@ const VERSIONS: [&str; 2] = ["/v1", "/v1beta"];
 
 /// Answers one request.
 pub async fn handle(gate: &Arc<Gate>, inbound: Inbound) -> Response<AnswerBody> {
+    // It is for one host, or nobody can say for which (RFC 9112 §3.2).
+    if inbound.head.headers.get_all(header::HOST).iter().nth(1).is_some() {
+        let fault = Fault::new(FaultClass::Invalid, "there are two `Host` headers");
+        return pipeline::refuse_stranger(gate, &fault, &models::surface(&inbound), inbound.peer);
+    }
     // A host of its own: nothing of what follows is there.
     if let Some(application) = web::application_of(&gate.runtime().snapshot, &inbound) {
         return Box::pin(web::handle(gate, &application, inbound)).await;

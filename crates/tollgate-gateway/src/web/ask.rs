@@ -2,11 +2,12 @@
 //! Traefik (`forwardAuth`). It passes the browser's headers on, and says what is asked for in `X-Forwarded-Method` and
 //! `X-Forwarded-Uri`.
 
-use http::{HeaderMap, Method, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use tollgate_core::config::web::{IDENTITY_HEADER, WebApplication};
 use tollgate_core::fault::{Fault, FaultClass};
 
 use super::decide::{Asked, Passed};
-use super::{Page, Visit, redirect, sign_in_at};
+use super::{Page, Visit, redirect, sign_in_at, switch};
 use crate::answer::AnswerBody;
 use crate::inbound::Inbound;
 
@@ -20,22 +21,27 @@ impl Visit<'_> {
     pub(super) async fn asked(&self, inbound: &Inbound, redirects: bool) -> Response<AnswerBody> {
         let headers = &inbound.head.headers;
         let (method, uri) = match (said(headers, METHOD), said(headers, URI)) {
-            (Ok(method), Ok(uri)) => (method.unwrap_or("GET"), uri),
+            (Ok(method), Ok(uri)) => (method, uri),
             (Err(fault), _) | (_, Err(fault)) => return self.refused(&fault, inbound.peer, &silent()),
         };
-        let path = uri.and_then(|uri| uri.parse::<Uri>().ok());
-        let asked = Asked { method, path: path.as_ref().map(Uri::path), peer: inbound.peer };
-        match self.decide(headers, &asked).await {
+        // As it stands there: what is cut off here may be passed on.
+        let path = uri.map(|uri| uri.split('?').next().unwrap_or_default());
+        let asked = Asked { method, path, peer: inbound.peer };
+        let decided = match check_socket(headers, self.application) {
+            Ok(()) => self.decide(headers, &asked).await,
+            Err(fault) => Err(fault),
+        };
+        match decided {
             Ok(passed) => {
                 let mut response = Response::new(AnswerBody::whole(bytes::Bytes::new()));
                 *response.status_mut() = StatusCode::OK;
-                if let Passed::Known(visitor) = passed {
-                    response.headers_mut().extend(visitor.headers);
-                }
+                response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+                self.say_who(passed, response.headers_mut());
                 response
             }
             Err(fault) => {
-                let method = Method::from_bytes(method.as_bytes()).unwrap_or_default();
+                let method = method.and_then(|method| Method::from_bytes(method.as_bytes()).ok());
+                let method = method.unwrap_or_default();
                 let page = Page::at(headers, &method, uri.unwrap_or("/"));
                 match page.path.as_deref().filter(|_| redirects) {
                     Some(to) if fault.class == FaultClass::Unauthenticated => redirect(&sign_in_at(to)),
@@ -44,6 +50,24 @@ impl Visit<'_> {
             }
         }
     }
+
+    /// Says in `headers` who has `passed`, in each header by which the application is told: where there is nothing to say, that
+    /// it is nothing. Of a header that is missing some proxies pass on what the browser has sent.
+    fn say_who(&self, passed: Passed, headers: &mut HeaderMap) {
+        let configured = self.application.headers.iter().map(|(name, _)| name.clone());
+        for name in configured.chain([HeaderName::from_static(IDENTITY_HEADER)]) {
+            headers.insert(name, HeaderValue::from_static(""));
+        }
+        if let Passed::Known(visitor) = passed {
+            headers.extend(visitor.headers);
+        }
+    }
+}
+
+/// Refuses WebSockets of pages of other sites. Proxies keep `Upgrade` to themselves, and pass on what comes with it.
+fn check_socket(headers: &HeaderMap, application: &WebApplication) -> Result<(), Fault> {
+    let opens = ["sec-websocket-key", "sec-websocket-version"].iter().any(|name| headers.contains_key(*name));
+    if opens { switch::check_origin(headers, application) } else { Ok(()) }
 }
 
 /// What a proxy says in the header `name`: once, or it was not the proxy alone.

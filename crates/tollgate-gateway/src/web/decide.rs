@@ -18,7 +18,8 @@ use crate::policies::rules;
 /// What is asked for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked<'a> {
-    pub(super) method: &'a str,
+    /// The method; `None` where a proxy does not say it.
+    pub(super) method: Option<&'a str>,
     /// The path, as it was written; `None` where a proxy does not say it.
     pub(super) path: Option<&'a str>,
     pub(super) peer: Option<IpAddr>,
@@ -81,8 +82,9 @@ impl Visit<'_> {
         }
         let rules = &self.runtime.snapshot.policies;
         let principal = caller.principal();
-        let facts = rules::of_web(&principal, (&self.application.name, asked.method), plain);
-        rules::check_web(rules, &facts, plain.is_some())
+        // Some servers know no difference.
+        let method = asked.method.map(str::to_ascii_uppercase);
+        rules::check_web(rules, &rules::of_web(&principal, &self.application.name, method.as_deref(), plain))
     }
 
     /// Records that a visitor is let in, or why not, where that is new.

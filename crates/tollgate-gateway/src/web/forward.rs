@@ -1,6 +1,7 @@
 //! A request on its way to an application, and the answer back: both as they come.
 
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use tollgate_core::fault::{Fault, FaultClass};
@@ -19,9 +20,8 @@ pub(super) async fn forward(
     passed: Passed,
 ) -> Result<Response<AnswerBody>, Fault> {
     let switching = switches(&inbound);
-    if switching && !is_from_own_page(&inbound.head.headers, &visit.application.url) {
-        let why = "a page of another site opens no WebSocket in the name of whoever is signed in";
-        return Err(Fault::new(FaultClass::Forbidden, why));
+    if switching {
+        switch::check_origin(&inbound.head.headers, visit.application)?;
     }
     let client = inbound.head.extensions.remove::<OnUpgrade>().filter(|_| switching);
     // What was asked with is asked with again as long as the connection lasts.
@@ -46,13 +46,19 @@ pub(super) async fn forward(
     Ok(response.map(AnswerBody::Forwarded))
 }
 
-/// The head of the answer to `request`. How long the rest takes is the application's affair, and the browser's.
+/// The head of the answer to `request`. How long the rest takes is the application's affair, and the browser's; so is how
+/// long a body takes to come.
 async fn answered(visit: &Visit<'_>, request: Request<ClientBody>) -> Result<Response<Incoming>, Fault> {
     let timeouts = visit.application.timeouts;
+    let (limit, setting) = if request.body().is_end_stream() {
+        (timeouts.first_byte, "first_byte_ms")
+    } else {
+        (timeouts.total, "total_ms")
+    };
     let asking = visit.gate.parts.upstream.forward(request, timeouts.connect);
-    match tokio::time::timeout(timeouts.first_byte, asking).await {
+    match tokio::time::timeout(limit, asking).await {
         Ok(answered) => answered.map_err(|error| failed(visit, &error)),
-        Err(_) => Err(timed_out("the application did not answer", timeouts.first_byte, "first_byte_ms")),
+        Err(_) => Err(timed_out("the application did not answer", limit, setting)),
     }
 }
 
@@ -63,6 +69,7 @@ fn onwards(
     switching: bool,
 ) -> Result<Request<ClientBody>, Fault> {
     let Inbound { head, body, peer, .. } = inbound;
+    let unsized_body = !body.is_end_stream() && body.size_hint().exact().is_none();
     let mut request = Request::new(body);
     *request.method_mut() = head.method;
     *request.uri_mut() = at(visit, &head.uri)?;
@@ -72,6 +79,10 @@ fn onwards(
     headers::say_from_where(all, visit.application, peer);
     if switching {
         switch::say(all);
+    }
+    // Also where a method seldom has a body: it is not dropped.
+    if unsized_body {
+        all.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
     if let Passed::Known(visitor) = passed {
         all.extend(visitor.headers);
@@ -98,12 +109,6 @@ fn switches(inbound: &Inbound) -> bool {
         && head.version == Version::HTTP_11
         && has(header::UPGRADE, "websocket")
         && has(header::CONNECTION, "upgrade")
-}
-
-/// Whether a page of the application itself asks, or a program that is none: for WebSockets browsers know no other rule
-/// (RFC 6455 §10.2).
-fn is_from_own_page(headers: &HeaderMap, url: &str) -> bool {
-    headers.get(header::ORIGIN).is_none_or(|origin: &HeaderValue| origin.as_bytes() == url.as_bytes())
 }
 
 fn failed(visit: &Visit<'_>, error: &SendError) -> Fault {

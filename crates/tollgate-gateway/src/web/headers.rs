@@ -18,8 +18,8 @@ const HOP_BY_HOP: [HeaderName; 8] = [
     header::EXPECT,
 ];
 
-/// Names by which applications are told who asks, and from where: the gate says that, or nobody does.
-const SAID_BY_PROXIES: [&str; 20] = [
+/// Beginnings of names by which applications are told who asks, from where, and for what: the gate says that, or nobody does.
+const SAID_BY_PROXIES: [&str; 24] = [
     "x-tollgate-",
     "x-forwarded-",
     "forwarded",
@@ -34,12 +34,32 @@ const SAID_BY_PROXIES: [&str; 20] = [
     "x-ms-token-aad-",
     "x-amzn-oidc-",
     "cf-access-",
+    "cf-connecting-ip",
     "x-remote-",
     "remote-",
     "x-webauth-",
-    "x-user",
     "x-client-cert",
+    "x-ssl-client-",
     "ssl-client-",
+    "x-authenticated-",
+    "tailscale-user-",
+    "x-http-method",
+];
+
+/// The same, as they are.
+const SAID_BY_NOBODY: [&str; 12] = [
+    "x-user",
+    "x-username",
+    "x-user-name",
+    "x-user-email",
+    "x-user-groups",
+    "x-user-roles",
+    "x-auth-user",
+    "x-rewrite-url",
+    "x-method-override",
+    "true-client-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
 ];
 
 /// How cookies of the gate begin.
@@ -55,7 +75,9 @@ pub(super) fn strip(headers: &mut HeaderMap, application: &WebApplication) {
     let own: Vec<String> = application.headers.iter().map(|(name, _)| folded(name.as_str())).collect();
     let says_who = |name: &HeaderName| {
         let name = folded(name.as_str());
-        own.contains(&name) || SAID_BY_PROXIES.iter().any(|beginning| name.starts_with(beginning))
+        own.contains(&name)
+            || SAID_BY_NOBODY.contains(&name.as_str())
+            || SAID_BY_PROXIES.iter().any(|beginning| name.starts_with(beginning))
     };
     let names: Vec<HeaderName> = headers.keys().filter(|name| says_who(name)).cloned().collect();
     for name in names {
@@ -121,7 +143,10 @@ pub(super) fn strip_answer(headers: &mut HeaderMap) {
     let lines: Vec<HeaderValue> = headers.get_all(header::SET_COOKIE).iter().cloned().collect();
     headers.remove(header::SET_COOKIE);
     for line in lines {
-        let is_own = OWN_COOKIES.iter().any(|own| line.as_bytes().trim_ascii().starts_with(own.as_bytes()));
+        // Browsers send a cookie without a name as if its value were one.
+        let bare = line.as_bytes().trim_ascii_start();
+        let bare = bare.strip_prefix(b"=").unwrap_or(bare).trim_ascii_start();
+        let is_own = OWN_COOKIES.iter().any(|own| bare.starts_with(own.as_bytes()));
         if !is_own {
             headers.append(header::SET_COOKIE, line);
         }
@@ -203,7 +228,12 @@ mod tests {
     #[test]
     fn an_application_sets_no_cookie_of_the_gate() {
         let mut headers = HeaderMap::new();
-        for line in ["a=1; Path=/", "__Host-tollgate-visit=x; Path=/; Secure", "tollgate-visit=y"] {
+        for line in [
+            "a=1; Path=/",
+            "__Host-tollgate-visit=x; Path=/; Secure",
+            "tollgate-visit=y",
+            " = tollgate-visit=z",
+        ] {
             headers.append(header::SET_COOKIE, HeaderValue::from_static(line));
         }
         strip_answer(&mut headers);

@@ -28,14 +28,10 @@ use crate::gate::{Gate, Runtime};
 use crate::inbound::Inbound;
 use crate::pipeline::refuse_stranger;
 
-/// The application that a request is for, by the host that it names: the one host.
+/// The application that a request is for, by the host that it names.
 pub(crate) fn application_of(snapshot: &Snapshot, inbound: &Inbound) -> Option<Arc<WebApplication>> {
-    if let Some(authority) = inbound.head.uri.authority() {
-        return snapshot.web.at(authority.as_str()).cloned();
-    }
-    let mut hosts = inbound.head.headers.get_all(header::HOST).iter();
-    let host = hosts.next()?.to_str().ok()?;
-    snapshot.web.at(host).filter(|_| hosts.next().is_none()).cloned()
+    let authority = inbound.head.uri.authority().map(http::uri::Authority::as_str);
+    snapshot.web.at(authority.or_else(|| inbound.header("host"))?).cloned()
 }
 
 /// A request on its way to an application.
@@ -69,8 +65,12 @@ impl Visit<'_> {
             let why = "a proxy carries this application's requests, and this one came past it";
             return Err(Fault::new(FaultClass::RouteNotFound, why));
         }
+        if matches!(inbound.head.method, Method::CONNECT | Method::TRACE) {
+            let why = "an application is not asked with this method";
+            return Err(Fault::new(FaultClass::MethodNotAllowed, why));
+        }
         let asked = Asked {
-            method: inbound.head.method.as_str(),
+            method: Some(inbound.head.method.as_str()),
             path: Some(inbound.head.uri.path()),
             peer: inbound.peer,
         };
@@ -80,9 +80,11 @@ impl Visit<'_> {
 
     /// Answers what is asked of the gate itself at the application's host.
     async fn own(&self, path: &str, inbound: Inbound) -> Response<AnswerBody> {
+        // Where the gate carries the requests, nobody has to ask.
+        let asks = self.application.upstream.is_none();
         match path {
-            "auth" => self.asked(&inbound, false).await,
-            "forward-auth" => self.asked(&inbound, true).await,
+            "auth" if asks => self.asked(&inbound, false).await,
+            "forward-auth" if asks => self.asked(&inbound, true).await,
             _ => self.signing_in(inbound).await,
         }
     }
@@ -118,8 +120,10 @@ impl Visit<'_> {
             response.headers_mut().extend(head.headers);
             *response.body_mut() = AnswerBody::whole(body);
         }
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, http::HeaderValue::from_static("no-store"));
         // What is left of the body is not read.
-        response.headers_mut().insert(header::CONNECTION, http::HeaderValue::from_static("close"));
+        headers.insert(header::CONNECTION, http::HeaderValue::from_static("close"));
         response
     }
 }

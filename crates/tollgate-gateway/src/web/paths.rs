@@ -5,7 +5,7 @@
 pub(super) fn plain(path: &str) -> Option<String> {
     let decoded = decoded(path)?;
     // Some servers take what follows a semicolon for a parameter, and `\` for a slash.
-    let unclear = |c: char| c.is_control() || matches!(c, '%' | '\\' | ';' | '\u{fffd}');
+    let unclear = |c: char| c.is_control() || matches!(c, '%' | '\\' | ';' | '#' | '?' | '\u{fffd}');
     let straight = |part: &str| part != "." && part != "..";
     let fits = decoded.starts_with('/')
         && !decoded.contains("//")
@@ -67,6 +67,9 @@ mod tests {
             "/%+1",
             "/%00",
             "/%ff",
+            "/a#/../b",
+            "/%23",
+            "/%3f",
             "admin",
             "",
         ] {

@@ -45,6 +45,16 @@ pub(super) fn say(headers: &mut HeaderMap) {
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
 }
 
+/// Refuses a WebSocket that a page of another site opens: for those browsers know no rule of their own (RFC 6455 §10.2).
+pub(super) fn check_origin(headers: &HeaderMap, application: &WebApplication) -> Result<(), Fault> {
+    let url = application.url.as_bytes();
+    if headers.get(header::ORIGIN).is_none_or(|origin| origin.as_bytes() == url) {
+        return Ok(());
+    }
+    let why = "a page of another site opens no WebSocket in the name of whoever is signed in";
+    Err(Fault::new(FaultClass::Forbidden, why))
+}
+
 /// Joins both sides, once the head of `response` has reached the client.
 pub(super) fn join(
     visit: &Visit<'_>,
@@ -83,7 +93,7 @@ async fn no_longer(gate: &Arc<Gate>, name: &str, opened: &Opened) {
 
 async fn may_still(gate: &Arc<Gate>, application: &Arc<WebApplication>, opened: &Opened) -> bool {
     let visit = Visit { gate, runtime: gate.runtime(), application };
-    let asked = Asked { method: "GET", path: Some(&opened.path), peer: opened.peer };
+    let asked = Asked { method: Some("GET"), path: Some(&opened.path), peer: opened.peer };
     match visit.decide(&opened.headers, &asked).await {
         Ok(_) => true,
         // That nobody can tell just now takes nobody's work away.

@@ -128,8 +128,10 @@ pub(crate) fn full(name: &str, secure: bool) -> String {
 
 /// The cookie `name`, where there is one of that name (RFC 6265 §5.4).
 pub(crate) fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
-    let lines = headers.get_all(http::header::COOKIE).iter().filter_map(|line| line.to_str().ok());
-    let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    // Others may have set what is no text.
+    let lines = headers.get_all(http::header::COOKIE).iter().map(http::HeaderValue::as_bytes);
+    let pairs = lines.flat_map(|line| line.split(|b| *b == b';'));
+    let pairs = pairs.filter_map(|pair| std::str::from_utf8(pair).ok()?.trim().split_once('='));
     let mut values = pairs.filter(|(known, _)| *known == name).map(|(_, value)| value);
     let value = values.next().filter(|value| !value.is_empty() && value.len() <= LONGEST)?;
     // Of two of one name one was set by somebody else.
