@@ -124,6 +124,7 @@ pub(crate) async fn serve(port: u16, upstream: &str, mode: &str) -> Result<()> {
         instance: Arc::from("bench"),
         managed: None,
         site: None,
+        accounts: Arc::new(tollgate_core::identity::NoAccounts),
     };
     let listener = TcpListener::bind(snapshot.listen).await.context("listen")?;
     serve::serve(Gate::new(parts, snapshot), listener, None, std::future::pending(), std::future::pending())

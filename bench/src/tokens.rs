@@ -5,14 +5,14 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use http::Uri;
+use http::{Request, Uri};
 use jiff::Timestamp;
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use tollgate_core::access::NotLetIn;
 use tollgate_core::config::identity::{Identity, Issuer};
-use tollgate_core::identity::{Fetch, Fetching, Presented, Tokens as _};
+use tollgate_core::identity::{Asking, Fetch, Fetching, Presented, Tokens as _};
 use tollgate_core::secret::Secret;
 use tollgate_identity::IssuedTokens;
 
@@ -40,6 +40,10 @@ struct Documents(Vec<u8>);
 impl Fetch for Documents {
     fn post(&self, _: Uri, _: String, _: Option<Secret>, _: bool) -> Fetching<'_> {
         Box::pin(std::future::ready(Err("nobody takes forms".to_owned())))
+    }
+
+    fn ask(&self, _: Request<Vec<u8>>, _: bool) -> Asking<'_> {
+        Box::pin(std::future::ready(Err("nobody is asked".to_owned())))
     }
 
     fn fetch_for_stranger(&self, uri: Uri) -> Fetching<'_> {

@@ -81,6 +81,8 @@ fault_classes! {
     Forbidden, "forbidden", 403, Client, false, None;
     /// The token lacks a scope that the tool wants; one that has it can be got.
     InsufficientScope, "insufficient_scope", 403, Client, false, None;
+    /// Whoever calls has no account at the tool server, or has not connected it yet.
+    NotConnected, "not_connected", 403, Client, false, None;
     /// No such model.
     ModelNotFound, "model_not_found", 404, Client, false, None;
     /// No such tool, prompt or resource, or none that the caller may know of.
@@ -204,6 +206,8 @@ pub struct Fault {
     pub configured_status: Option<u16>,
     /// The scopes that a token must have, where they are missing.
     pub scopes: Option<Box<str>>,
+    /// Where a person mends it, in a browser.
+    pub mended_at: Option<Box<str>>,
 }
 
 impl Fault {
@@ -217,6 +221,7 @@ impl Fault {
             upstream: None,
             configured_status: None,
             scopes: None,
+            mended_at: None,
         }
     }
 

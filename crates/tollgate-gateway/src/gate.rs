@@ -53,6 +53,8 @@ pub struct Parts {
     pub peers: Arc<dyn Peers>,
     /// The binary that guards programs which are tool servers; `None` starts them without a guard.
     pub child_guard: Option<PathBuf>,
+    /// Tokens for tool servers that act for people.
+    pub accounts: Arc<dyn identity::Accounts>,
     /// Who answers requests below `/api/`; `None` where nobody does.
     pub managed: Option<Arc<dyn Managed>>,
     /// Who answers requests of anybody, where people sign in; `None` where nobody does.

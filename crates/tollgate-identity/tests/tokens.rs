@@ -9,7 +9,7 @@ use std::time::Duration;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::Uri;
+use http::{Request, Uri};
 use jiff::Timestamp;
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tollgate_core::access::{NotLetIn, Role};
 use tollgate_core::config::identity::{Group, Identity, Issuer};
-use tollgate_core::identity::{Fetch, Fetching, Presented, Subject, Tokens as _};
+use tollgate_core::identity::{Asking, Fetch, Fetching, Presented, Subject, Tokens as _};
 use tollgate_core::secret::Secret;
 use tollgate_identity::IssuedTokens;
 
@@ -68,6 +68,10 @@ struct World {
 impl Fetch for World {
     fn post(&self, _: Uri, _: String, _: Option<Secret>, _: bool) -> Fetching<'_> {
         Box::pin(std::future::ready(Err("nobody takes forms".to_owned())))
+    }
+
+    fn ask(&self, _: Request<Vec<u8>>, _: bool) -> Asking<'_> {
+        Box::pin(std::future::ready(Err("nobody is asked".to_owned())))
     }
 
     fn fetch_for_stranger(&self, uri: Uri) -> Fetching<'_> {

@@ -154,6 +154,7 @@ impl TestGate {
             child_guard: None,
             managed: None,
             site: None,
+            accounts: Arc::new(tollgate_core::identity::NoAccounts),
         };
         Self { gate: Gate::new(parts, snapshot), upstream, journal }
     }

@@ -19,10 +19,11 @@ use tollgate_core::access::NotLetIn;
 use tollgate_core::config::recording::JournalSettings;
 use tollgate_core::config::resolve::Overrides;
 use tollgate_core::config::snapshot::Snapshot;
+use tollgate_core::config::tools::ToolServer;
 use tollgate_core::config::web::WebApplication;
 use tollgate_core::deliver::Deliver;
 use tollgate_core::fault::Fault;
-use tollgate_core::identity::{Telling, Visitor};
+use tollgate_core::identity::{Accounts, Acting, Granting, Telling, Visitor};
 use tollgate_core::ports::Clock;
 use tollgate_core::secret::Secret;
 use tollgate_export::Reading;
@@ -131,6 +132,18 @@ impl serve::Site for SignIn {
 
     fn sign_in_at(&self, snapshot: &Snapshot, path: &str) -> Option<String> {
         IdentityServer::sign_in_at(snapshot.identity_server.as_ref()?, path)
+    }
+}
+
+impl Accounts for SignIn {
+    fn token<'a>(
+        &'a self,
+        snapshot: &'a Snapshot,
+        server: &'a ToolServer,
+        acting: Option<&'a Acting>,
+        refused: Option<&'a Secret>,
+    ) -> Granting<'a> {
+        Box::pin(self.0.account_token(snapshot, server, acting, refused))
     }
 }
 
@@ -295,6 +308,7 @@ pub(crate) async fn prepare(read: Read, data_dir: Option<PathBuf>) -> Result<Rea
         child_guard: std::env::current_exe().ok(),
         managed: Some(Arc::new(Management(tollgate_admin::router(sources)))),
         site: Some(Arc::new(SignIn(Arc::clone(&sign_in)))),
+        accounts: Arc::new(SignIn(Arc::clone(&sign_in))),
     };
     let gate = Gate::new(parts, additions.snapshot());
     tokens.begin(Arc::downgrade(&gate) as Weak<_>);

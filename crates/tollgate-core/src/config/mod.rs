@@ -25,6 +25,7 @@ pub mod resolve;
 mod secret_ref;
 mod secrets;
 pub mod snapshot;
+mod tool_auth;
 pub mod tools;
 pub mod web;
 pub mod write;

@@ -14,6 +14,7 @@ use super::snapshot::{
     Contracts, Deployment, Egress, GateTimeouts, Limits, Model, ModelRules, Models, Origin, Routing,
     Snapshot, Timeouts,
 };
+use super::tools::ToolServer;
 use super::{ConfigError, Loaded, SecretRef};
 use crate::egress::Host;
 use crate::policy::Expressions;
@@ -97,6 +98,7 @@ impl Resolver<'_> {
         let database_url = self.database_url(file.database_url.as_ref())?;
         let (identity, identity_server) =
             self.identity(&file.identity, &known, (master_key.is_some(), &secrets))?;
+        check_acting(&tool_servers, identity_server.is_some())?;
         let capture = super::recording::capture(&file.capture, &models)?;
         Ok(Snapshot {
             listen,
@@ -236,6 +238,28 @@ fn listen(written: Option<&Spanned<String>>, overrides: &Overrides) -> Result<So
         address.set_port(port);
     }
     Ok(address)
+}
+
+/// Whether tool servers that act for people have somebody to do so for.
+fn check_acting(
+    servers: &BTreeMap<Arc<str>, Arc<ToolServer>>,
+    people_sign_in: bool,
+) -> Result<(), ConfigError> {
+    let wrong = |server: &ToolServer, why: &str| {
+        Err(ConfigError::new(format!("tool server `{}`: {why}", server.name)))
+    };
+    for server in servers.values() {
+        if !people_sign_in && (server.acts_for_people() || server.account().is_some()) {
+            return wrong(
+                server,
+                "people connect their accounts at the gate's own server: `identity.server` is missing",
+            );
+        }
+        if server.shared && server.acts_for_people() {
+            return wrong(server, "it is asked in people's names, so they do not share a session: `shared`");
+        }
+    }
+    Ok(())
 }
 
 fn check_percent(percent: Option<u8>) -> Result<(), ConfigError> {

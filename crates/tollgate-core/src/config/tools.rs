@@ -13,6 +13,10 @@ use super::bundles::is_name;
 use super::file;
 use super::resolve::{Resolver, millis, timeouts};
 use super::snapshot::Timeouts;
+pub use super::tool_auth::{
+    AccountAuth, AccountOf, AccountWritten, Auth, AuthWritten, ClientCredentials, ClientCredentialsWritten,
+    Exchange, ExchangeWritten,
+};
 use super::{ConfigError, SecretRef};
 use crate::effect::Effect;
 use crate::secret::Secret;
@@ -82,34 +86,6 @@ pub enum Transport {
     Http,
     /// HTTP with server-sent events, as in 2024-11-05.
     Sse,
-}
-
-/// A credential as written: one of these.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AuthWritten {
-    /// A token that is sent as it is.
-    Bearer(Spanned<SecretRef>),
-    /// A token is fetched (OAuth 2.0 client credentials, RFC 6749 §4.4).
-    ClientCredentials(ClientCredentialsWritten),
-}
-
-/// OAuth client credentials as written.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ClientCredentialsWritten {
-    /// Where tokens are given out.
-    pub token_url: Spanned<String>,
-    /// The client.
-    pub client_id: String,
-    /// Its secret.
-    pub client_secret: Spanned<SecretRef>,
-    /// For what.
-    #[serde(default)]
-    pub scope: Option<String>,
-    /// For whom (RFC 8707), default the server's address.
-    #[serde(default)]
-    pub resource: Option<String>,
 }
 
 /// What a tool can change, as written.
@@ -205,33 +181,6 @@ pub struct Url {
     pub headers: Vec<(HeaderName, HeaderValue)>,
 }
 
-/// A tool server's credential.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Auth {
-    /// None.
-    #[default]
-    None,
-    /// A token that is sent as it is.
-    Bearer(Secret),
-    /// A token is fetched.
-    ClientCredentials(ClientCredentials),
-}
-
-/// OAuth client credentials.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct ClientCredentials {
-    /// Where tokens are given out.
-    pub token_url: String,
-    /// The client.
-    pub client_id: String,
-    /// Its secret.
-    pub client_secret: Secret,
-    /// For what.
-    pub scope: Option<String>,
-    /// For whom.
-    pub resource: String,
-}
-
 /// What the configuration says of tools' effects.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ToolEffects {
@@ -264,9 +213,36 @@ impl ToolServer {
                     Auth::None => None,
                     Auth::Bearer(secret) => Some(secret.clone()),
                     Auth::ClientCredentials(client) => Some(client.client_secret.clone()),
+                    Auth::Account(account) => account.client.as_ref().and_then(|(_, secret)| secret.clone()),
+                    Auth::Exchange(exchange) => exchange.at.as_ref().map(|(.., secret)| secret.clone()),
                 };
                 headers.chain(auth).collect()
             }
+        }
+    }
+}
+
+impl ToolServer {
+    /// Whether it is asked in people's names: what it has differs by person.
+    pub fn acts_for_people(&self) -> bool {
+        match &self.reached {
+            Reached::Url(url) => match &url.auth {
+                Auth::Account(account) => account.of == AccountOf::User,
+                Auth::Exchange(_) => true,
+                Auth::None | Auth::Bearer(_) | Auth::ClientCredentials(_) => false,
+            },
+            Reached::Command(_) => false,
+        }
+    }
+
+    /// The account that it is asked with, where that is how.
+    pub fn account(&self) -> Option<(&Url, &AccountAuth)> {
+        match &self.reached {
+            Reached::Url(url) => match &url.auth {
+                Auth::Account(account) => Some((url, account)),
+                _ => None,
+            },
+            Reached::Command(_) => None,
         }
     }
 }
@@ -424,40 +400,6 @@ impl Resolver<'_> {
             headers: written.headers.iter().map(header).collect::<Result<_, _>>()?,
             transport: written.transport,
             uri,
-        })
-    }
-
-    fn auth(&self, name: &str, url: &str, written: Option<&AuthWritten>) -> Result<Auth, ConfigError> {
-        let secret = |written: &Spanned<SecretRef>| {
-            let wrong =
-                |why: String| ConfigError::at(written.referenced, format!("tool server `{name}`: {why}"));
-            let secret = written.value.read(self.world.environment).map_err(wrong)?;
-            if HeaderValue::from_str(secret.expose()).is_err() {
-                return Err(wrong("the credential holds characters that no header can carry".to_owned()));
-            }
-            Ok(secret)
-        };
-        Ok(match written {
-            None => Auth::None,
-            Some(AuthWritten::Bearer(token)) => Auth::Bearer(secret(token)?),
-            Some(AuthWritten::ClientCredentials(client)) => {
-                let place = client.token_url.referenced;
-                let wrong = |why: String| ConfigError::at(place, format!("tool server `{name}`: {why}"));
-                let token_url = self.interpolate(&client.token_url.value).map_err(wrong)?;
-                let parsed = token_url.parse::<Uri>().ok().filter(|uri| uri.host().is_some());
-                if !parsed.is_some_and(|uri| matches!(uri.scheme_str(), Some("http" | "https"))) {
-                    return Err(wrong(
-                        "`token_url` must begin with https:// or http:// and name a host".to_owned(),
-                    ));
-                }
-                Auth::ClientCredentials(ClientCredentials {
-                    token_url,
-                    client_id: self.interpolate(&client.client_id).map_err(wrong)?,
-                    client_secret: secret(&client.client_secret)?,
-                    scope: client.scope.clone(),
-                    resource: client.resource.clone().unwrap_or_else(|| url.to_owned()),
-                })
-            }
         })
     }
 }

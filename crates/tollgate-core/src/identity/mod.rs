@@ -1,13 +1,14 @@
 //! Who people are: what a token says once it is known to be good, who finds that out, and what the gate's own authorization
 //! server keeps.
 
+mod acting;
 mod login;
 mod signing_key;
 
 use std::pin::Pin;
 use std::sync::Arc;
 
-use http::{HeaderMap, Uri};
+use http::{HeaderMap, Request, Response, Uri};
 use jiff::Timestamp;
 
 use crate::access::{NotLetIn, Role};
@@ -15,6 +16,7 @@ use crate::config::identity::Identity;
 use crate::principal::Principal;
 use crate::secret::Secret;
 
+pub use acting::{Accounts, Acting, Granting, NoAccount, NoAccounts};
 pub use login::{External, Invitation, Login, LoginKind, LoginSpec};
 pub use signing_key::{SigningKey, SigningKeyKind};
 
@@ -100,9 +102,15 @@ pub trait Fetch: Send + Sync {
     /// there is one.
     fn post(&self, uri: Uri, form: String, authorization: Option<Secret>, private: bool) -> Fetching<'_>;
 
+    /// What is answered to `request`, whatever its status is.
+    fn ask(&self, request: Request<Vec<u8>>, private: bool) -> Asking<'_>;
+
     /// The document at `uri`, which somebody has named whom nobody knows: from a public address, whatever else is allowed.
     fn fetch_for_stranger(&self, uri: Uri) -> Fetching<'_>;
 }
+
+/// An answer on its way.
+pub type Asking<'a> = Pin<Box<dyn Future<Output = Result<Response<Vec<u8>>, String>> + Send + 'a>>;
 
 /// A document on its way.
 pub type Fetching<'a> = Pin<Box<dyn Future<Output = Result<Vec<u8>, String>> + Send + 'a>>;

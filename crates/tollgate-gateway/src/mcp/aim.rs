@@ -288,6 +288,11 @@ fn no_tool(offer: &Offer, name: &str) -> Fault {
             let mut fault = none("tool", name);
             fault.message.push_str(&hint);
             fault.message.push_str(" (tools/list says what there is)");
+            // It may be one of a server that lists nothing before somebody has done something.
+            let missing = offer.failed.iter().find(|failed| failed.class == FaultClass::NotConnected);
+            if let Some(missing) = missing {
+                fault.message.push_str(&format!("; {}", missing.message));
+            }
             fault
         }
     }

@@ -100,7 +100,7 @@ fn about(offer: &Offer, endpoint: &Endpoint, caller: Option<&Caller>, to: Revisi
         };
     }
     let capabilities = capability::of_server(&together(&servers), to, &mut Notes::default()).into_owned();
-    About { capabilities, info: OURS.to_owned(), instructions: instructions(&servers) }
+    About { capabilities, info: OURS.to_owned(), instructions: instructions(&servers, &offer.failed) }
 }
 
 /// What several servers can do together. Extensions and what is experimental belong to one server, and are for whoever
@@ -123,8 +123,10 @@ fn together(servers: &[&Listed]) -> String {
     object(members)
 }
 
-fn instructions(servers: &[&Listed]) -> Option<String> {
-    let mut text = String::new();
+fn instructions(servers: &[&Listed], failed: &[Fault]) -> Option<String> {
+    // Whoever does not see a tool server's tools can do something about that.
+    let missing = failed.iter().filter(|fault| fault.class == FaultClass::NotConnected);
+    let mut text = missing.map(|fault| fault.message.as_str()).collect::<Vec<_>>().join("\n\n");
     for listed in servers {
         let Some(said) = &listed.instructions else { continue };
         if text.len() + said.len() > MOST_INSTRUCTIONS {

@@ -2,6 +2,7 @@
 //! must not be there for another one.
 
 use tollgate_core::config::tools::{Reached, ToolServer};
+use tollgate_core::identity::Acting;
 
 use super::client::Client;
 use crate::gate::Gate;
@@ -15,22 +16,39 @@ pub(super) struct Audience {
     pub(super) owner: String,
     /// Whether there may have been a link before, elsewhere or in an earlier run of this instance.
     pub(super) earlier: bool,
+    /// In whose name the server is asked, where it acts for people.
+    pub(super) acting: Option<Acting>,
 }
 
 impl Audience {
-    /// The gate's own, which lists what `server` has: everybody's, where the configuration shares the server by name.
-    pub(super) fn of_gate(server: &ToolServer) -> Self {
-        Self::common(if server.shared { "shared" } else { "tollgate" })
+    /// The gate's own, which lists what `server` has, for the person `acting` where it acts for people: everybody's, where
+    /// the configuration shares the server by name.
+    pub(super) fn of_gate(server: &ToolServer, acting: Option<&Acting>) -> Self {
+        let own = Self::common(if server.shared { "shared" } else { "tollgate" });
+        own.in_the_name_of(acting.cloned())
     }
 
     fn common(name: &str) -> Self {
-        Self { name: name.to_owned(), owner: name.to_owned(), earlier: false }
+        Self { name: name.to_owned(), owner: name.to_owned(), earlier: false, acting: None }
+    }
+
+    /// The same, in somebody's name: nobody else uses such a link, whatever else they have in common.
+    fn in_the_name_of(self, acting: Option<Acting>) -> Self {
+        match &acting {
+            Some(somebody) => Self { name: format!("{} for {}", self.name, somebody.name()), acting, ..self },
+            None => self,
+        }
     }
 
     /// Whose link it is that `client`, who speaks for `whose`, uses to reach `server`: everybody's where the configuration
     /// shares it by name; otherwise, of a child process, the principal's, and over HTTP that of the client's session. A
     /// client that can do other things gets another: servers offer what the client can do.
-    pub(super) fn of(gate: &Gate, server: &ToolServer, client: &Client, whose: &str) -> Self {
+    pub(super) fn of(
+        gate: &Gate,
+        server: &ToolServer,
+        client: &Client,
+        (whose, acting): (&str, Option<&Acting>),
+    ) -> Self {
         if server.shared {
             return Self::common("shared");
         }
@@ -46,7 +64,9 @@ impl Audience {
             name,
             owner: whose.to_owned(),
             earlier: session.is_some_and(|session| session.life != gate.parts.peers.life()),
+            acting: None,
         }
+        .in_the_name_of(acting.filter(|_| server.acts_for_people()).cloned())
     }
 
     /// The name of those of a session.

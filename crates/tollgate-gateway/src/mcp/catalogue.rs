@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tollgate_core::config::tools::ToolServer;
 use tollgate_core::fault::{Fault, FaultClass};
+use tollgate_core::identity::Acting;
 
 use super::keeper;
 use super::link::is_same;
@@ -35,25 +36,43 @@ pub(super) enum Known {
 #[derive(Debug)]
 pub(super) struct Kept {
     pub(super) server: Arc<ToolServer>,
+    /// For whom, where it lists differently for different people.
+    pub(super) acting: Option<Acting>,
     pub(super) known: watch::Sender<Known>,
     /// When somebody last wanted to know.
     pub(super) wanted: Mutex<Instant>,
 }
 
-/// What tool servers offer, by their names.
+/// A server, and for whom it is listed.
+type Whose = (Arc<str>, Option<Acting>);
+
+/// What tool servers offer, by their names, and for whom where they act for people.
 #[derive(Debug, Default)]
 pub(crate) struct Catalogue {
-    kept: Mutex<HashMap<Arc<str>, Arc<Kept>>>,
+    kept: Mutex<HashMap<Whose, Arc<Kept>>>,
+}
+
+/// For whom `server` is listed where `acting` asks: for the person, whoever acts for them.
+fn whose(server: &ToolServer, acting: Option<&Acting>) -> Whose {
+    let person = acting.filter(|_| server.acts_for_people()).map(Acting::alone);
+    (Arc::clone(&server.name), person)
+}
+
+impl Kept {
+    fn whose(&self) -> Whose {
+        (Arc::clone(&self.server.name), self.acting.clone())
+    }
 }
 
 impl Catalogue {
-    /// What `server` offers. Where nobody has listed it yet that is done first.
+    /// What `server` offers to `acting`. Where nobody has listed it yet that is done first.
     pub(crate) async fn listed(
         &self,
         gate: &Arc<Gate>,
         server: &Arc<ToolServer>,
+        acting: Option<&Acting>,
     ) -> Result<Arc<Listed>, Fault> {
-        let kept = self.keep(gate, server);
+        let kept = self.keep(gate, server, acting);
         *kept.wanted.lock() = Instant::now();
         let mut known = kept.known.subscribe();
         let settled = known.wait_for(|known| !matches!(known, Known::Nothing));
@@ -67,18 +86,21 @@ impl Catalogue {
         }
     }
 
-    /// Somebody wants to know what `server` offers, where it is kept listed.
-    pub(super) fn wanted(&self, server: &ToolServer) {
-        if let Some(kept) = self.kept.lock().get(&server.name) {
+    /// Somebody wants to know what `server` offers to `acting`, where it is kept listed.
+    pub(super) fn wanted(&self, server: &ToolServer, acting: Option<&Acting>) {
+        if let Some(kept) = self.kept.lock().get(&whose(server, acting)) {
             *kept.wanted.lock() = Instant::now();
         }
     }
 
-    /// The tools of all servers but `server`, and whose they are.
-    pub(crate) fn tools_of_others(&self, server: &str) -> BTreeMap<String, String> {
+    /// The tools of all servers but that of `mine`, and whose they are; nothing of what they have for other people.
+    pub(super) fn tools_of_others(&self, mine: &Kept) -> BTreeMap<String, String> {
         let kept: Vec<Arc<Kept>> = self.kept.lock().values().cloned().collect();
         let mut tools = BTreeMap::new();
-        for kept in kept.iter().filter(|kept| &*kept.server.name != server) {
+        let other = |kept: &&Arc<Kept>| {
+            kept.server.name != mine.server.name && (kept.acting.is_none() || kept.acting == mine.acting)
+        };
+        for kept in kept.iter().filter(other) {
             if let Known::Listed(listed) = &*kept.known.borrow() {
                 tools.extend(listed.tools.keys().map(|tool| (tool.clone(), kept.server.name.to_string())));
             }
@@ -87,17 +109,19 @@ impl Catalogue {
     }
 
     /// Somebody who keeps `server` listed: another one where its configuration has changed since.
-    fn keep(&self, gate: &Arc<Gate>, server: &Arc<ToolServer>) -> Arc<Kept> {
+    fn keep(&self, gate: &Arc<Gate>, server: &Arc<ToolServer>, acting: Option<&Acting>) -> Arc<Kept> {
+        let whose = whose(server, acting);
         let mut all = self.kept.lock();
-        if let Some(kept) = all.get(&server.name).filter(|kept| is_same(&kept.server, server)) {
+        if let Some(kept) = all.get(&whose).filter(|kept| is_same(&kept.server, server)) {
             return Arc::clone(kept);
         }
         let kept = Arc::new(Kept {
             server: Arc::clone(server),
+            acting: whose.1.clone(),
             known: watch::Sender::new(Known::Nothing),
             wanted: Mutex::new(Instant::now()),
         });
-        all.insert(Arc::clone(&server.name), Arc::clone(&kept));
+        all.insert(whose, Arc::clone(&kept));
         tokio::spawn(keeper::keep(Arc::downgrade(gate), Arc::clone(&kept)));
         kept
     }
@@ -108,15 +132,20 @@ impl Catalogue {
         if kept.wanted.lock().elapsed() < idle {
             return false;
         }
-        if all.get(&kept.server.name).is_some_and(|known| Arc::ptr_eq(known, kept)) {
-            all.remove(&kept.server.name);
+        if all.get(&kept.whose()).is_some_and(|known| Arc::ptr_eq(known, kept)) {
+            all.remove(&kept.whose());
         }
         true
     }
 
+    /// Forgets `kept` at once: whoever asks next has it listed anew.
+    pub(super) fn give_up(&self, kept: &Arc<Kept>) {
+        self.forget(kept, Duration::ZERO);
+    }
+
     /// Whether `kept` is still who keeps its server.
     pub(super) fn is_current(&self, kept: &Arc<Kept>) -> bool {
-        self.kept.lock().get(&kept.server.name).is_some_and(|known| Arc::ptr_eq(known, kept))
+        self.kept.lock().get(&kept.whose()).is_some_and(|known| Arc::ptr_eq(known, kept))
     }
 }
 

@@ -8,6 +8,7 @@ use tollgate_core::config::nearest;
 use tollgate_core::config::snapshot::Snapshot;
 use tollgate_core::config::tools::ToolServer;
 use tollgate_core::fault::{Fault, FaultClass};
+use tollgate_core::identity::Acting;
 
 use super::allowed::may_reach;
 
@@ -24,6 +25,8 @@ pub(crate) struct Endpoint {
     pub(crate) tools: Option<Vec<ToolPattern>>,
     /// What happens when a server cannot be reached.
     pub(crate) failure: OnFailure,
+    /// In whose name servers are asked that act for people.
+    pub(crate) acting: Option<Acting>,
 }
 
 impl Endpoint {
@@ -33,6 +36,7 @@ impl Endpoint {
             let found = names.filter_map(|name| snapshot.tool_servers.get(name));
             found.filter(|server| may_reach(caller, &server.name)).map(Arc::clone).collect::<Vec<_>>()
         };
+        let acting = caller.and_then(|caller| Acting::of(&caller.principal()));
         if address.is_empty() {
             let servers = of(&mut snapshot.tool_servers.keys());
             return Ok(Self {
@@ -41,6 +45,7 @@ impl Endpoint {
                 servers,
                 tools: None,
                 failure: OnFailure::Open,
+                acting,
             });
         }
         if let Some(bundle) = snapshot.tool_bundles.get(address) {
@@ -50,6 +55,7 @@ impl Endpoint {
                 servers: of(&mut bundle.servers.iter()),
                 tools: bundle.tools.clone(),
                 failure: bundle.failure,
+                acting,
             });
         }
         match snapshot.tool_servers.get(address).filter(|server| may_reach(caller, &server.name)) {
@@ -59,6 +65,7 @@ impl Endpoint {
                 servers: vec![Arc::clone(server)],
                 tools: None,
                 failure: OnFailure::Closed,
+                acting,
             }),
             None => Err(nothing_at(address, snapshot, caller)),
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tollgate_core::fault::Fault;
+use tollgate_core::fault::{Fault, FaultClass};
 use tollgate_mcp::capability;
 use tollgate_mcp::contract::port::{Seen, Verdict, local};
 use tollgate_mcp::headers::Mirrors;
@@ -54,6 +54,12 @@ pub(super) async fn keep(gate: OfGate, kept: Arc<Kept>) {
         }
         match outcome {
             Ok(()) => pause = AFTER_FAILURE,
+            // Somebody has to do something first, and is not kept waiting once they have.
+            Err(fault) if fault.class == FaultClass::NotConnected => {
+                catalogue.give_up(&kept);
+                kept.known.send_replace(Known::Failed(Arc::new(fault)));
+                return;
+            }
             Err(fault) => {
                 tracing::warn!(server = &*kept.server.name, %fault, "the tool server could not be listed");
                 // What was offered goes on being offered: calls say what is wrong, and may find that it is over.
@@ -79,7 +85,7 @@ async fn round(gate: &Arc<Gate>, kept: &Arc<Kept>) -> Result<(), Fault> {
     let server = &kept.server;
     let deadline = Instant::now() + TIME;
     let failed = |error| trouble::fault(server, &error);
-    let audience = Audience::of_gate(server);
+    let audience = Audience::of_gate(server, kept.acting.as_ref());
     let link = gate.tools.link(server, &audience, &gate_as_client(), deadline).await.map_err(failed)?;
     let mut events = link.events();
     let mut decisions = 0;
@@ -167,10 +173,10 @@ type Offered = (BTreeMap<String, Arc<ListedTool>>, BTreeMap<String, String>);
 
 /// The tools that may be offered, by their contracts, and why others may not.
 async fn pinned(gate: &Gate, kept: &Kept, tools: Vec<Tool>) -> Offered {
-    let others = gate.tools.catalogue.tools_of_others(&kept.server.name);
+    let others = gate.tools.catalogue.tools_of_others(kept);
     let seen = Seen {
         server: &kept.server.name,
-        audience: None,
+        audience: kept.acting.as_ref().map(|person| &*person.user),
         tools,
         others: &others,
         effects: &kept.server.effects,

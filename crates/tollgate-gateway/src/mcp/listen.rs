@@ -144,7 +144,12 @@ impl Listening {
         if !capability::has(&listed.capabilities, "resources.subscribe") {
             return Err(Fault::new(FaultClass::Unsupported, "the server does not tell of resources"));
         }
-        let audience = Audience::of(&self.gate, &listed.server, &self.client, &self.whose);
+        let audience = Audience::of(
+            &self.gate,
+            &listed.server,
+            &self.client,
+            (&self.whose, self.endpoint.acting.as_ref()),
+        );
         let link = self.gate.tools.link(&listed.server, &audience, &self.client, deadline).await;
         let link = link.map_err(|error| trouble::fault(&listed.server, &error))?;
         subscriptions::watch(&link, (&self.client, who), uri, deadline).await?;
@@ -169,7 +174,8 @@ impl Listening {
             Err(_) => return false,
         }
         // For as long as somebody listens, somebody wants to know what there is.
-        self.endpoint.servers.iter().for_each(|server| gate.tools.catalogue.wanted(server));
+        let acting = self.endpoint.acting.as_ref();
+        self.endpoint.servers.iter().for_each(|server| gate.tools.catalogue.wanted(server, acting));
         !ended
     }
 
@@ -255,7 +261,8 @@ impl Listening {
     /// Listens to links of this client that have been opened since.
     fn find_links(&mut self) {
         for server in &self.endpoint.servers {
-            let audience = Audience::of(&self.gate, server, &self.client, &self.whose);
+            let audience =
+                Audience::of(&self.gate, server, &self.client, (&self.whose, self.endpoint.acting.as_ref()));
             let Some(link) = self.gate.tools.links.find(server, &audience.name) else { continue };
             if !self.links.iter().any(|(known, _)| Arc::ptr_eq(known, &link)) {
                 let events = link.events();

@@ -9,6 +9,7 @@ use serde_json::Value;
 use tollgate_core::access::Caller;
 use tollgate_core::config::bundles::{NamePrefix, OnFailure, ToolNames};
 use tollgate_core::fault::Fault;
+use tollgate_core::identity::Acting;
 use tollgate_core::policy::{Rule, effect};
 use tollgate_core::principal::Principal;
 use tollgate_mcp::bridge::{Answer, Notes, Way, answer};
@@ -60,14 +61,15 @@ pub(crate) struct Offer {
 #[derive(Debug, Default)]
 pub(crate) struct Offers(Mutex<HashMap<At, Arc<Offer>>>);
 
-/// An address, and the servers that somebody may use there.
-type At = (Arc<str>, Vec<Arc<str>>);
+/// An address, the servers that somebody may use there, and who that is where one of them acts for people.
+type At = (Arc<str>, Vec<Arc<str>>, Option<Acting>);
 
 impl Offers {
     /// What clients find at `endpoint`. Servers that nobody has listed yet are listed first.
     pub(crate) async fn at(&self, gate: &Arc<Gate>, endpoint: &Endpoint) -> Result<Arc<Offer>, Fault> {
-        let catalogue = &gate.tools.catalogue;
-        let all = join_all(endpoint.servers.iter().map(|server| catalogue.listed(gate, server))).await;
+        let (catalogue, acting) = (&gate.tools.catalogue, endpoint.acting.as_ref());
+        let all =
+            join_all(endpoint.servers.iter().map(|server| catalogue.listed(gate, server, acting))).await;
         let (mut servers, mut failed) = (Vec::new(), Vec::new());
         for listed in all {
             match listed {
@@ -79,6 +81,9 @@ impl Offers {
         let key = (
             Arc::clone(&endpoint.address),
             endpoint.servers.iter().map(|server| Arc::clone(&server.name)).collect::<Vec<_>>(),
+            acting
+                .filter(|_| endpoint.servers.iter().any(|server| server.acts_for_people()))
+                .map(Acting::alone),
         );
         let known = self.0.lock().get(&key).cloned();
         if let Some(known) = known.filter(|known| known.is_of(&servers) && known.failed == failed) {

@@ -143,7 +143,12 @@ impl Mcp {
             {
                 continue;
             }
-            let audience = Audience::of(gate, &listed.server, &self.client, &self.whose);
+            let audience = Audience::of(
+                gate,
+                &listed.server,
+                &self.client,
+                (&self.whose, self.endpoint.acting.as_ref()),
+            );
             let Ok(link) = gate.tools.link(&listed.server, &audience, &self.client, deadline).await else {
                 continue;
             };
@@ -179,7 +184,12 @@ impl Mcp {
         let mut conversation = match self.goes_on(asked.params.as_deref(), aimed, leg).await? {
             Some(conversation) => conversation,
             None => {
-                let audience = Audience::of(&gate, &candidate.server, &self.client, &self.whose);
+                let audience = Audience::of(
+                    &gate,
+                    &candidate.server,
+                    &self.client,
+                    (&self.whose, self.endpoint.acting.as_ref()),
+                );
                 let link = gate.tools.link(&candidate.server, &audience, &self.client, deadline).await;
                 let link = link.map_err(|error| trouble::fault(&candidate.server, &error))?;
                 if !wanted.renewed && self.was_forgotten(&gate, &link, audience.earlier) {

@@ -10,9 +10,11 @@ use http::{HeaderValue, Method, Request, header};
 use parking_lot::Mutex;
 use serde::Deserialize;
 use tokio::time::Instant;
-use tollgate_core::config::tools::ClientCredentials;
+use tollgate_core::config::tools::{ClientCredentials, ToolServer};
+use tollgate_core::identity::{Acting, NoAccount};
 use tollgate_core::secret::Secret;
 
+use super::link::LinkError;
 use crate::gate::Gate;
 use crate::upstream::egress;
 
@@ -48,6 +50,23 @@ impl Tokens {
     /// None yet; they are fetched by `gate`.
     pub fn new(gate: Weak<Gate>) -> Self {
         Self { gate, kept: Mutex::default() }
+    }
+
+    /// A token for `server`, to be asked in the name of `acting`; another one than `refused`, where that was refused.
+    pub(super) async fn of_account(
+        &self,
+        server: &ToolServer,
+        acting: Option<&Acting>,
+        refused: Option<&Secret>,
+    ) -> Result<Secret, LinkError> {
+        let stopping = || LinkError::NotSent("the gate is stopping".to_owned());
+        let gate = self.gate.upgrade().ok_or_else(stopping)?;
+        let snapshot = Arc::clone(&gate.runtime().snapshot);
+        let granting = gate.parts.accounts.token(&snapshot, server, acting, refused);
+        granting.await.map_err(|why| match why {
+            NoAccount::Missing { why, at } => LinkError::NoAccount { why, mended_at: at },
+            NoAccount::Away(why) => LinkError::NotSent(why),
+        })
     }
 
     /// A token for `client`, by one fetch at a time; another one than `refused`, where that was refused.

@@ -92,7 +92,8 @@ impl Tools {
         // What callers share is nobody's in particular: the server is told of the gate.
         let gate = server.shared.then(gate_as_client);
         let client = gate.as_ref().unwrap_or(client);
-        let says = ClientSays { hello: client.hello(), revision: client.revision };
+        let acting = audience.acting.as_ref();
+        let says = ClientSays { hello: client.hello(), revision: client.revision, acting };
         self.links.get(server, (&audience.name, &audience.owner), says, deadline).await
     }
 }

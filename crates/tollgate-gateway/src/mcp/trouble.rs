@@ -22,6 +22,7 @@ pub(super) fn fault(server: &ToolServer, error: &LinkError) -> Fault {
         LinkError::Garbage(_) => FaultClass::BadUpstream,
         LinkError::SessionGone => FaultClass::SessionLost,
         LinkError::Full(_) => FaultClass::AtLimit,
+        LinkError::NoAccount { .. } => FaultClass::NotConnected,
         LinkError::Status { status, .. } => match status {
             401 | 403 => FaultClass::UpstreamRefused,
             429 => FaultClass::RateLimited,
@@ -33,7 +34,11 @@ pub(super) fn fault(server: &ToolServer, error: &LinkError) -> Fault {
         LinkError::Status { retry_after, .. } => *retry_after,
         _ => None,
     };
-    Fault { retry_after, ..said_of(server, class, &error.to_string()) }
+    let mended_at = match error {
+        LinkError::NoAccount { mended_at, .. } => mended_at.as_deref().map(Box::from),
+        _ => None,
+    };
+    Fault { retry_after, mended_at, ..said_of(server, class, &error.to_string()) }
 }
 
 /// `error`, with which `server` has answered `method`.

@@ -35,6 +35,8 @@ pub(crate) struct McpVoice {
     pub(crate) of_tool: bool,
     /// Where clients find out where to get tokens, where that is said.
     pub(crate) metadata: Option<Arc<str>>,
+    /// Whether the client opens addresses that its user is to see.
+    pub(crate) opens_addresses: bool,
 }
 
 /// A fault as programs read it.
@@ -96,17 +98,23 @@ impl Default for McpVoice {
 impl McpVoice {
     /// The voice for a request of which nothing is known but that its client speaks `revision`.
     pub(crate) fn unread(revision: Revision) -> Self {
-        Self { id: None, revision, code: None, data: None, of_tool: false, metadata: None }
+        let opens_addresses = false;
+        Self { id: None, revision, code: None, data: None, of_tool: false, metadata: None, opens_addresses }
     }
 
     /// The voice for a request of `client` for `method`.
     pub(crate) fn of(client: &Client, method: &str) -> Self {
         let of_tool = method == "tools/call";
-        Self { of_tool, ..Self::unread(client.revision) }
+        // Only this revision has an error that says so.
+        let opens_addresses = client.revision == Revision::V2025_11_25 && client.can("elicitation.url");
+        Self { of_tool, opens_addresses, ..Self::unread(client.revision) }
     }
 
     /// The message that says `shown`.
     pub(crate) fn message(&self, shown: &Shown<'_>) -> String {
+        if let Some(at) = shown.fault.mended_at.as_deref().filter(|_| self.opens_addresses) {
+            return self.asks_to_open(at, shown);
+        }
         if let Some(id) = self.id.as_deref().filter(|_| self.of_tool && teaches(shown.fault.class)) {
             return response(id, &self.result(shown));
         }
@@ -124,6 +132,25 @@ impl McpVoice {
 }
 
 impl McpVoice {
+    /// The error that has the client open an address with its user, after which the request may be made again (2025-11-25,
+    /// elicitation, URL mode).
+    fn asks_to_open(&self, at: &str, shown: &Shown<'_>) -> String {
+        let id = shown.call_id.map_or_else(|| "0".to_owned(), |id| id.to_string());
+        let asked = object([
+            ("mode", quoted("url").into()),
+            ("elicitationId", quoted(&id).into()),
+            ("url", quoted(at).into()),
+            ("message", quoted(&shown.fault.message).into()),
+        ]);
+        let fault = FaultData::of(shown).text();
+        let failure = Failure {
+            code: codes::URL_ELICITATION_REQUIRED,
+            message: Cow::Borrowed(&shown.fault.message),
+            data: Some(format!("{{\"elicitations\":[{asked}],\"{FAULT}\":{fault}}}").into()),
+        };
+        error(self.id.as_deref(), &failure, self.revision)
+    }
+
     /// The result of a tool that did not do what was asked (2025-11-25, tools, error handling).
     fn result(&self, shown: &Shown<'_>) -> String {
         let text = object([("type", quoted("text").into()), ("text", quoted(&shown.fault.message).into())]);
@@ -140,7 +167,8 @@ impl McpVoice {
 
 /// Whether a model can do better next time when it reads what was wrong.
 fn teaches(class: FaultClass) -> bool {
-    matches!(class, FaultClass::InvalidArguments | FaultClass::NotApproved | FaultClass::ApprovalPending)
+    use FaultClass as C;
+    matches!(class, C::InvalidArguments | C::NotApproved | C::ApprovalPending | C::NotConnected)
 }
 
 impl Voice for McpVoice {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Uri, header};
 use tollgate_core::deliver::{Deliver, Delivered, Parcel};
-use tollgate_core::identity::{Fetch, Fetching};
+use tollgate_core::identity::{Asking, Fetch, Fetching};
 use tollgate_core::secret::Secret;
 
 use super::egress;
@@ -30,6 +30,14 @@ impl Fetch for Gate {
                 headers.insert(header::AUTHORIZATION, value.map_err(|_| "the secret cannot be sent")?);
             }
             egress::exactly(self, request, private).await.map(|bytes| bytes.to_vec())
+        })
+    }
+
+    fn ask(&self, request: Request<Vec<u8>>, private: bool) -> Asking<'_> {
+        let private = private || self.runtime().snapshot.egress.private_addresses;
+        Box::pin(async move {
+            let answer = egress::answered(self, request.map(Bytes::from), private).await?;
+            Ok(answer.map(|body| body.to_vec()))
         })
     }
 

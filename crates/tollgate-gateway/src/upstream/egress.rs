@@ -64,6 +64,25 @@ pub async fn document(gate: &Gate, request: Request<Bytes>, private: bool) -> Re
 
 /// The same, from inside only where `private` says so, whatever the configuration allows for others.
 pub(crate) async fn exactly(gate: &Gate, request: Request<Bytes>, private: bool) -> Result<Bytes, String> {
+    let good = |response: &Response<Incoming>| is_ok(response.status());
+    Ok(asked(gate, request, private, good).await?.into_body())
+}
+
+/// The same, with whatever status it is answered.
+pub(crate) async fn answered(
+    gate: &Gate,
+    request: Request<Bytes>,
+    private: bool,
+) -> Result<Response<Bytes>, String> {
+    asked(gate, request, private, |_| Ok(())).await
+}
+
+async fn asked(
+    gate: &Gate,
+    request: Request<Bytes>,
+    private: bool,
+    good: impl Fn(&Response<Incoming>) -> Result<(), String>,
+) -> Result<Response<Bytes>, String> {
     let uri = request.uri().clone();
     let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
     let hosts = [host.to_ascii_lowercase()];
@@ -71,18 +90,20 @@ pub(crate) async fn exactly(gate: &Gate, request: Request<Bytes>, private: bool)
     let exchange = async {
         let host = allowed_host(rules, &uri)?;
         let mut response = send(rules, &uri, &host, request).await?;
-        read(rules, &mut response).await
+        good(&response)?;
+        let body = collected(rules, &mut response).await?;
+        Ok(response.map(|_| body))
     };
-    let fetched = match tokio::time::timeout(TIME, exchange).await {
-        Ok(fetched) => fetched,
+    let answered = match tokio::time::timeout(TIME, exchange).await {
+        Ok(answered) => answered,
         Err(_) => Err(format!("it took longer than {} s", TIME.as_secs())),
     };
-    let detail = match &fetched {
-        Ok(fetched) => serde_json::json!({ "host": host, "bytes": fetched.body.len() }),
+    let detail = match &answered {
+        Ok(answer) => serde_json::json!({ "host": host, "bytes": answer.body().len() }),
         Err(why) => serde_json::json!({ "host": host, "refused": why }),
     };
     gate.event("egress", None, detail);
-    fetched.map(|fetched| fetched.body)
+    answered
 }
 
 /// Delivers `request` to where the configuration says, which may well be inside. Leaves no event: what is delivered
@@ -243,12 +264,18 @@ async fn resolve(rules: Rules<'_>, host: &str, port: u16) -> Result<SocketAddr, 
 }
 
 async fn read(rules: Rules<'_>, response: &mut Response<Incoming>) -> Result<Fetched, String> {
-    if response.status() != StatusCode::OK {
-        return Err(format!("the server answered {}", response.status().as_u16()));
-    }
+    is_ok(response.status())?;
     let content_type =
         response.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let content_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    Ok(Fetched { content_type, body: collected(rules, response).await? })
+}
+
+fn is_ok(status: StatusCode) -> Result<(), String> {
+    if status == StatusCode::OK { Ok(()) } else { Err(format!("the server answered {}", status.as_u16())) }
+}
+
+async fn collected(rules: Rules<'_>, response: &mut Response<Incoming>) -> Result<Bytes, String> {
     let mut body = Gathered::new(rules.bytes);
     while let Some(frame) = response.body_mut().frame().await {
         let frame = frame.map_err(|e| format!("it broke off: {}", super::reason(&e)))?;
@@ -257,7 +284,7 @@ async fn read(rules: Rules<'_>, response: &mut Response<Incoming>) -> Result<Fet
             body.push(data).map_err(too_large)?;
         }
     }
-    Ok(Fetched { content_type, body: body.finish() })
+    Ok(body.finish())
 }
 
 #[cfg(test)]

@@ -49,6 +49,7 @@ impl IdentityServer {
             token: &browser.form_token(call.secrets),
             done: done.as_ref().and_then(|done| done.as_ref().ok()).copied(),
             wrong: done.as_ref().and_then(|done| done.as_ref().err()).map(String::as_str),
+            has_connections: call.tool_servers.values().any(|server| server.account().is_some()),
             optional: call.server.totp == SecondFactor::Optional,
         };
         let status = if shown.wrong.is_some() { StatusCode::FORBIDDEN } else { StatusCode::OK };

@@ -93,7 +93,9 @@ impl IdentityServer {
                     request.prompts.iter().any(|one| matches!(one, Prompt::Login | Prompt::SelectAccount));
                 (again, request.max_age)
             }
-            Next::Activate(_) | Next::Account | Next::Local(_) | Next::Visit(_) => (false, None),
+            Next::Activate(_) | Next::Account | Next::Connections | Next::Local(_) | Next::Visit(_) => {
+                (false, None)
+            }
         };
         let form = browser.form_token(call.secrets);
         let now = call.now.as_second();

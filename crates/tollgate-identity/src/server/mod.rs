@@ -5,6 +5,7 @@
 //! register are written into their ids. What is kept, is kept where all instances find it.
 
 mod account;
+mod accounts;
 mod authorize;
 mod browser;
 mod claims;
@@ -50,6 +51,7 @@ mod totp;
 mod userinfo;
 mod visits;
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -61,10 +63,12 @@ use tollgate_core::access::Holder;
 use tollgate_core::changes::Changes;
 use tollgate_core::config::SecretsKeys;
 use tollgate_core::config::identity::{Identity, Server};
+use tollgate_core::config::tools::ToolServer;
 use tollgate_core::identity::{Fetch, Login, SigningKey};
 use tollgate_core::ports::{Access, Clock, Journal, Registry, Shelf};
 use tollgate_core::record::{Entry, Event};
 
+use self::accounts::Accounts;
 use self::documents::Documents;
 use self::elsewhere::Elsewhere;
 use self::failures::Failures;
@@ -116,6 +120,7 @@ pub struct IdentityServer {
     documents: Documents,
     elsewhere: Elsewhere,
     visits: Visits,
+    accounts: Accounts,
     users: Changes<Holder>,
     /// Tokens of issuers elsewhere are checked as those are that are credentials.
     tokens: Arc<IssuedTokens>,
@@ -133,6 +138,7 @@ pub(crate) struct Call<'a> {
     server: &'a Server,
     secrets: &'a SecretsKeys,
     identity: &'a Identity,
+    tool_servers: &'a BTreeMap<Arc<str>, Arc<ToolServer>>,
     head: &'a Head,
     /// Of the query, or of a body that is a form.
     form: Form,
@@ -159,6 +165,7 @@ impl IdentityServer {
             documents: Documents::default(),
             elsewhere: Elsewhere::default(),
             visits: Visits::default(),
+            accounts: Accounts::default(),
             users: Changes::new(users, Arc::clone(&journal), Arc::clone(&clock)),
             fetch: OnceLock::new(),
             tokens,

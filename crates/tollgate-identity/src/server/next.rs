@@ -29,6 +29,8 @@ pub(crate) enum Next {
     Account,
     /// Goes to a path of the gate.
     Local(String),
+    /// Shows the accounts at tool servers.
+    Connections,
     /// Goes back to a web application behind the gate.
     Visit(Going),
 }
@@ -49,7 +51,7 @@ impl Next {
         match self {
             Self::Authorize(request) => Some(super::consent::origin(&request.redirect_uri)),
             Self::Visit(going) => Some(&going.url),
-            Self::Activate(_) | Self::Account | Self::Local(_) => None,
+            Self::Activate(_) | Self::Account | Self::Connections | Self::Local(_) => None,
         }
     }
 }
@@ -121,6 +123,9 @@ impl IdentityServer {
             Next::Activate(code) => Ok(super::device::page_at(call, code.as_deref())),
             Next::Visit(going) => self.arrive(call, going).await,
             Next::Local(path) => Ok(super::reply::see_other(&path)),
+            Next::Connections => {
+                Ok(super::reply::see_other(&format!("{}/oauth/connections", call.server.path)))
+            }
             Next::Account => Ok(super::reply::see_other(&format!("{}/oauth/account", call.server.path))),
         }
     }

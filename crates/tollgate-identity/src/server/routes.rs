@@ -9,7 +9,7 @@ use tollgate_core::config::snapshot::Snapshot;
 
 use super::form::Form;
 use super::reply::{Error, Reply, preflight};
-use super::{Call, IdentityServer, pages};
+use super::{Call, IdentityServer, accounts, pages};
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,12 +35,16 @@ pub(crate) enum Place {
     Account,
     Logout,
     Visit,
+    Connections,
+    Connected,
+    ClientDocument,
     Style,
 }
 
 use Place::{
-    Account, Activate, Authorize, Back, Consent, Continue, DeviceAuthorization, Elsewhere, Enrol, Introspect,
-    Invitation, Keys, Logout, Metadata, Register, Revoke, SignIn, SignInCode, Style, Token, Userinfo, Visit,
+    Account, Activate, Authorize, Back, ClientDocument, Connected, Connections, Consent, Continue,
+    DeviceAuthorization, Elsewhere, Enrol, Introspect, Invitation, Keys, Logout, Metadata, Register, Revoke,
+    SignIn, SignInCode, Style, Token, Userinfo, Visit,
 };
 
 /// What takes which method. Pages are not asked for their heads only: some act.
@@ -71,6 +75,9 @@ const PLACES: &[(&str, Place, &[Method], Asks)] = &[
     ("/oauth/invitation", Invitation, BOTH, Asks::People),
     ("/oauth/account", Account, BOTH, Asks::People),
     ("/oauth/logout", Logout, BOTH, Asks::People),
+    ("/oauth/connections", Connections, BOTH, Asks::People),
+    ("/oauth/connections/callback", Connected, GET, Asks::People),
+    ("/oauth/connections/client.json", ClientDocument, READ, Asks::Programs),
     ("/oauth/visit", Visit, GET, Asks::People),
     ("/oauth/style.css", Style, GET, Asks::People),
 ];
@@ -130,6 +137,7 @@ impl IdentityServer {
                     server,
                     secrets: &snapshot.secrets,
                     identity: &snapshot.identity,
+                    tool_servers: &snapshot.tool_servers,
                     head: &head,
                     form,
                     body: &body,
@@ -175,6 +183,9 @@ impl IdentityServer {
             Account => self.account(call, posted).await,
             Logout => self.logout(call, posted).await,
             Visit => self.visit(call).await,
+            Connections => self.connections(call, posted).await,
+            Connected => self.connected(call).await,
+            ClientDocument => Ok(accounts::document(call.server)),
             Style => Ok(pages::style()),
         }
     }

@@ -239,7 +239,7 @@ fn shown(
     let form = pages::Hidden { next: &text, token: &browser.form_token(call.secrets) };
     let hint = match next {
         Next::Authorize(request) => request.login_hint.as_deref(),
-        Next::Activate(_) | Next::Account | Next::Local(_) | Next::Visit(_) => None,
+        Next::Activate(_) | Next::Account | Next::Connections | Next::Local(_) | Next::Visit(_) => None,
     };
     let name = call.form.get("username").or(hint).unwrap_or_default();
     let mut reply = page(

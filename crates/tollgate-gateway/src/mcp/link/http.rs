@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tollgate_core::config::tools::{Auth, ToolServer, Url};
 use tollgate_core::egress::Reach;
+use tollgate_core::identity::Acting;
 use tollgate_core::secret::Secret;
 use tollgate_mcp::headers::mirrored;
 use tollgate_mcp::message::Message;
@@ -37,6 +38,8 @@ pub(super) struct Http {
     means: Arc<Means>,
     pub(super) server: Arc<ToolServer>,
     url: Url,
+    /// In whose name it is asked, where it acts for people.
+    acting: Option<Acting>,
     /// What is spoken, once that is agreed.
     agreed: RwLock<Agreed>,
     next: AtomicU64,
@@ -52,11 +55,17 @@ struct Agreed {
 }
 
 impl Http {
-    pub(super) fn new(means: &Arc<Means>, server: &Arc<ToolServer>, url: &Url) -> Arc<Self> {
+    pub(super) fn new(
+        means: &Arc<Means>,
+        server: &Arc<ToolServer>,
+        url: &Url,
+        acting: Option<&Acting>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             means: Arc::clone(means),
             server: Arc::clone(server),
             url: url.clone(),
+            acting: acting.cloned(),
             agreed: RwLock::default(),
             next: AtomicU64::new(1),
             gone: AtomicBool::new(false),
@@ -174,16 +183,29 @@ impl Http {
             let request = self.request(method.clone(), body.clone(), headers);
             request.map(|request| UpstreamRequest { uri: uri.clone(), ..request })
         };
-        let Auth::ClientCredentials(client) = &self.url.auth else {
+        let Some(token) = self.token(None).await? else {
             return self.carried(request()?, None, deadline).await;
         };
-        let token = self.means.tokens.token(client, None).await.map_err(LinkError::NotSent)?;
         let response = self.carried(request()?, Some(&token), deadline).await?;
         if response.status != StatusCode::UNAUTHORIZED {
             return Ok(response);
         }
-        let token = self.means.tokens.token(client, Some(&token)).await.map_err(LinkError::NotSent)?;
-        self.carried(request()?, Some(&token), deadline).await
+        let token = self.token(Some(&token)).await?;
+        self.carried(request()?, token.as_ref(), deadline).await
+    }
+
+    /// A token for the server, where it wants one; another one than `refused`.
+    async fn token(&self, refused: Option<&Secret>) -> Result<Option<Secret>, LinkError> {
+        let tokens = &self.means.tokens;
+        match &self.url.auth {
+            Auth::None | Auth::Bearer(_) => Ok(None),
+            Auth::ClientCredentials(client) => {
+                tokens.token(client, refused).await.map(Some).map_err(LinkError::NotSent)
+            }
+            Auth::Account(_) | Auth::Exchange(_) => {
+                tokens.of_account(&self.server, self.acting.as_ref(), refused).await.map(Some)
+            }
+        }
     }
 
     /// Sends `request`, with `token` where the server wants one.

@@ -22,6 +22,7 @@ use bytes::Bytes;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 use tollgate_core::config::tools::ToolServer;
+use tollgate_core::identity::Acting;
 use tollgate_mcp::bridge::ClientHello;
 use tollgate_mcp::message::notification;
 use tollgate_mcp::revision::Revision;
@@ -38,6 +39,8 @@ pub struct ClientSays<'a> {
     pub hello: ClientHello<'a>,
     /// In which revision.
     pub revision: Revision,
+    /// In whose name it is asked, where it acts for people.
+    pub acting: Option<&'a Acting>,
 }
 
 /// What a server says of itself.
@@ -102,6 +105,18 @@ pub enum LinkError {
     /// There are as many sessions with it as there may be.
     #[error("there are {0} sessions with the server, which is the most that there may be (limits.sessions)")]
     Full(usize),
+    /// Nobody may be asked for there: somebody has to do something first.
+    #[error("{why}{}", at(mended_at.as_deref()))]
+    NoAccount {
+        /// What is wrong.
+        why: String,
+        /// Where it is mended.
+        mended_at: Option<String>,
+    },
+}
+
+fn at(mended_at: Option<&str>) -> String {
+    mended_at.map(|at| format!(": {at}")).unwrap_or_default()
 }
 
 fn excerpt(said: &str) -> String {

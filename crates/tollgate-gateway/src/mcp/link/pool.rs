@@ -261,9 +261,9 @@ async fn opened(
     let transport = match &server.reached {
         Reached::Command(command) => Transport::Pipe(stdio::start(means, server, command, events.clone())?),
         Reached::Url(url) if url.transport == Travels::Sse => {
-            Transport::Pipe(sse::open(means, server, url, events.clone(), deadline).await?)
+            Transport::Pipe(sse::open(means, server, (url, says.acting), events.clone(), deadline).await?)
         }
-        Reached::Url(url) => Transport::Http(Http::new(means, server, url)),
+        Reached::Url(url) => Transport::Http(Http::new(means, server, url, says.acting)),
     };
     let with = match &transport {
         Transport::Http(http) => With::Http(http),

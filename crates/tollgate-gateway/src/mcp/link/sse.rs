@@ -8,6 +8,7 @@ use http::Uri;
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::Instant;
 use tollgate_core::config::tools::{ToolServer, Url};
+use tollgate_core::identity::Acting;
 use tollgate_llm::sse::{SseEvent, SseReader};
 
 use super::http::{Http, is_events, too_large};
@@ -20,11 +21,11 @@ use crate::upstream::UpstreamBody;
 pub(super) async fn open(
     means: &Arc<Means>,
     server: &Arc<ToolServer>,
-    url: &Url,
+    (url, acting): (&Url, Option<&Acting>),
     events: broadcast::Sender<Heard>,
     deadline: Instant,
 ) -> Result<Arc<Pipe>, LinkError> {
-    let http = Http::new(means, server, url);
+    let http = Http::new(means, server, url, acting);
     let response = http.get(None, deadline).await?;
     if !response.status.is_success() || !is_events(&response.headers) {
         return Err(http.refused(response).await);

@@ -28,6 +28,8 @@ pub(crate) struct Account<'a> {
     pub(crate) done: Option<&'a str>,
     /// What went wrong.
     pub(crate) wrong: Option<&'a str>,
+    /// Whether there are tool servers that want accounts.
+    pub(crate) has_connections: bool,
     /// Whether one-time codes may be given up.
     pub(crate) optional: bool,
 }
@@ -58,6 +60,10 @@ pub(crate) fn account(server: &Server, shown: &Account<'_>) -> Markup {
                 p { span class="who" { (application.name) } " since " (application.since) }
                 (button("revoke", &format!("Take it back from {}", application.name), Some(&application.id)))
             }
+        }
+        @if shown.has_connections {
+            h2 { "Tools" }
+            p { a href=(format!("{}/oauth/connections", server.path)) { "Accounts that tools use for you" } }
         }
         h2 { "Password" }
         form method="post" action=(action) {

@@ -1,6 +1,7 @@
 //! Pages for people. They work without scripts, with a keyboard, and with a screen reader; nothing is loaded from elsewhere.
 
 mod account;
+mod connections;
 mod consent;
 mod device;
 mod sign_in;
@@ -13,6 +14,7 @@ use tollgate_core::config::web::WebApplication;
 use super::reply::{self, Error, Reply, page};
 
 pub(crate) use self::account::{Account, Application, account};
+pub(crate) use self::connections::{Connection, connections};
 pub(crate) use self::consent::{Asked, consent};
 pub(crate) use self::device::{activate, confirm};
 pub(crate) use self::sign_in::{Enrolling, code, enrol, invitation, sign_in};

@@ -33,6 +33,7 @@ impl IdentityServer {
                         server,
                         secrets: &snapshot.secrets,
                         identity: &snapshot.identity,
+                        tool_servers: &snapshot.tool_servers,
                         head: &head,
                         form,
                         body: &body,

@@ -1,0 +1,327 @@
+//! The page on which people see their accounts at tool servers, connect them and disconnect them.
+
+use std::sync::Weak;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use tollgate_core::access::Role;
+use tollgate_core::config::tools::{AccountAuth, AccountOf, ToolServer, Url};
+
+use super::discover::Found;
+use super::keep::{self, Hidden, Kept, client_name};
+use super::not_there;
+use super::register::back_at;
+use super::token::{Given, NotGiven, asked, request};
+use crate::server::browser::Browser;
+use crate::server::consent::not_from_here;
+use crate::server::next::Next;
+use crate::server::reply::{Error, Reply, page, see_other};
+use crate::server::sessions::SignedIn;
+use crate::server::store::Changed;
+use crate::server::{Call, IdentityServer, own, pages, random};
+
+/// What is carried while somebody connects an account.
+const CONNECTING: &str = "an account that is being connected";
+
+/// How long somebody may take there, in seconds.
+const GOOD_S: i64 = 900;
+
+/// An account that is being connected; the browser brings it back as `state`.
+#[derive(Deserialize, Serialize)]
+struct Connecting {
+    server: String,
+    /// At which authorization server: another one that answers is not asked for tokens (mix-up, RFC 9700 §4.4).
+    issuer: String,
+    verifier: String,
+    /// What the browser's forms carry: in another one they are others.
+    form: String,
+    /// Whose it becomes; without a subject it is for all.
+    subject: Option<String>,
+}
+
+/// A server at which accounts are connected.
+type At<'a> = (&'a ToolServer, &'a Url, &'a AccountAuth);
+
+impl IdentityServer {
+    /// `GET` and `POST /oauth/connections`.
+    pub(crate) async fn connections(&self, call: &Call<'_>, posted: bool) -> Result<Reply, Error> {
+        let browser = Browser::of(call.head, call.server)?;
+        let Some(signed_in) = self.signed_in(call, &browser).await? else {
+            return Ok(see_other(&call.page_with("sign-in", &Next::Connections)?));
+        };
+        if !posted {
+            return self.connections_page(call, &browser, &signed_in, Ok(None)).await;
+        }
+        if !browser.has_sent(call.head, call.form.get("form"), call.secrets) {
+            return Err(not_from_here());
+        }
+        let at = named(call, &signed_in, call.form.get("server").unwrap_or_default())?;
+        match call.form.get("answer") {
+            Some("connect") => match self.begin_connecting(call, &browser, &signed_in, at).await {
+                Ok(reply) => Ok(reply),
+                Err(error) => self.connections_page(call, &browser, &signed_in, Err(error.why)).await,
+            },
+            Some("disconnect") => {
+                let said = self.disconnect(call, &signed_in, at).await?;
+                self.connections_page(call, &browser, &signed_in, Ok(Some(said))).await
+            }
+            _ => Err(not_from_here()),
+        }
+    }
+
+    async fn connections_page(
+        &self,
+        call: &Call<'_>,
+        browser: &Browser,
+        signed_in: &SignedIn,
+        done: Result<Option<&str>, String>,
+    ) -> Result<Reply, Error> {
+        let mut shown = Vec::new();
+        for (server, url, account) in all(call, signed_in) {
+            let name = keep::name(&server.name, subject_of(account, signed_in));
+            let kept = keep::find(&self.store(call), &name, &url.uri.to_string()).await?;
+            shown.push(pages::Connection {
+                server: server.name.to_string(),
+                host: url.uri.host().unwrap_or_default().to_owned(),
+                for_all: account.of == AccountOf::Gate,
+                since: kept.as_ref().map(|kept| kept.since.to_string().chars().take(10).collect()),
+                scope: kept.and_then(|kept| kept.scope),
+            });
+        }
+        let token = browser.form_token(call.secrets);
+        let wrong = done.as_ref().err().map(String::as_str);
+        let said = done.as_ref().ok().copied().flatten();
+        let markup = pages::connections(call.server, &shown, &token, said, wrong);
+        let status = if wrong.is_some() { StatusCode::BAD_GATEWAY } else { StatusCode::OK };
+        // A form here leads to wherever a server's authorization server is.
+        let ends_at = (!shown.is_empty()).then_some("");
+        let mut reply = page(status, &markup, ends_at);
+        browser.keep(&mut reply);
+        Ok(reply)
+    }
+
+    /// Sends the browser to where its user lets the gate act for them.
+    async fn begin_connecting(
+        &self,
+        call: &Call<'_>,
+        browser: &Browser,
+        signed_in: &SignedIn,
+        (server, url, account): At<'_>,
+    ) -> Result<Reply, Error> {
+        self.rate.take("accounts of a user", &signed_in.login().subject, 30)?;
+        let found = self.found(server, (url, account)).await?;
+        let ours = self.ours(call, account, &found).await?;
+        let verifier = random::secret()?;
+        let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes()));
+        let connecting = Connecting {
+            server: server.name.to_string(),
+            issuer: found.metadata.issuer.clone(),
+            verifier,
+            form: browser.form_token(call.secrets),
+            subject: subject_of(account, signed_in).map(str::to_owned),
+        };
+        let state = call.carry_until(CONNECTING, &connecting, call.now.as_second() + GOOD_S)?;
+        let back = back_at(call.server);
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs([
+            ("response_type", "code"),
+            ("client_id", &ours.id),
+            ("redirect_uri", &back),
+            ("state", &state),
+            ("code_challenge", &challenge),
+            ("code_challenge_method", "S256"),
+            ("resource", &found.resource),
+        ]);
+        if let Some(scope) = account.scope.as_ref().or(found.scope.as_ref()) {
+            query.append_pair("scope", scope);
+        }
+        let endpoint = &found.metadata.authorization_endpoint;
+        let separator = if endpoint.contains('?') { '&' } else { '?' };
+        Ok(see_other(&format!("{endpoint}{separator}{}", query.finish())))
+    }
+
+    /// `GET /oauth/connections/callback`: the browser comes back.
+    pub(crate) async fn connected(&self, call: &Call<'_>) -> Result<Reply, Error> {
+        let browser = Browser::of(call.head, call.server)?;
+        let Some(signed_in) = self.signed_in(call, &browser).await? else {
+            return Ok(see_other(&call.page_with("sign-in", &Next::Connections)?));
+        };
+        let state = call.form.get("state").and_then(|text| call.carried::<Connecting>(CONNECTING, text));
+        let own = |state: &Connecting| random::same(&state.form, &browser.form_token(call.secrets));
+        let state = state.filter(own).ok_or_else(not_from_here)?;
+        let at = named(call, &signed_in, &state.server)?;
+        // Whoever is signed in may be somebody else by now.
+        if state.subject.as_deref() != subject_of(at.2, &signed_in) {
+            return Err(not_from_here());
+        }
+        match self.finished(call, &signed_in, at, state).await {
+            Ok(()) => {
+                let said = Ok(Some("It is connected."));
+                self.connections_page(call, &browser, &signed_in, said).await
+            }
+            Err(error) => self.connections_page(call, &browser, &signed_in, Err(error.why)).await,
+        }
+    }
+
+    async fn finished(
+        &self,
+        call: &Call<'_>,
+        signed_in: &SignedIn,
+        (server, url, account): At<'_>,
+        state: Connecting,
+    ) -> Result<(), Error> {
+        let found = self.found(server, (url, account)).await?;
+        let says = call.form.get("iss");
+        let must_say = found.metadata.authorization_response_iss_parameter_supported;
+        let other = says.is_some_and(|says| says != found.metadata.issuer) || (must_say && says.is_none());
+        if found.metadata.issuer != state.issuer || other {
+            return Err(Error::new(
+                "invalid_request",
+                "another server has answered than the one that was asked",
+            ));
+        }
+        if let Some(error) = call.form.get("error") {
+            let shown: String = error.chars().filter(|c| c.is_ascii_graphic()).take(100).collect();
+            return Err(Error::new("access_denied", format!("nothing was connected: {shown}")));
+        }
+        let code = call.form.get("code").ok_or_else(not_from_here)?;
+        let ours = self.ours(call, account, &found).await?;
+        let back = back_at(call.server);
+        let form = [
+            ("grant_type", "authorization_code"),
+            ("code", code),
+            ("redirect_uri", &back),
+            ("code_verifier", &state.verifier),
+            ("resource", &found.resource),
+        ];
+        let fetch = self.fetch.get().and_then(Weak::upgrade);
+        let fetch = fetch.ok_or_else(|| Error::away("the gate is not ready"))?;
+        let endpoint = (found.metadata.token_endpoint.as_str(), found.private);
+        let given = match asked(&*fetch, endpoint, &ours, &form).await {
+            Ok(given) => given,
+            Err(refused) => {
+                if matches!(&refused, NotGiven::Refused(code, _) if code == "invalid_client") {
+                    // It does not know the gate any more, which registers anew.
+                    self.store(call).remove(&client_name(&state.issuer, &back)).await?;
+                }
+                return Err(not_there(format!("nothing was connected: {}", refused.words())));
+            }
+        };
+        let kept = kept(call, (url, account), &found, ours, given);
+        self.keep_account(call, signed_in, (server, account), kept).await
+    }
+
+    async fn keep_account(
+        &self,
+        call: &Call<'_>,
+        signed_in: &SignedIn,
+        (server, account): (&ToolServer, &AccountAuth),
+        kept: Kept,
+    ) -> Result<(), Error> {
+        let name = keep::name(&server.name, subject_of(account, signed_in));
+        let detail = json!({
+            "by": own::principal(signed_in.login()),
+            "server": &*server.name,
+            "issuer": kept.issuer,
+            "scope": kept.scope,
+            "for_all": account.of == AccountOf::Gate,
+        });
+        self.record("account_connected", detail)?;
+        let ends = kept.ends(call.now);
+        let change = |_: Option<Kept>| Ok(Changed { document: kept.clone(), ends, result: () });
+        self.store(call).change(&name, change).await?;
+        self.accounts.recent.invalidate(&name);
+        Ok(())
+    }
+
+    /// Ends an account, and tells whoever has given it out.
+    async fn disconnect(
+        &self,
+        call: &Call<'_>,
+        signed_in: &SignedIn,
+        (server, url, account): At<'_>,
+    ) -> Result<&'static str, Error> {
+        let name = keep::name(&server.name, subject_of(account, signed_in));
+        let kept = keep::find(&self.store(call), &name, &url.uri.to_string()).await?;
+        let by = own::principal(signed_in.login());
+        let for_all = account.of == AccountOf::Gate;
+        self.record(
+            "account_disconnected",
+            json!({ "by": by, "server": &*server.name, "for_all": for_all }),
+        )?;
+        self.store(call).remove(&name).await?;
+        self.accounts.recent.invalidate(&name);
+        let Some(kept) = kept else { return Ok("It was not connected.") };
+        match self.taken_back(&kept).await {
+            true => Ok("It is disconnected, and its tokens are taken back."),
+            false => {
+                Ok("It is disconnected. Its tokens could not be taken back there: they end by themselves.")
+            }
+        }
+    }
+
+    /// Takes the tokens of an account back where they were given out (RFC 7009).
+    async fn taken_back(&self, kept: &Kept) -> bool {
+        let Some(endpoint) = &kept.revocation_endpoint else { return false };
+        let Some(fetch) = self.fetch.get().and_then(Weak::upgrade) else { return false };
+        let token = kept.refresh.as_ref().unwrap_or(&kept.access);
+        let hint = if kept.refresh.is_some() { "refresh_token" } else { "access_token" };
+        let form = [("token", token.expose()), ("token_type_hint", hint)];
+        let Ok(request) = request(endpoint, &kept.ours, &form) else { return false };
+        fetch.ask(request, kept.private).await.is_ok_and(|answer| answer.status().is_success())
+    }
+}
+
+/// The account that `given` makes.
+fn kept(
+    call: &Call<'_>,
+    (url, account): (&Url, &AccountAuth),
+    found: &Found,
+    ours: super::register::Ours,
+    given: Given,
+) -> Kept {
+    let asked = account.scope.clone().or_else(|| found.scope.clone());
+    Kept {
+        url: url.uri.to_string(),
+        issuer: found.metadata.issuer.clone(),
+        token_endpoint: found.metadata.token_endpoint.clone(),
+        revocation_endpoint: found.metadata.revocation_endpoint.clone(),
+        private: found.private,
+        ours,
+        resource: found.resource.clone(),
+        access_ends: given.ends(call.now),
+        // Where it says nothing else, it is what was asked for (RFC 6749 §5.1).
+        scope: given.scope.or(asked),
+        access: Hidden::new(given.access_token),
+        refresh: given.refresh_token.map(Hidden::new),
+        since: call.now,
+        renewing: None,
+    }
+}
+
+/// Whose the account becomes.
+fn subject_of<'a>(account: &AccountAuth, signed_in: &'a SignedIn) -> Option<&'a str> {
+    (account.of == AccountOf::User).then_some(&*signed_in.session.subject)
+}
+
+/// The servers at which whoever is signed in connects accounts: one for all is an admin's affair.
+fn all<'a>(call: &Call<'a>, signed_in: &SignedIn) -> Vec<At<'a>> {
+    let login = signed_in.login();
+    let (role, _) = call.identity.of(login.issuer(), login.spec.groups.iter().map(String::as_str));
+    let servers = call.tool_servers.values().filter_map(|server| {
+        let (url, account) = server.account()?;
+        Some((&**server, url, account))
+    });
+    servers.filter(|(_, _, account)| account.of == AccountOf::User || role == Role::Admin).collect()
+}
+
+fn named<'a>(call: &Call<'a>, signed_in: &SignedIn, name: &str) -> Result<At<'a>, Error> {
+    let found = all(call, signed_in).into_iter().find(|(server, ..)| *server.name == *name);
+    found.ok_or_else(|| {
+        Error::new("invalid_request", "there is no such tool server, or not for you to connect")
+    })
+}
