@@ -135,6 +135,39 @@ def test_without_a_master_key_no_token_opens_the_gate_to_others(own_gate, issuer
     assert gate.records()[entries]["principal"]["sub"]["kind"] == "local"
 
 
+def test_where_a_key_and_a_token_are_wanted_one_of_them_lets_nobody_in(own_gate, issuer):
+    gate = own_gate(config=config(issuer.url).replace("identity:\n", "identity:\n  key_and_token: [/v1]\n"))
+    admin = {"TOLLGATE_KEY": "sk-master-of-tokens"}
+    world.tollgate("team", "create", "people", gate=gate, env=admin)
+    world.tollgate("user", "create", "ann@example.com", gate=gate, env=admin)
+    shared = world.tollgate("key", "create", "shared", "--quiet", gate=gate, env=admin).strip()
+    anns = world.tollgate("key", "create", "anns", "--user", "ann@example.com", "--quiet", gate=gate, env=admin).strip()
+    ann, bob = issuer.of("ann"), issuer.of("bob")
+
+    def sent(**headers) -> tuple[int, str]:
+        headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        status, _, body = world.post(f"{gate.url}/v1/chat/completions", CALL, headers)
+        return status, body.decode()
+
+    for alone in [{"authorization": f"Bearer {ann}"}, {"authorization": f"Bearer {shared}"}, {"x_api_key": shared}, {"authorization": "Bearer x.y.z", "x_api_key": shared}]:
+        status, said = sent(**alone)
+        assert status == 401, (alone, said)
+    assert "a key and a token are wanted" in sent(x_api_key=shared)[1]
+    entries = len(gate.records())
+    assert sent(authorization=f"Bearer {ann}", x_api_key=shared)[0] == 200
+    principal = gate.records()[entries]["principal"]
+    assert principal["sub"]["id"] == "ann@example.com" and principal["act"][-1] == {"kind": "key", "id": "shared"}, principal
+    assert sent(authorization=f"Bearer {ann}", x_api_key=anns)[0] == 200
+    status, said = sent(authorization=f"Bearer {bob}", x_api_key=anns)
+    assert status == 403 and "another user" in said, said
+    world.tollgate("key", "block", "shared", gate=gate, env=admin)
+    status, said = sent(authorization=f"Bearer {ann}", x_api_key=shared)
+    assert status == 403 and "blocked" in said, said
+    # The management API has its own rules, and the master key is for when an issuer is away.
+    assert sent(**MASTER)[0] == 200
+    assert world.get(f"{gate.url}/api/v1/keys", MASTER)[0] == 200
+
+
 def test_an_issuer_that_misbehaves_lets_nobody_in(own_gate):
     scripted = identity_world.Scripted()
     claims = {"iss": scripted.url, "aud": GATE, "exp": int(time.time()) + 600, "email": "ann@example.com"}

@@ -57,7 +57,10 @@ pub(crate) fn identify<'a>(
     }
     let by_key = by_key(gate, snapshot, inbound, in_query.as_deref());
     let may_be = |presented: &&str| gate.parts.tokens.may_be(presented);
+    let both = snapshot.identity.wants_both(inbound.head.uri.path());
     let token = match &by_key {
+        // Where both are wanted, one of them lets nobody in.
+        Ok(Identified { caller: Some(_), .. }) if both => bearer(inbound).filter(may_be).map(str::to_owned),
         // Whoever is known by a key is known.
         Ok(Identified { caller: Some(_), .. }) => None,
         Ok(identified) if identified.principal.sub.kind == ActorKind::Master => None,
@@ -66,17 +69,36 @@ pub(crate) fn identify<'a>(
         _ => bearer(inbound).filter(may_be).map(str::to_owned),
     };
     match token {
+        // Of a key that is known and refused, that is said.
+        Some(_) if both && by_key.as_ref().is_err_and(|fault| fault.class == FaultClass::Forbidden) => {
+            Either::Left(ready(by_key))
+        }
+        None if both => Either::Left(ready(by_key.and_then(without_token))),
         None => Either::Left(ready(by_key)),
         Some(token) => {
             let path = inbound.head.uri.path().to_owned();
-            Either::Right(by_token(gate, snapshot, token, path))
+            let key = by_key.ok().and_then(|identified| identified.caller);
+            Either::Right(by_token(gate, snapshot, (key, both), token, path))
         }
     }
 }
 
+/// Whoever brings a key where a token is wanted, too: the holder of the master key is let in all the same, for when issuers
+/// are away.
+fn without_token(identified: Identified) -> Result<Identified, Fault> {
+    match identified.caller {
+        None => Ok(identified),
+        Some(_) => Err(Fault::new(FaultClass::Unauthenticated, BOTH)),
+    }
+}
+
+/// What is wanted where one is not enough.
+const BOTH: &str = "here a key and a token are wanted: the token in `Authorization: Bearer TOKEN`, the key in `x-api-key: KEY`";
+
 async fn by_token(
     gate: &Gate,
     snapshot: &Snapshot,
+    (key, both): (Option<Caller>, bool),
     token: String,
     path: String,
 ) -> Result<Identified, Fault> {
@@ -84,7 +106,19 @@ async fn by_token(
     let presented = Presented { token: &token, path: &path };
     let subject = gate.parts.tokens.subject(&snapshot.identity, presented, now).await;
     let caller = subject.and_then(|subject| gate.parts.access.of(&subject, now));
-    caller.map(Identified::from).map_err(|why| why.fault())
+    let person = caller.map_err(|why| why.fault())?;
+    match key {
+        None if both => Err(Fault::new(FaultClass::Unauthenticated, BOTH)),
+        None => Ok(person.into()),
+        Some(key) => {
+            let through = key.principal().sub;
+            let caller = key.together_with(&person).map_err(|why| why.fault())?;
+            let mut principal = person.principal();
+            principal.act.push(through);
+            principal.team = caller.principal().team;
+            Ok(Identified { principal, caller: Some(caller) })
+        }
+    }
 }
 
 fn by_key(

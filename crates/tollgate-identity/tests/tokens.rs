@@ -152,7 +152,13 @@ fn identity(role: Role) -> Arc<Identity> {
     };
     let group = Group { group: "platform".to_owned(), issuer: None, role: Some(role), team: None };
     let url = Some("https://gate.example.com".into());
-    Arc::new(Identity { url, issuers: vec![issuer], groups: vec![group], scopes: Vec::new() })
+    Arc::new(Identity {
+        url,
+        issuers: vec![issuer],
+        groups: vec![group],
+        scopes: Vec::new(),
+        ..Identity::default()
+    })
 }
 
 #[tokio::test(start_paused = true)]

@@ -51,6 +51,16 @@ impl Caller {
         Self { by: By::Token(subject), user, team }
     }
 
+    /// The same, who has presented a token besides by which they are `person`: a key that belongs to a user is of use to that
+    /// user alone, and one that belongs to nobody is that person's as long as they use it.
+    pub fn together_with(self, person: &Self) -> Result<Self, NotLetIn> {
+        let id = |account: &Option<Arc<Account>>| account.as_ref().map(|account| account.holder.name().id);
+        if self.user.is_some() && id(&self.user) != id(&person.user) {
+            return Err(NotLetIn::SomebodyElse);
+        }
+        Ok(Self { by: self.by, user: self.user.or_else(|| person.user.clone()), team: self.team })
+    }
+
     /// What they have presented.
     pub const fn by(&self) -> &By {
         &self.by
@@ -125,6 +135,8 @@ pub enum NotLetIn {
     Blocked(HolderRef),
     /// It has ended.
     Expired(Timestamp),
+    /// It belongs to somebody else than the token that came with it.
+    SomebodyElse,
     /// It is used from an address that it is not good for.
     Address,
     /// Whom it belongs to is gone.
@@ -153,6 +165,10 @@ impl NotLetIn {
             Self::Untold(why) => {
                 (FaultClass::Unavailable, format!("nobody can tell now whether the token is good: {why}"))
             }
+            Self::SomebodyElse => (
+                FaultClass::Forbidden,
+                "the key belongs to another user than the one that the token names".to_owned(),
+            ),
             Self::Address => (FaultClass::Forbidden, "the key may not be used from this address".to_owned()),
             Self::Orphan(holder) => (FaultClass::Forbidden, format!("the {holder} that the key belongs to does not exist any more")),
         };

@@ -44,6 +44,8 @@ pub struct IdentityWritten {
     pub groups: Vec<GroupWritten>,
     /// Scopes without which a token is not enough to call some tools.
     pub scopes: Vec<ScopeWritten>,
+    /// Paths below which a key alone is not enough, nor a token alone: both are wanted.
+    pub key_and_token: Vec<Spanned<String>>,
     /// The gate's own authorization server, where people sign in and clients get tokens; off where this is not there.
     pub server: Option<Spanned<ServerWritten>>,
 }
@@ -161,6 +163,8 @@ pub struct Identity {
     pub groups: Vec<Group>,
     /// Scopes without which a token is not enough to call some tools.
     pub scopes: Vec<Scope>,
+    /// Paths below which a key and a token are wanted.
+    pub key_and_token: Vec<String>,
 }
 
 /// A scope without which a token is not enough to call some tools.
@@ -242,6 +246,11 @@ impl Identity {
         Some(format!("{url}{RESOURCE_METADATA}{path}"))
     }
 
+    /// Whether a key and a token are wanted for what is at `path`.
+    pub fn wants_both(&self, path: &str) -> bool {
+        self.key_and_token.iter().any(|whole| is_within(path, whole))
+    }
+
     /// Whether a token for `audience` is one for what is at `path`: for the whole gate, or for that or what is around it.
     pub fn is_at(&self, audience: &str, path: &str) -> bool {
         let Some(for_path) = self.url.as_deref().and_then(|url| audience.strip_prefix(url)) else {
@@ -297,7 +306,7 @@ impl Resolver<'_> {
         }
         let scopes = written.scopes.iter().map(|written| scope(written, servers));
         let scopes = scopes.collect::<Result<_, _>>()?;
-        let mut identity = Identity { url, issuers, groups: Vec::new(), scopes };
+        let mut identity = Identity { url, issuers, groups: Vec::new(), scopes, key_and_token: Vec::new() };
         let server = self.identity_server(written, &identity, master_key, secrets)?;
         let elsewhere = written.issuers.values().find_map(|issuer| issuer.sign_in.as_ref());
         if let Some(sign_in) = elsewhere.filter(|_| server.is_none()) {
@@ -314,6 +323,7 @@ impl Resolver<'_> {
             // The first: whoever looks for a place to sign in finds this one.
             identity.issuers.insert(0, server.as_issuer());
         }
+        identity.key_and_token = both(written, master_key && !identity.issuers.is_empty())?;
         let groups = written.groups.iter().map(|written| group(written, &identity.issuers));
         identity.groups = groups.collect::<Result<_, _>>()?;
         Ok((Arc::new(identity), server))
@@ -341,6 +351,27 @@ impl Resolver<'_> {
             label: written.label.clone().unwrap_or_else(|| name.to_owned()),
         })
     }
+}
+
+/// The paths below which a key and a token are wanted, where there are keys and tokens.
+fn both(written: &IdentityWritten, can_be: bool) -> Result<Vec<String>, ConfigError> {
+    let one = |written: &Spanned<String>| {
+        let path = written.value.trim_end_matches('/');
+        if !can_be {
+            let why = "a key and a token can be wanted where there are both: `master_key`, and an issuer or `identity.server`";
+            return Err(ConfigError::at(written.referenced, why));
+        }
+        // The management API has its own roles, and whoever signs in to it has no key.
+        if !["/v1", "/v1beta", "/v2", "/mcp"].iter().any(|known| is_within(path, known)) {
+            let why = format!(
+                "`{}` is no path of calls: `/v1`, `/v1beta`, `/v2` or `/mcp`, or below",
+                written.value
+            );
+            return Err(ConfigError::at(written.referenced, why));
+        }
+        Ok(path.to_owned())
+    };
+    written.key_and_token.iter().map(one).collect()
 }
 
 fn own_address(written: &Spanned<String>) -> Result<Arc<str>, ConfigError> {
