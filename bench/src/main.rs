@@ -10,6 +10,7 @@ mod load;
 mod process;
 mod report;
 mod run;
+mod sign_ins;
 mod stub;
 mod tokens;
 mod tools;
@@ -41,13 +42,17 @@ async fn main() -> Result<()> {
             let (gate, seconds) = (gate.to_owned(), seconds.parse()?);
             print(move || tools::run(&gate, seconds)).await
         }
+        ["sign-ins", gate, seconds] => {
+            let (gate, seconds) = (gate.to_owned(), seconds.parse()?);
+            print(move || sign_ins::run(&gate, seconds)).await
+        }
         ["tokens"] => print(tokens::run).await,
         ["journal", seconds, calls] => {
             let (seconds, calls) = (seconds.parse()?, calls.parse()?);
             print(move || journal::run(seconds, calls)).await
         }
         _ => bail!(
-            "usage: bench run GATE_BINARY SECONDS | bench tools GATE_BINARY SECONDS | bench journal SECONDS CALLS | bench governed SECONDS | bench tokens | bench stub PORT | bench floor PORT UPSTREAM | bench gate PORT UPSTREAM none|interval|every|off|six-rules|fifteen-rules"
+            "usage: bench run GATE_BINARY SECONDS | bench tools GATE_BINARY SECONDS | bench journal SECONDS CALLS | bench governed SECONDS | bench tokens | bench sign-ins GATE_BINARY SECONDS | bench stub PORT | bench floor PORT UPSTREAM | bench gate PORT UPSTREAM none|interval|every|off|six-rules|fifteen-rules"
         ),
     }
 }

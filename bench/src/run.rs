@@ -115,6 +115,7 @@ pub(crate) fn run(gate: &str, seconds: u32) -> Result<()> {
     let journal = crate::tools::run(gate, seconds)?
         + &crate::governed::run(seconds)?
         + &crate::tokens::run()?
+        + &crate::sign_ins::run(gate, seconds)?
         + &crate::journal::run(seconds, 1_000_000)?;
     report::write(Path::new("bench/RESULTS.md"), &facts, &rows, seconds, &journal)
 }

@@ -189,6 +189,10 @@ pub(crate) fn only_members_of(sources: &Sources, team: &str, said: &Value) -> Re
     // Whose budgets a key is charged to is not for those of another team to say.
     let foreign =
         said.get("user").and_then(Value::as_str).is_some_and(|user| !is_member(sources, team, user));
+    if said.get("acts").is_some_and(|acts| acts != &Value::Bool(false)) {
+        let why = "only an admin lets a key act with somebody's accounts (`acts`)";
+        return Err(ApiError::forbidden(why.to_owned()));
+    }
     if other || more || foreign {
         return Err(ApiError::forbidden(format!(
             "a team admin's keys are those of members of the team `{team}`"

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
-use tollgate_core::access::{Caller, Holder, HolderKind, HolderRef, Role};
+use tollgate_core::access::{Caller, Holder, HolderKind, HolderRef, Key, Role};
 use tollgate_core::principal::{ActorKind, Principal};
 
 use crate::error::ApiError;
@@ -113,7 +113,8 @@ impl Who {
             Role::Admin => true,
             Role::Auditor | Role::Member => false,
             Role::TeamAdmin => {
-                self.sees(holder) && holder.as_key().is_some_and(|key| key.spec.role == Role::Member)
+                let plain = |key: &Key| key.spec.role == Role::Member && !key.spec.acts;
+                self.sees(holder) && holder.as_key().is_some_and(plain)
             }
         }
     }

@@ -19,11 +19,14 @@ pub enum AnswerBody {
     Relayed(Box<Relay>),
     /// Events, as they happen.
     Events(Events),
-    /// From a web application, as it comes.
-    Forwarded(Incoming),
+    /// From a web application, as it comes; it is cut off where whoever it is for may not have it any more.
+    Forwarded(Incoming, Option<Over>),
     /// From the management API.
     Managed(ManagedBody),
 }
+
+/// Resolves when an answer is over before its end.
+pub type Over = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Events, as they happen.
 pub type Events = Pin<Box<dyn Stream<Item = Result<Bytes, Incomplete>> + Send>>;
@@ -34,7 +37,7 @@ impl std::fmt::Debug for AnswerBody {
             Self::Whole(_) => "Whole",
             Self::Relayed(_) => "Relayed",
             Self::Events(_) => "Events",
-            Self::Forwarded(_) => "Forwarded",
+            Self::Forwarded(..) => "Forwarded",
             Self::Managed(_) => "Managed",
         })
     }
@@ -44,6 +47,11 @@ impl AnswerBody {
     /// A whole body.
     pub fn whole(bytes: impl Into<Bytes>) -> Self {
         Self::Whole(Some(bytes.into()))
+    }
+
+    /// `body`, until `over`.
+    pub(crate) fn watched(body: Incoming, over: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self::Forwarded(body, Some(Box::pin(over)))
     }
 }
 
@@ -70,9 +78,13 @@ impl Body for AnswerBody {
             Self::Events(events) => {
                 events.as_mut().poll_next(cx).map(|piece| piece.map(|piece| piece.map(Frame::data)))
             }
-            Self::Forwarded(body) => {
-                Pin::new(body).poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(|_| Incomplete)))
-            }
+            Self::Forwarded(body, over) => match (Pin::new(body).poll_frame(cx), over) {
+                (Poll::Pending, Some(over)) => {
+                    std::task::ready!(over.as_mut().poll(cx));
+                    Poll::Ready(Some(Err(Incomplete)))
+                }
+                (frame, _) => frame.map(|frame| frame.map(|frame| frame.map_err(|_| Incomplete))),
+            },
             Self::Managed(body) => {
                 body.as_mut().poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(|_| Incomplete)))
             }
@@ -84,7 +96,7 @@ impl Body for AnswerBody {
             Self::Whole(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
             Self::Relayed(relay) => relay.is_finished(),
             Self::Events(_) => false,
-            Self::Forwarded(body) => body.is_end_stream(),
+            Self::Forwarded(body, _) => body.is_end_stream(),
             Self::Managed(body) => body.is_end_stream(),
         }
     }
@@ -93,7 +105,7 @@ impl Body for AnswerBody {
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
             Self::Relayed(_) | Self::Events(_) => SizeHint::default(),
-            Self::Forwarded(body) => body.size_hint(),
+            Self::Forwarded(body, _) => body.size_hint(),
             Self::Managed(body) => body.size_hint(),
         }
     }

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 
 use super::{Account, HolderRef, Key, Network, Role, ToolPattern};
 use crate::fault::{Fault, FaultClass};
-use crate::identity::Subject;
+use crate::identity::{Acting, Subject};
 use crate::ledger::{About, Meter};
-use crate::principal::{ActorKind, Principal};
+use crate::principal::{Actor, ActorKind, Principal};
 
 /// Whoever may call: by a key or by a token, and the user and the team that this belongs to.
 #[derive(Clone, Debug)]
@@ -71,6 +71,23 @@ impl Caller {
         match &self.by {
             By::Key { role, .. } => *role,
             By::Token(subject) => subject.role,
+        }
+    }
+
+    /// The person in whose name tool servers are asked, where whoever has presented this may do that.
+    pub fn acting(&self) -> Option<Acting> {
+        let named = |actor: &Actor| format!("{}/{}", actor.kind.name(), actor.id);
+        match &self.by {
+            By::Key { id, account, .. } => {
+                let acts = account.holder.as_key().is_some_and(|key| key.spec.acts);
+                let user = self.user.as_ref().filter(|_| acts)?.holder.name().id;
+                Some(Acting { user, login: None, by: vec![format!("{}/{id}", ActorKind::Key.name())] })
+            }
+            By::Token(subject) => Some(Acting {
+                user: subject.user.clone()?,
+                login: Some(subject.login.clone()?),
+                by: subject.principal.act.iter().map(named).collect(),
+            }),
         }
     }
 

@@ -128,6 +128,9 @@ specs! {
         team: Option<Arc<str>>,
         /// What it may do besides calling.
         role: Role,
+        /// Whether it acts with its user's accounts at tool servers; only an admin says so.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        acts: bool,
         /// The addresses and networks that it may be used from (`10.0.0.0/8`); any where absent.
         #[serde(skip_serializing_if = "Option::is_none")]
         addresses: Option<Vec<Network>>,
@@ -237,6 +240,9 @@ impl Own for KeySpec {
         check_text("team", self.team.as_deref())?;
         if self.role == Role::TeamAdmin && self.team.is_none() {
             return Err(SpecError::of("role", "a team admin's key belongs to a team"));
+        }
+        if self.acts && self.user.is_none() {
+            return Err(SpecError::of("acts", "a key acts for the user that it belongs to (`user`)"));
         }
         if self.addresses.as_ref().is_some_and(|networks| networks.len() > MOST_ENTRIES) {
             return Err(SpecError::of("addresses", format!("{MOST_ENTRIES} at most")));

@@ -10,6 +10,7 @@ use serde_saphyr::Spanned;
 
 use super::contracts::ContractsWritten;
 use super::file::{self, File};
+use super::identity::Server;
 use super::snapshot::{
     Contracts, Deployment, Egress, GateTimeouts, Limits, Model, ModelRules, Models, Origin, Routing,
     Snapshot, Timeouts,
@@ -98,7 +99,7 @@ impl Resolver<'_> {
         let database_url = self.database_url(file.database_url.as_ref())?;
         let (identity, identity_server) =
             self.identity(&file.identity, &known, (master_key.is_some(), &secrets))?;
-        check_acting(&tool_servers, identity_server.is_some())?;
+        check_acting(&tool_servers, identity_server.as_deref())?;
         let capture = super::recording::capture(&file.capture, &models)?;
         Ok(Snapshot {
             listen,
@@ -243,17 +244,29 @@ fn listen(written: Option<&Spanned<String>>, overrides: &Overrides) -> Result<So
 /// Whether tool servers that act for people have somebody to do so for.
 fn check_acting(
     servers: &BTreeMap<Arc<str>, Arc<ToolServer>>,
-    people_sign_in: bool,
+    own: Option<&Server>,
 ) -> Result<(), ConfigError> {
     let wrong = |server: &ToolServer, why: &str| {
         Err(ConfigError::new(format!("tool server `{}`: {why}", server.name)))
     };
     for server in servers.values() {
-        if !people_sign_in && (server.acts_for_people() || server.account().is_some()) {
+        if own.is_none() && (server.acts_for_people() || server.account().is_some()) {
             return wrong(
                 server,
                 "people connect their accounts at the gate's own server: `identity.server` is missing",
             );
+        }
+        if let (Some(exchange), Some(own)) = (server.exchange(), own) {
+            let audience = exchange.at.as_ref().map_or(&exchange.resource, |(at, ..)| at);
+            let is_client = own.clients.iter().any(|client| {
+                client.id == *audience || client.audience.as_ref().is_some_and(|own| own == audience)
+            });
+            if is_client || super::identity::is_within(audience, &own.gate) {
+                let why = format!(
+                    "a token for `{audience}` would open the gate itself, or a client of it, to the tool server"
+                );
+                return wrong(server, &why);
+            }
         }
         if server.shared && server.acts_for_people() {
             return wrong(server, "it is asked in people's names, so they do not share a session: `shared`");

@@ -179,6 +179,13 @@ impl Resolver<'_> {
                 scope: account.scope.clone(),
                 issuer: account.issuer.as_ref().map(|issuer| self.token_address(name, issuer)).transpose()?,
                 client: match (&account.client_id, &account.client_secret) {
+                    (Some(_), Some(written)) if account.issuer.is_none() => {
+                        let why = format!(
+                            "tool server `{name}`: a `client_secret` is for one authorization server, and not for whichever the tool server \
+                             names: `issuer`"
+                        );
+                        return Err(ConfigError::at(written.referenced, why));
+                    }
                     (Some(id), written) => Some((id.clone(), written.as_ref().map(secret).transpose()?)),
                     (None, None) => None,
                     (None, Some(written)) => {

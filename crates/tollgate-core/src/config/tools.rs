@@ -235,6 +235,14 @@ impl ToolServer {
         }
     }
 
+    /// The tokens that it is asked with, where they say for whom.
+    pub fn exchange(&self) -> Option<&Exchange> {
+        match &self.reached {
+            Reached::Url(Url { auth: Auth::Exchange(exchange), .. }) => Some(exchange),
+            Reached::Url(_) | Reached::Command(_) => None,
+        }
+    }
+
     /// The account that it is asked with, where that is how.
     pub fn account(&self) -> Option<(&Url, &AccountAuth)> {
         match &self.reached {

@@ -128,7 +128,7 @@ impl Resolver<'_> {
         server: Option<&Server>,
         timeouts: Timeouts,
     ) -> Result<WebApplications, ConfigError> {
-        let mut all = BTreeMap::new();
+        let mut all: BTreeMap<String, Arc<WebApplication>> = BTreeMap::new();
         let Some(first) = written.values().next() else { return Ok(WebApplications::default()) };
         let Some(server) = server else {
             let why = "people sign in to applications at the gate's own server: `identity.server` is missing";
@@ -139,11 +139,20 @@ impl Resolver<'_> {
         }
         for (name, written) in written {
             let application = application(name, written, server, timeouts)?;
-            let host = application.host().to_owned();
-            if let Some(other) = all.insert(host, Arc::new(application)) {
-                let why = format!("`{}` and `{name}` are at the same host", other.name);
+            let bare = |one: &WebApplication| {
+                one.url.parse::<Uri>().ok().and_then(|url| url.host().map(str::to_owned))
+            };
+            for other in all.values() {
+                let why = match (bare(other) == bare(&application), other.audience == application.audience) {
+                    (true, _) => "are at the same host",
+                    // What says who somebody is to one would say it to the other.
+                    (false, true) => "have the same `audience`",
+                    (false, false) => continue,
+                };
+                let why = format!("`{}` and `{name}` {why}", other.name);
                 return Err(ConfigError::at(written.url.referenced, why));
             }
+            all.insert(application.host().to_owned(), Arc::new(application));
         }
         Ok(WebApplications(all))
     }
@@ -170,7 +179,9 @@ fn application(
     if url.starts_with("http:") && server.is_secure() {
         return wrong(format!("`{url}` is not encrypted, and `{}` is", server.gate));
     }
-    if server.gate.split_once("://").is_some_and(|(_, host)| host.eq_ignore_ascii_case(authority.as_str())) {
+    // Cookies know no ports (RFC 6265 §8.5).
+    let gate: Option<Uri> = server.gate.parse().ok();
+    if gate.as_ref().and_then(Uri::host).is_some_and(|host| host.eq_ignore_ascii_case(authority.host())) {
         return wrong("it has a host of its own: that of `identity.url` is the gate's".to_owned());
     }
     let algorithm = match &written.algorithm {

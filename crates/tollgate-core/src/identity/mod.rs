@@ -16,7 +16,7 @@ use crate::config::identity::Identity;
 use crate::principal::Principal;
 use crate::secret::Secret;
 
-pub use acting::{Accounts, Acting, Granting, NoAccount, NoAccounts};
+pub use acting::{Accounts, Acting, Granted, Granting, NoAccount, NoAccounts};
 pub use login::{External, Invitation, Login, LoginKind, LoginSpec};
 pub use signing_key::{SigningKey, SigningKeyKind};
 
@@ -29,6 +29,8 @@ pub struct Subject {
     pub role: Role,
     /// The user that they are, where they are a person.
     pub user: Option<Arc<str>>,
+    /// Their login at the gate's own server, where that has said who they are; its name is never given to somebody else.
+    pub login: Option<Arc<str>>,
     /// The team that they are in.
     pub team: Option<Arc<str>>,
     /// The rules by which it was read.

@@ -101,6 +101,10 @@ impl Aiming<'_> {
             return Ok(Aim::Gate(Arc::default()));
         }
         let offer = self.gate.tools.offers.at(self.gate, self.endpoint).await?;
+        let begins = matches!(method, "initialize" | "server/discover");
+        if let Some(missing) = offer.failed.first().filter(|_| self.endpoint.single && !begins) {
+            return Err(missing.clone());
+        }
         if OWN.contains(&method) || (LISTS.contains(&method) && !self.endpoint.single) {
             return Ok(Aim::Gate(offer));
         }

@@ -36,7 +36,7 @@ impl Endpoint {
             let found = names.filter_map(|name| snapshot.tool_servers.get(name));
             found.filter(|server| may_reach(caller, &server.name)).map(Arc::clone).collect::<Vec<_>>()
         };
-        let acting = caller.and_then(|caller| Acting::of(&caller.principal()));
+        let acting = caller.and_then(Caller::acting);
         if address.is_empty() {
             let servers = of(&mut snapshot.tool_servers.keys());
             return Ok(Self {

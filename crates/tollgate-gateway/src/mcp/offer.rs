@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tollgate_core::access::Caller;
 use tollgate_core::config::bundles::{NamePrefix, OnFailure, ToolNames};
-use tollgate_core::fault::Fault;
+use tollgate_core::fault::{Fault, FaultClass};
 use tollgate_core::identity::Acting;
 use tollgate_core::policy::{Rule, effect};
 use tollgate_core::principal::Principal;
@@ -74,6 +74,8 @@ impl Offers {
         for listed in all {
             match listed {
                 Ok(listed) => servers.push(listed),
+                // Whoever has to do something first is told so when they call.
+                Err(fault) if fault.class == FaultClass::NotConnected => failed.push(fault),
                 Err(fault) if endpoint.failure == OnFailure::Closed => return Err(fault),
                 Err(fault) => failed.push(fault),
             }

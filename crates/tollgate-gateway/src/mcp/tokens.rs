@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 use tokio::time::Instant;
 use tollgate_core::config::tools::{ClientCredentials, ToolServer};
-use tollgate_core::identity::{Acting, NoAccount};
+use tollgate_core::identity::{Acting, Granted, NoAccount};
 use tollgate_core::secret::Secret;
 
 use super::link::LinkError;
@@ -58,14 +58,14 @@ impl Tokens {
         server: &ToolServer,
         acting: Option<&Acting>,
         refused: Option<&Secret>,
-    ) -> Result<Secret, LinkError> {
+    ) -> Result<Granted, LinkError> {
         let stopping = || LinkError::NotSent("the gate is stopping".to_owned());
         let gate = self.gate.upgrade().ok_or_else(stopping)?;
         let snapshot = Arc::clone(&gate.runtime().snapshot);
         let granting = gate.parts.accounts.token(&snapshot, server, acting, refused);
         granting.await.map_err(|why| match why {
             NoAccount::Missing { why, at } => LinkError::NoAccount { why, mended_at: at },
-            NoAccount::Away(why) => LinkError::NotSent(why),
+            NoAccount::Away(why) => LinkError::NoToken(why),
         })
     }
 

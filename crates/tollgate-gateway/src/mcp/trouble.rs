@@ -16,7 +16,7 @@ const LONGEST: usize = 1_000;
 /// `error` of a link to `server`.
 pub(super) fn fault(server: &ToolServer, error: &LinkError) -> Fault {
     let class = match error {
-        LinkError::NotSent(_) => FaultClass::Connect,
+        LinkError::NotSent(_) | LinkError::NoToken(_) => FaultClass::Connect,
         LinkError::Broken(_) => FaultClass::Cut,
         LinkError::TooLate { .. } => FaultClass::Timeout,
         LinkError::Garbage(_) => FaultClass::BadUpstream,

@@ -8,7 +8,7 @@ pub(crate) mod holds;
 mod no_loop;
 pub(crate) mod rules;
 
-pub(crate) use no_loop::{VIA, via};
+pub(crate) use no_loop::{VIA, has_passed, via};
 
 use serde_json::Value;
 use tollgate_core::fault::{Fault, FaultClass};

@@ -13,8 +13,7 @@ pub(crate) const VIA: &str = "x-tollgate-via";
 const MOST_GATES: usize = 8;
 
 pub(super) fn check(question: &Question<'_>) -> Result<(), Fault> {
-    let own = &*question.gate.parts.instance;
-    if passed(question.head).any(|name| name == own) || passed(question.head).count() >= MOST_GATES {
+    if has_passed(question.head, &question.gate.parts.instance) {
         return Err(Fault::new(
             FaultClass::Loop,
             "this call has already passed this gate: the `base_url` of the deployment points back to it \
@@ -22,6 +21,11 @@ pub(super) fn check(question: &Question<'_>) -> Result<(), Fault> {
         ));
     }
     Ok(())
+}
+
+/// Whether the request with this head has passed the gate `own` before, or more gates than it should.
+pub(crate) fn has_passed(head: &http::request::Parts, own: &str) -> bool {
+    passed(head).any(|name| name == own) || passed(head).count() >= MOST_GATES
 }
 
 /// What [`VIA`] says on the way out: the gates that the request with this head has passed, and this one.

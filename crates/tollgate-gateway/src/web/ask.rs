@@ -7,7 +7,7 @@ use tollgate_core::config::web::{IDENTITY_HEADER, WebApplication};
 use tollgate_core::fault::{Fault, FaultClass};
 
 use super::decide::{Asked, Passed};
-use super::{Page, Visit, redirect, sign_in_at, switch};
+use super::{Page, Visit, origin, redirect, sign_in_at};
 use crate::answer::AnswerBody;
 use crate::inbound::Inbound;
 
@@ -27,7 +27,10 @@ impl Visit<'_> {
         // As it stands there: what is cut off here may be passed on.
         let path = uri.map(|uri| uri.split('?').next().unwrap_or_default());
         let asked = Asked { method, path, peer: inbound.peer };
-        let decided = match check_socket(headers, self.application) {
+        let parsed = method.and_then(|method| Method::from_bytes(method.as_bytes()).ok());
+        let from_own_page = check_socket(headers, self.application)
+            .and_then(|()| origin::check(headers, parsed.as_ref(), self.application));
+        let decided = match from_own_page {
             Ok(()) => self.decide(headers, &asked).await,
             Err(fault) => Err(fault),
         };
@@ -40,8 +43,7 @@ impl Visit<'_> {
                 response
             }
             Err(fault) => {
-                let method = method.and_then(|method| Method::from_bytes(method.as_bytes()).ok());
-                let method = method.unwrap_or_default();
+                let method = parsed.unwrap_or_default();
                 let page = Page::at(headers, &method, uri.unwrap_or("/"));
                 match page.path.as_deref().filter(|_| redirects) {
                     Some(to) if fault.class == FaultClass::Unauthenticated => redirect(&sign_in_at(to)),
@@ -67,7 +69,7 @@ impl Visit<'_> {
 /// Refuses WebSockets of pages of other sites. Proxies keep `Upgrade` to themselves, and pass on what comes with it.
 fn check_socket(headers: &HeaderMap, application: &WebApplication) -> Result<(), Fault> {
     let opens = ["sec-websocket-key", "sec-websocket-version"].iter().any(|name| headers.contains_key(*name));
-    if opens { switch::check_origin(headers, application) } else { Ok(()) }
+    if opens { origin::check_socket(headers, application) } else { Ok(()) }
 }
 
 /// What a proxy says in the header `name`: once, or it was not the proxy alone.

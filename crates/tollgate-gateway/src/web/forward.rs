@@ -1,5 +1,7 @@
 //! A request on its way to an application, and the answer back: both as they come.
 
+use std::sync::Arc;
+
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
@@ -7,10 +9,12 @@ use hyper::upgrade::OnUpgrade;
 use tollgate_core::fault::{Fault, FaultClass};
 
 use super::decide::Passed;
-use super::{Visit, headers, switch};
+use super::switch::Opened;
+use super::{Visit, headers, origin, switch};
 use crate::answer::AnswerBody;
 use crate::explain::timed_out;
 use crate::inbound::{ClientBody, Inbound};
+use crate::policies::{VIA, via};
 use crate::upstream::SendError;
 
 /// Sends `inbound` on, in the name of whoever has `passed`.
@@ -21,19 +25,26 @@ pub(super) async fn forward(
 ) -> Result<Response<AnswerBody>, Fault> {
     let switching = switches(&inbound);
     if switching {
-        switch::check_origin(&inbound.head.headers, visit.application)?;
+        origin::check_socket(&inbound.head.headers, visit.application)?;
     }
     let client = inbound.head.extensions.remove::<OnUpgrade>().filter(|_| switching);
-    // What was asked with is asked with again as long as the connection lasts.
-    let opened = switching.then(|| switch::Opened {
+    // What was asked with is asked with again as long as the answer lasts.
+    let opened = Opened {
+        gate: Arc::clone(visit.gate),
+        application: Arc::clone(&visit.application.name),
+        method: inbound.head.method.as_str().to_owned(),
         headers: inbound.head.headers.clone(),
         path: inbound.head.uri.path().to_owned(),
         peer: inbound.peer,
-    });
+        session: match &passed {
+            Passed::Known(visitor) => Some(visitor.session.clone()),
+            Passed::Anybody => None,
+        },
+    };
     let request = onwards(visit, inbound, passed, switching)?;
     let mut response = answered(visit, request).await?;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        let (Some(client), Some(opened)) = (client, opened) else {
+        let Some(client) = client else {
             let why = "the application switches to another protocol without having been asked to";
             return Err(Fault::new(FaultClass::BadUpstream, why));
         };
@@ -43,7 +54,12 @@ pub(super) async fn forward(
         return Ok(response.map(|_| AnswerBody::whole(bytes::Bytes::new())));
     }
     headers::strip_answer(response.headers_mut());
-    Ok(response.map(AnswerBody::Forwarded))
+    // Nobody has to be known any longer where nobody had to be.
+    let watched = opened.session.is_some();
+    Ok(response.map(|body| match watched {
+        true => AnswerBody::watched(body, async move { switch::no_longer(&opened).await }),
+        false => AnswerBody::Forwarded(body, None),
+    }))
 }
 
 /// The head of the answer to `request`. How long the rest takes is the application's affair, and the browser's; so is how
@@ -69,6 +85,7 @@ fn onwards(
     switching: bool,
 ) -> Result<Request<ClientBody>, Fault> {
     let Inbound { head, body, peer, .. } = inbound;
+    let via = via(&head, &visit.gate.parts.instance);
     let unsized_body = !body.is_end_stream() && body.size_hint().exact().is_none();
     let mut request = Request::new(body);
     *request.method_mut() = head.method;
@@ -77,6 +94,7 @@ fn onwards(
     let all = request.headers_mut();
     headers::strip(all, visit.application);
     headers::say_from_where(all, visit.application, peer);
+    all.insert(VIA, via);
     if switching {
         switch::say(all);
     }

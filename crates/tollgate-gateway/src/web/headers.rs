@@ -19,7 +19,7 @@ const HOP_BY_HOP: [HeaderName; 8] = [
 ];
 
 /// Beginnings of names by which applications are told who asks, from where, and for what: the gate says that, or nobody does.
-const SAID_BY_PROXIES: [&str; 24] = [
+const SAID_BY_PROXIES: [&str; 36] = [
     "x-tollgate-",
     "x-forwarded-",
     "forwarded",
@@ -39,15 +39,27 @@ const SAID_BY_PROXIES: [&str; 24] = [
     "remote-",
     "x-webauth-",
     "x-client-cert",
-    "x-ssl-client-",
     "ssl-client-",
     "x-authenticated-",
+    "client-cert",
+    "x-ssl-",
+    "x-arr-clientcert",
+    "oidc-",
+    "sm-user",
+    "iv-user",
+    "iv-groups",
+    "shib-",
+    "x-vouch-",
+    "x-consumer-",
+    "impersonate-",
+    "es-security-runas-user",
+    "x-envoy-original-path",
     "tailscale-user-",
     "x-http-method",
 ];
 
 /// The same, as they are.
-const SAID_BY_NOBODY: [&str; 12] = [
+const SAID_BY_NOBODY: [&str; 17] = [
     "x-user",
     "x-username",
     "x-user-name",
@@ -55,6 +67,11 @@ const SAID_BY_NOBODY: [&str; 12] = [
     "x-user-groups",
     "x-user-roles",
     "x-auth-user",
+    "x-auth-email",
+    "x-email",
+    "x-userinfo",
+    "x-host",
+    "x-override-url",
     "x-rewrite-url",
     "x-method-override",
     "true-client-ip",
@@ -84,7 +101,17 @@ pub(super) fn strip(headers: &mut HeaderMap, application: &WebApplication) {
         headers.remove(name);
     }
     remove_hop_by_hop(headers);
+    // These sign in a connection, which is not one person's here.
+    if headers.get(header::AUTHORIZATION).is_some_and(is_of_connection) {
+        headers.remove(header::AUTHORIZATION);
+    }
     keep_cookies_of_others(headers);
+}
+
+/// Whether credentials are of a connection, and not of a request (RFC 4559 §6).
+fn is_of_connection(value: &HeaderValue) -> bool {
+    let scheme = value.as_bytes().split(|b| *b == b' ').next().unwrap_or_default();
+    scheme.eq_ignore_ascii_case(b"ntlm") || scheme.eq_ignore_ascii_case(b"negotiate")
 }
 
 /// Takes out what is between neighbours, and what they have agreed on.

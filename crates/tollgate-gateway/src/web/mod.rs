@@ -8,6 +8,7 @@ mod ask;
 mod decide;
 mod forward;
 mod headers;
+mod origin;
 mod paths;
 mod switch;
 mod voice;
@@ -27,6 +28,7 @@ use crate::answer::AnswerBody;
 use crate::gate::{Gate, Runtime};
 use crate::inbound::Inbound;
 use crate::pipeline::refuse_stranger;
+use crate::policies::has_passed;
 
 /// The application that a request is for, by the host that it names.
 pub(crate) fn application_of(snapshot: &Snapshot, inbound: &Inbound) -> Option<Arc<WebApplication>> {
@@ -69,6 +71,11 @@ impl Visit<'_> {
             let why = "an application is not asked with this method";
             return Err(Fault::new(FaultClass::MethodNotAllowed, why));
         }
+        if has_passed(&inbound.head, &self.gate.parts.instance) {
+            let why = "the `upstream` of this application leads back to the gate";
+            return Err(Fault::new(FaultClass::Loop, why));
+        }
+        origin::check(&inbound.head.headers, Some(&inbound.head.method), self.application)?;
         let asked = Asked {
             method: Some(inbound.head.method.as_str()),
             path: Some(inbound.head.uri.path()),

@@ -1,5 +1,6 @@
 //! WebSockets (RFC 6455): once both sides have switched, bytes pass as they come, as long as whoever has opened it may.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,12 +9,12 @@ use http::{HeaderMap, HeaderValue, Response, header};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::sync::Semaphore;
+use parking_lot::Mutex;
 use tollgate_core::config::web::WebApplication;
 use tollgate_core::fault::{Fault, FaultClass};
 
 use super::Visit;
-use super::decide::Asked;
+use super::decide::{Asked, Passed};
 use crate::gate::Gate;
 
 /// How often it is asked whether whoever has opened it still may.
@@ -22,37 +23,58 @@ const AGAIN: Duration = Duration::from_secs(15);
 /// The most that are open at once: beside the connections that requests come on.
 const MOST: usize = 10_000;
 
-/// How many are open.
-#[derive(Clone, Debug)]
-pub(crate) struct Open(Arc<Semaphore>);
+/// The most that one person has open, or that are open from one address where nobody has to be known.
+const MOST_OF_ONE: usize = 100;
 
-impl Default for Open {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(MOST)))
+/// How many are open, and whose.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Open(Arc<Mutex<HashMap<String, usize>>>);
+
+/// A place for one, as long as this lives.
+struct Place {
+    all: Open,
+    whose: String,
+}
+
+impl Open {
+    fn enter(&self, whose: String) -> Result<Place, Fault> {
+        let mut all = self.0.lock();
+        let own = all.get(&whose).copied().unwrap_or(0);
+        if own >= MOST_OF_ONE || all.values().sum::<usize>() >= MOST {
+            let why = "too many WebSockets are open; close some, or try again later";
+            return Err(Fault::new(FaultClass::LimitExceeded, why));
+        }
+        all.insert(whose.clone(), own + 1);
+        Ok(Place { all: self.clone(), whose })
     }
 }
 
-/// With what somebody has opened one.
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut all = self.all.0.lock();
+        match all.get_mut(&self.whose) {
+            Some(own) if *own > 1 => *own -= 1,
+            _ => drop(all.remove(&self.whose)),
+        }
+    }
+}
+
+/// With what somebody has opened one, or has begun to be answered.
 pub(super) struct Opened {
+    pub(super) gate: Arc<Gate>,
+    pub(super) application: Arc<str>,
+    pub(super) method: String,
     pub(super) headers: HeaderMap,
     pub(super) path: String,
     pub(super) peer: Option<IpAddr>,
+    /// The session of whoever was known then.
+    pub(super) session: Option<String>,
 }
 
 /// Says in `headers` that the protocol is switched.
 pub(super) fn say(headers: &mut HeaderMap) {
     headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-}
-
-/// Refuses a WebSocket that a page of another site opens: for those browsers know no rule of their own (RFC 6455 §10.2).
-pub(super) fn check_origin(headers: &HeaderMap, application: &WebApplication) -> Result<(), Fault> {
-    let url = application.url.as_bytes();
-    if headers.get(header::ORIGIN).is_none_or(|origin| origin.as_bytes() == url) {
-        return Ok(());
-    }
-    let why = "a page of another site opens no WebSocket in the name of whoever is signed in";
-    Err(Fault::new(FaultClass::Forbidden, why))
 }
 
 /// Joins both sides, once the head of `response` has reached the client.
@@ -62,40 +84,41 @@ pub(super) fn join(
     client: OnUpgrade,
     response: &mut Response<Incoming>,
 ) -> Result<(), Fault> {
-    let full = |_| Fault::new(FaultClass::LimitExceeded, "too many WebSockets are open; try again later");
-    let room = Arc::clone(&visit.gate.open_sockets.0).try_acquire_owned().map_err(full)?;
+    let from = || format!("{:?}", opened.peer);
+    let place = visit.gate.open_sockets.enter(opened.session.clone().unwrap_or_else(from))?;
     let application = hyper::upgrade::on(response);
-    let (gate, name) = (Arc::clone(visit.gate), Arc::clone(&visit.application.name));
     tokio::spawn(async move {
-        let _room = room;
+        let _place = place;
         let (Ok(client), Ok(application)) = tokio::join!(client, application) else { return };
         let (mut client, mut application) = (TokioIo::new(client), TokioIo::new(application));
         tokio::select! {
             _ = tokio::io::copy_bidirectional(&mut client, &mut application) => {}
-            () = no_longer(&gate, &name, &opened) => {}
-            () = gate.stopping() => {}
+            () = no_longer(&opened) => {}
+            () = opened.gate.stopping() => {}
         }
     });
     Ok(())
 }
 
 /// Resolves when whoever has `opened` it may not any more: by the configuration and the session as they are then.
-async fn no_longer(gate: &Arc<Gate>, name: &str, opened: &Opened) {
+pub(super) async fn no_longer(opened: &Opened) {
     loop {
         tokio::time::sleep(AGAIN).await;
-        let runtime = gate.runtime();
-        let Some(application) = runtime.snapshot.web.named(name).cloned() else { return };
-        if !may_still(gate, &application, opened).await {
+        let runtime = opened.gate.runtime();
+        let Some(application) = runtime.snapshot.web.named(&opened.application).cloned() else { return };
+        if !may_still(&application, opened).await {
             return;
         }
     }
 }
 
-async fn may_still(gate: &Arc<Gate>, application: &Arc<WebApplication>, opened: &Opened) -> bool {
-    let visit = Visit { gate, runtime: gate.runtime(), application };
-    let asked = Asked { method: Some("GET"), path: Some(&opened.path), peer: opened.peer };
+async fn may_still(application: &Arc<WebApplication>, opened: &Opened) -> bool {
+    let visit = Visit { gate: &opened.gate, runtime: opened.gate.runtime(), application };
+    let asked = Asked { method: Some(&opened.method), path: Some(&opened.path), peer: opened.peer };
     match visit.decide(&opened.headers, &asked).await {
-        Ok(_) => true,
+        // Whoever was known when it began is the one that it is for.
+        Ok(Passed::Known(visitor)) => opened.session.is_none() || Some(visitor.session) == opened.session,
+        Ok(Passed::Anybody) => opened.session.is_none(),
         // That nobody can tell just now takes nobody's work away.
         Err(fault) => fault.status() >= 500,
     }

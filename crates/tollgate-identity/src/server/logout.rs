@@ -46,7 +46,10 @@ impl IdentityServer {
         self.signing.check(&jws).ok()?;
         let all: Value = jws.unchecked().ok()?;
         let text = |name: &str| all.get(name).and_then(Value::as_str).map(str::to_owned);
-        (text("iss").as_deref() == Some(&*call.server.issuer)).then(|| Some((text("sub")?, text("aud")?)))?
+        // Other tokens of this server say nothing of a sign-in at a client.
+        let is_id_token = text("azp").is_some() && text("azp") == text("aud");
+        let own = text("iss").as_deref() == Some(&*call.server.issuer);
+        (own && is_id_token).then(|| Some((text("sub")?, text("aud")?)))?
     }
 
     /// Where the browser goes afterwards: to an address that the client has named beforehand, and nowhere else.

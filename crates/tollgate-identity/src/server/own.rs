@@ -13,6 +13,7 @@ pub(crate) fn subject(login: &Login) -> Subject {
         principal: principal(login),
         role: Role::Member,
         user: Some(Arc::clone(&login.user)),
+        login: Some(Arc::clone(&login.subject)),
         team: None,
         identity: Arc::default(),
         scopes: Vec::new(),

@@ -76,7 +76,6 @@ const PLACES: &[(&str, Place, &[Method], Asks)] = &[
     ("/oauth/account", Account, BOTH, Asks::People),
     ("/oauth/logout", Logout, BOTH, Asks::People),
     ("/oauth/connections", Connections, BOTH, Asks::People),
-    ("/oauth/connections/callback", Connected, GET, Asks::People),
     ("/oauth/connections/client.json", ClientDocument, READ, Asks::Programs),
     ("/oauth/visit", Visit, GET, Asks::People),
     ("/oauth/style.css", Style, GET, Asks::People),
@@ -98,6 +97,9 @@ fn at(server: &Server, path: &str) -> Option<(Place, &'static [Method], Asks)> {
     let own = below.and_then(|below| PLACES.iter().find(|(known, ..)| *known == below));
     if let Some((_, place, methods, asks)) = own {
         return Some((*place, methods, *asks));
+    }
+    if below.is_some_and(|below| below.starts_with(accounts::CALLBACK)) {
+        return Some((Connected, GET, Asks::People));
     }
     let in_front =
         IN_FRONT.iter().any(|front| path.strip_prefix(front).is_some_and(|rest| rest == &*server.path));
@@ -185,7 +187,7 @@ impl IdentityServer {
             Visit => self.visit(call).await,
             Connections => self.connections(call, posted).await,
             Connected => self.connected(call).await,
-            ClientDocument => Ok(accounts::document(call.server)),
+            ClientDocument => Ok(accounts::document(call)),
             Style => Ok(pages::style()),
         }
     }

@@ -92,11 +92,16 @@ impl<'a> Store<'a> {
 
     /// Removes the document `name`, as far as it is there.
     pub(crate) async fn remove(&self, name: &str) -> Result<(), Error> {
-        let (version, before) = self.versioned::<serde_json::Value>(name).await?;
-        if version > 0 && before.is_some() {
-            self.write(name, version, &serde_json::Value::Null, Timestamp::UNIX_EPOCH).await?;
+        for _ in 0..TRIES {
+            let (version, before) = self.versioned::<serde_json::Value>(name).await?;
+            if version == 0 || before.is_none_or(|before| before.is_null()) {
+                return Ok(());
+            }
+            if self.write(name, version, &serde_json::Value::Null, Timestamp::UNIX_EPOCH).await? {
+                return Ok(());
+            }
         }
-        Ok(())
+        Err(Error::away(format_args!("{name} is being changed by many at once")))
     }
 
     async fn write<T: Serialize>(

@@ -142,7 +142,8 @@ impl Claims {
         };
         let (identity, scopes) = (Arc::clone(identity), self.scopes());
         let principal = Principal { sub, act, user: None, team: None };
-        Ok(Subject { principal, role, user, team, identity, scopes, until })
+        let login = self.text("sub").filter(|_| issuer.own && user.is_some()).map(Arc::from);
+        Ok(Subject { principal, role, user, login, team, identity, scopes, until })
     }
 
     /// The program that has got the token for itself: then its `sub` names the program (RFC 9068 §2.2). A token that only

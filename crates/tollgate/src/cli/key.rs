@@ -38,6 +38,9 @@ struct KeySaid {
     /// What it may do besides calling
     #[arg(long, value_parser = PossibleValuesParser::new(Role::ALL.map(Role::name)))]
     role: Option<String>,
+    /// Whether it acts with its user's accounts at tool servers
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    acts: Option<bool>,
     /// When it ends: 30d or 12h from now, a day, or a time as in RFC 3339
     #[arg(long, value_name = "TIME", value_parser = when::ahead)]
     expires: Option<Timestamp>,
@@ -73,6 +76,7 @@ impl Says for KeySaid {
         put(said, "user", self.user);
         put(said, "team", self.team);
         put(said, "role", self.role);
+        put(said, "acts", self.acts);
         put(said, "expires_at", self.expires);
         put(said, "addresses", self.addresses);
     }

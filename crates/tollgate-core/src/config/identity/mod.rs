@@ -1,5 +1,6 @@
 //! Whose tokens are taken beside keys, and what they say of whoever presents them: the setting `identity`.
 
+mod address;
 mod clients;
 mod server;
 
@@ -11,6 +12,7 @@ use http::Uri;
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 
+use self::address::{address, both, own_address};
 pub use self::clients::{Client, ClientWritten, GrantKind, check_redirect};
 pub use self::server::{
     Claim, ClaimSource, ClaimValue, OWN_ISSUER, SCOPES, SecondFactor, Server, ServerWritten, SigningAlgorithm,
@@ -353,39 +355,6 @@ impl Resolver<'_> {
     }
 }
 
-/// The paths below which a key and a token are wanted, where there are keys and tokens.
-fn both(written: &IdentityWritten, can_be: bool) -> Result<Vec<String>, ConfigError> {
-    let one = |written: &Spanned<String>| {
-        let path = written.value.trim_end_matches('/');
-        if !can_be {
-            let why = "a key and a token can be wanted where there are both: `master_key`, and an issuer or `identity.server`";
-            return Err(ConfigError::at(written.referenced, why));
-        }
-        // The management API has its own roles, and whoever signs in to it has no key.
-        if !["/v1", "/v1beta", "/v2", "/mcp"].iter().any(|known| is_within(path, known)) {
-            let why = format!(
-                "`{}` is no path of calls: `/v1`, `/v1beta`, `/v2` or `/mcp`, or below",
-                written.value
-            );
-            return Err(ConfigError::at(written.referenced, why));
-        }
-        Ok(path.to_owned())
-    };
-    written.key_and_token.iter().map(one).collect()
-}
-
-fn own_address(written: &Spanned<String>) -> Result<Arc<str>, ConfigError> {
-    let url = written.value.trim_end_matches('/');
-    let origin = url.parse().is_ok_and(|uri: Uri| uri.path() == "/");
-    match address(url, true) {
-        Ok(_) if origin => Ok(Arc::from(url)),
-        _ => {
-            let why = format!("`{}` is no address like `https://gate.example.com`", written.value);
-            Err(ConfigError::at(written.referenced, why))
-        }
-    }
-}
-
 /// Whether `text` can be a scope (RFC 6749 §3.3, scope-token): such go into a header.
 pub fn is_scope(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
@@ -458,23 +427,6 @@ fn issuer(name: &str, written: &IssuerWritten, has_own: bool) -> Result<Issuer, 
         own: false,
         sign_in: None,
     })
-}
-
-/// The address that `text` is: of HTTPS, unless it is one inside (RFC 8414 §2).
-fn address(text: &str, private: bool) -> Result<Uri, String> {
-    let wrong = || format!("`{text}` is no address like `https://login.example.com`");
-    let uri: Uri = text.parse().map_err(|_| wrong())?;
-    if uri.host().is_none_or(str::is_empty) || uri.query().is_some() || text.contains('#') {
-        return Err(wrong());
-    }
-    match uri.scheme_str() {
-        Some("https") => Ok(uri),
-        Some("http") if private => Ok(uri),
-        Some("http") => Err(format!(
-            "`{text}` is not encrypted: whoever is on the way could give out keys of their own; inside, set `private: true`"
-        )),
-        _ => Err(wrong()),
-    }
 }
 
 fn group(written: &GroupWritten, issuers: &[Issuer]) -> Result<Group, ConfigError> {

@@ -95,6 +95,7 @@ impl Asked {
 
     /// What `text` is to whoever asked.
     fn heard(&mut self, text: Bytes) -> Result<Option<Heard>, LinkError> {
+        let text = self.http.scrubbed(text);
         let message = wire::heard(&text, self.http.revision())?;
         let ours = message.id().and_then(|id| id.as_u64()) == Some(self.id);
         Ok(match message.kind() {

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tollgate_core::config::tools::{Auth, ToolServer, Url};
 use tollgate_core::egress::Reach;
-use tollgate_core::identity::Acting;
+use tollgate_core::identity::{Acting, Granted};
 use tollgate_core::secret::Secret;
 use tollgate_mcp::headers::mirrored;
 use tollgate_mcp::message::Message;
@@ -44,6 +44,10 @@ pub(super) struct Http {
     agreed: RwLock<Agreed>,
     next: AtomicU64,
     gone: AtomicBool,
+    /// The account that is used here, where the server wants one.
+    account: Mutex<Option<Arc<str>>>,
+    /// The token that was sent last: servers echo what they were sent.
+    sent_last: Mutex<Option<Secret>>,
     /// Requests that are under way: whoever made one may be asked what the server asks outside of any.
     pub(super) under_way: Mutex<BTreeMap<u64, mpsc::Sender<Heard>>>,
 }
@@ -69,6 +73,8 @@ impl Http {
             agreed: RwLock::default(),
             next: AtomicU64::new(1),
             gone: AtomicBool::new(false),
+            account: Mutex::default(),
+            sent_last: Mutex::default(),
             under_way: Mutex::default(),
         })
     }
@@ -134,9 +140,8 @@ impl Http {
         if self.agreed.read().session.is_none() {
             return;
         }
-        if let Ok(request) = self.request(Method::DELETE, Bytes::new(), &HeaderMap::new()) {
-            let _ = tokio::time::timeout(Duration::from_secs(5), self.means.upstream.send(request)).await;
-        }
+        let deadline = Instant::now() + Duration::from_secs(5);
+        let _ = self.sent(Method::DELETE, &self.url.uri, Bytes::new(), &HeaderMap::new(), deadline).await;
     }
 
     /// Posts `message`.
@@ -183,15 +188,36 @@ impl Http {
             let request = self.request(method.clone(), body.clone(), headers);
             request.map(|request| UpstreamRequest { uri: uri.clone(), ..request })
         };
-        let Some(token) = self.token(None).await? else {
+        let Some(token) = self.token_by(deadline, None).await? else {
             return self.carried(request()?, None, deadline).await;
         };
         let response = self.carried(request()?, Some(&token), deadline).await?;
         if response.status != StatusCode::UNAUTHORIZED {
             return Ok(response);
         }
-        let token = self.token(Some(&token)).await?;
+        let token = self.token_by(deadline, Some(&token)).await?;
         self.carried(request()?, token.as_ref(), deadline).await
+    }
+
+    /// Whether `granted` is of the account that was used here before: what the server remembers of that one is not for another.
+    fn of_same_account(&self, granted: &Granted) -> Result<(), LinkError> {
+        let mut account = self.account.lock();
+        let before = account.get_or_insert_with(|| Arc::clone(&granted.account));
+        if *before == granted.account {
+            return Ok(());
+        }
+        self.gone.store(true, Ordering::Relaxed);
+        Err(LinkError::SessionGone)
+    }
+
+    /// The same as [`Self::token`], for no longer than until `deadline`: whoever gives tokens out may be slow.
+    async fn token_by(
+        &self,
+        deadline: Instant,
+        refused: Option<&Secret>,
+    ) -> Result<Option<Secret>, LinkError> {
+        let late = || LinkError::NoToken("it was not given out in time".to_owned());
+        tokio::time::timeout_at(deadline, self.token(refused)).await.unwrap_or_else(|_| Err(late()))
     }
 
     /// A token for the server, where it wants one; another one than `refused`.
@@ -203,9 +229,23 @@ impl Http {
                 tokens.token(client, refused).await.map(Some).map_err(LinkError::NotSent)
             }
             Auth::Account(_) | Auth::Exchange(_) => {
-                tokens.of_account(&self.server, self.acting.as_ref(), refused).await.map(Some)
+                let granted = tokens.of_account(&self.server, self.acting.as_ref(), refused).await?;
+                self.of_same_account(&granted)?;
+                Ok(Some(granted.token))
             }
         }
+    }
+
+    /// What the server says, without the token that it was sent.
+    pub(super) fn scrubbed(&self, text: Bytes) -> Bytes {
+        let sent = self.sent_last.lock();
+        let Some(token) = sent.as_ref().map(Secret::expose).filter(|token| !token.is_empty()) else {
+            return text;
+        };
+        if memchr::memmem::find(&text, token.as_bytes()).is_none() {
+            return text;
+        }
+        String::from_utf8_lossy(&text).replace(token, "[the gate's token]").into()
     }
 
     /// Sends `request`, with `token` where the server wants one.
@@ -217,6 +257,7 @@ impl Http {
     ) -> Result<UpstreamResponse, LinkError> {
         if let Some(token) = token {
             bearer(token.expose(), &mut request.headers)?;
+            *self.sent_last.lock() = Some(token.clone());
         }
         let limit = self.server.timeouts.first_byte;
         let deadline = deadline.min(Instant::now() + limit);
@@ -308,7 +349,8 @@ impl Http {
         }
         let retry_after =
             headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
-        let said = tollgate_mcp::hidden::excerpt(&String::from_utf8_lossy(said), 200);
+        let said = self.scrubbed(said.to_vec().into());
+        let said = tollgate_mcp::hidden::excerpt(&String::from_utf8_lossy(&said), 200);
         LinkError::Status { status: status.as_u16(), retry_after: retry_after.map(Duration::from_secs), said }
     }
 }

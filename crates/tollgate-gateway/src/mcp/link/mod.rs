@@ -105,6 +105,9 @@ pub enum LinkError {
     /// There are as many sessions with it as there may be.
     #[error("there are {0} sessions with the server, which is the most that there may be (limits.sessions)")]
     Full(usize),
+    /// There is no token to ask with now, whoever's fault that is: it says nothing of the server.
+    #[error("no token for the server: {0}")]
+    NoToken(String),
     /// Nobody may be asked for there: somebody has to do something first.
     #[error("{why}{}", at(mended_at.as_deref()))]
     NoAccount {

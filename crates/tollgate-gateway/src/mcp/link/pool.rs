@@ -173,10 +173,12 @@ impl Links {
         link.filter(|link| link.is_open())
     }
 
-    /// Closes the links of `audience`.
+    /// Closes the links of `audience`, in whosever name they are.
     pub fn close_audience(&self, audience: &str) {
         let mut slots = self.open.slots.lock();
-        let gone: Vec<Key> = slots.keys().filter(|(_, of)| of == audience).cloned().collect();
+        let is_its =
+            |of: &str| of.strip_prefix(audience).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '));
+        let gone: Vec<Key> = slots.keys().filter(|(_, of)| is_its(of)).cloned().collect();
         for slot in gone.iter().filter_map(|key| slots.remove(key)) {
             tokio::spawn(close(slot));
         }

@@ -10,12 +10,13 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tollgate_core::access::Role;
 use tollgate_core::config::tools::{AccountAuth, AccountOf, ToolServer, Url};
+use tollgate_core::unseen::is_unseen;
 
 use super::discover::Found;
-use super::keep::{self, Hidden, Kept, client_name};
+use super::keep::{self, Hidden, Kept};
 use super::not_there;
-use super::register::back_at;
-use super::token::{Given, NotGiven, asked, request};
+use super::register::{CALLBACK, back_at};
+use super::token::{Given, asked, recent, request};
 use crate::server::browser::Browser;
 use crate::server::consent::not_from_here;
 use crate::server::next::Next;
@@ -41,6 +42,8 @@ struct Connecting {
     form: String,
     /// Whose it becomes; without a subject it is for all.
     subject: Option<String>,
+    /// As whom the gate has asked.
+    client: String,
 }
 
 /// A server at which accounts are connected.
@@ -54,7 +57,8 @@ impl IdentityServer {
             return Ok(see_other(&call.page_with("sign-in", &Next::Connections)?));
         };
         if !posted {
-            return self.connections_page(call, &browser, &signed_in, Ok(None)).await;
+            let done = call.form.get("done").map(|_| "It is connected.");
+            return self.connections_page(call, &browser, &signed_in, Ok(done)).await;
         }
         if !browser.has_sent(call.head, call.form.get("form"), call.secrets) {
             return Err(not_from_here());
@@ -89,7 +93,7 @@ impl IdentityServer {
                 host: url.uri.host().unwrap_or_default().to_owned(),
                 for_all: account.of == AccountOf::Gate,
                 since: kept.as_ref().map(|kept| kept.since.to_string().chars().take(10).collect()),
-                scope: kept.and_then(|kept| kept.scope),
+                scope: kept.and_then(|kept| kept.scope).map(|scope| scope.replace(is_unseen, "\u{fffd}")),
             });
         }
         let token = browser.form_token(call.secrets);
@@ -114,7 +118,7 @@ impl IdentityServer {
     ) -> Result<Reply, Error> {
         self.rate.take("accounts of a user", &signed_in.login().subject, 30)?;
         let found = self.found(server, (url, account)).await?;
-        let ours = self.ours(call, account, &found).await?;
+        let ours = self.ours(call, (&server.name, account), &found, None).await?;
         let verifier = random::secret()?;
         let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes()));
         let connecting = Connecting {
@@ -123,9 +127,10 @@ impl IdentityServer {
             verifier,
             form: browser.form_token(call.secrets),
             subject: subject_of(account, signed_in).map(str::to_owned),
+            client: ours.id.clone(),
         };
         let state = call.carry_until(CONNECTING, &connecting, call.now.as_second() + GOOD_S)?;
-        let back = back_at(call.server);
+        let back = back_at(call.server, &server.name);
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.extend_pairs([
             ("response_type", "code"),
@@ -144,7 +149,7 @@ impl IdentityServer {
         Ok(see_other(&format!("{endpoint}{separator}{}", query.finish())))
     }
 
-    /// `GET /oauth/connections/callback`: the browser comes back.
+    /// `GET /oauth/connections/callback/NAME`: the browser comes back.
     pub(crate) async fn connected(&self, call: &Call<'_>) -> Result<Reply, Error> {
         let browser = Browser::of(call.head, call.server)?;
         let Some(signed_in) = self.signed_in(call, &browser).await? else {
@@ -153,16 +158,20 @@ impl IdentityServer {
         let state = call.form.get("state").and_then(|text| call.carried::<Connecting>(CONNECTING, text));
         let own = |state: &Connecting| random::same(&state.form, &browser.form_token(call.secrets));
         let state = state.filter(own).ok_or_else(not_from_here)?;
+        // Whoever has sent the browser on to another server's place does not get what was meant for that.
+        if !call.head.uri.path().ends_with(&format!("{CALLBACK}{}", state.server)) {
+            return Err(not_from_here());
+        }
+        self.rate.take("accounts that are brought back", &signed_in.login().subject, 60)?;
         let at = named(call, &signed_in, &state.server)?;
         // Whoever is signed in may be somebody else by now.
         if state.subject.as_deref() != subject_of(at.2, &signed_in) {
             return Err(not_from_here());
         }
+        let state_name = state.server.clone();
         match self.finished(call, &signed_in, at, state).await {
-            Ok(()) => {
-                let said = Ok(Some("It is connected."));
-                self.connections_page(call, &browser, &signed_in, said).await
-            }
+            // Not at an address that would send the code again.
+            Ok(()) => Ok(see_other(&format!("{}/oauth/connections?done={}", call.server.path, state_name))),
             Err(error) => self.connections_page(call, &browser, &signed_in, Err(error.why)).await,
         }
     }
@@ -189,8 +198,8 @@ impl IdentityServer {
             return Err(Error::new("access_denied", format!("nothing was connected: {shown}")));
         }
         let code = call.form.get("code").ok_or_else(not_from_here)?;
-        let ours = self.ours(call, account, &found).await?;
-        let back = back_at(call.server);
+        let ours = self.ours(call, (&server.name, account), &found, Some(&state.client)).await?;
+        let back = back_at(call.server, &server.name);
         let form = [
             ("grant_type", "authorization_code"),
             ("code", code),
@@ -200,26 +209,20 @@ impl IdentityServer {
         ];
         let fetch = self.fetch.get().and_then(Weak::upgrade);
         let fetch = fetch.ok_or_else(|| Error::away("the gate is not ready"))?;
-        let endpoint = (found.metadata.token_endpoint.as_str(), found.private);
-        let given = match asked(&*fetch, endpoint, &ours, &form).await {
+        let given = match asked(&*fetch, &found.token, &ours, &form).await {
             Ok(given) => given,
-            Err(refused) => {
-                if matches!(&refused, NotGiven::Refused(code, _) if code == "invalid_client") {
-                    // It does not know the gate any more, which registers anew.
-                    self.store(call).remove(&client_name(&state.issuer, &back)).await?;
-                }
-                return Err(not_there(format!("nothing was connected: {}", refused.words())));
-            }
+            Err(refused) => return Err(not_there(format!("nothing was connected: {}", refused.words()))),
         };
+        self.is_known_there(call, &server.name, &found).await?;
         let kept = kept(call, (url, account), &found, ours, given);
-        self.keep_account(call, signed_in, (server, account), kept).await
+        self.keep_account(call, signed_in, (server, url, account), kept).await
     }
 
     async fn keep_account(
         &self,
         call: &Call<'_>,
         signed_in: &SignedIn,
-        (server, account): (&ToolServer, &AccountAuth),
+        (server, url, account): At<'_>,
         kept: Kept,
     ) -> Result<(), Error> {
         let name = keep::name(&server.name, subject_of(account, signed_in));
@@ -234,7 +237,7 @@ impl IdentityServer {
         let ends = kept.ends(call.now);
         let change = |_: Option<Kept>| Ok(Changed { document: kept.clone(), ends, result: () });
         self.store(call).change(&name, change).await?;
-        self.accounts.recent.invalidate(&name);
+        self.accounts.recent.invalidate(&recent(&name, &url.uri.to_string()));
         Ok(())
     }
 
@@ -254,7 +257,7 @@ impl IdentityServer {
             json!({ "by": by, "server": &*server.name, "for_all": for_all }),
         )?;
         self.store(call).remove(&name).await?;
-        self.accounts.recent.invalidate(&name);
+        self.accounts.recent.invalidate(&recent(&name, &url.uri.to_string()));
         let Some(kept) = kept else { return Ok("It was not connected.") };
         match self.taken_back(&kept).await {
             true => Ok("It is disconnected, and its tokens are taken back."),
@@ -266,13 +269,17 @@ impl IdentityServer {
 
     /// Takes the tokens of an account back where they were given out (RFC 7009).
     async fn taken_back(&self, kept: &Kept) -> bool {
-        let Some(endpoint) = &kept.revocation_endpoint else { return false };
+        let Some(endpoint) = &kept.revocation else { return false };
         let Some(fetch) = self.fetch.get().and_then(Weak::upgrade) else { return false };
         let token = kept.refresh.as_ref().unwrap_or(&kept.access);
         let hint = if kept.refresh.is_some() { "refresh_token" } else { "access_token" };
-        let form = [("token", token.expose()), ("token_type_hint", hint)];
+        // Some want it there whatever the client is; empty is as if it were left out (RFC 6749 §3.2).
+        let mut form = vec![("token", token.expose()), ("token_type_hint", hint)];
+        if !kept.ours.in_form {
+            form.push(("client_secret", ""));
+        }
         let Ok(request) = request(endpoint, &kept.ours, &form) else { return false };
-        fetch.ask(request, kept.private).await.is_ok_and(|answer| answer.status().is_success())
+        fetch.ask(request, endpoint.private).await.is_ok_and(|answer| answer.status().is_success())
     }
 }
 
@@ -288,12 +295,12 @@ fn kept(
     Kept {
         url: url.uri.to_string(),
         issuer: found.metadata.issuer.clone(),
-        token_endpoint: found.metadata.token_endpoint.clone(),
-        revocation_endpoint: found.metadata.revocation_endpoint.clone(),
-        private: found.private,
+        token: found.token.clone(),
+        revocation: found.revocation.clone(),
         ours,
         resource: found.resource.clone(),
         access_ends: given.ends(call.now),
+        renewed_at: given.renewed_at(call.now),
         // Where it says nothing else, it is what was asked for (RFC 6749 §5.1).
         scope: given.scope.or(asked),
         access: Hidden::new(given.access_token),

@@ -10,6 +10,7 @@ use tollgate_core::config::identity::is_within;
 use tollgate_core::config::tools::{AccountAuth, ToolServer, Url};
 use tollgate_core::identity::Fetch;
 
+use super::keep::Endpoint;
 use super::not_there;
 use crate::server::IdentityServer;
 use crate::server::reply::Error;
@@ -19,9 +20,9 @@ use crate::server::reply::Error;
 pub(super) struct Metadata {
     pub(super) issuer: String,
     pub(super) authorization_endpoint: String,
-    pub(super) token_endpoint: String,
-    pub(super) registration_endpoint: Option<String>,
-    pub(super) revocation_endpoint: Option<String>,
+    token_endpoint: String,
+    registration_endpoint: Option<String>,
+    revocation_endpoint: Option<String>,
     #[serde(default)]
     code_challenge_methods_supported: Vec<String>,
     #[serde(default)]
@@ -50,17 +51,22 @@ pub(super) struct Found {
     pub(super) resource: String,
     /// What they must allow, as the server says.
     pub(super) scope: Option<String>,
-    /// Whether the authorization server may be at an address that is not public.
-    pub(super) private: bool,
+    pub(super) token: Endpoint,
+    pub(super) registration: Option<Endpoint>,
+    pub(super) revocation: Option<Endpoint>,
 }
 
-/// Whom the configuration has named: they may be anywhere.
-struct Trusted<'a>(Vec<&'a str>);
+/// Whom the configuration has named, by scheme and authority: they may be anywhere.
+struct Trusted(Vec<Uri>);
 
-impl Trusted<'_> {
+impl Trusted {
     fn holds(&self, uri: &Uri) -> bool {
-        let host = uri.authority().map(http::uri::Authority::as_str);
-        host.is_some_and(|host| self.0.contains(&host))
+        self.0.iter().any(|known| known.scheme() == uri.scheme() && known.authority() == uri.authority())
+    }
+
+    fn endpoint(&self, text: &str) -> Result<Endpoint, String> {
+        let (_, private) = self.check(text)?;
+        Ok(Endpoint { uri: text.to_owned(), private })
     }
 
     /// The address `text`, where it may be asked, and whether it may be one inside.
@@ -98,10 +104,8 @@ impl IdentityServer {
 }
 
 async fn look(fetch: &dyn Fetch, url: &Url, account: &AccountAuth) -> Result<Found, String> {
-    let own = url.uri.authority().map(http::uri::Authority::as_str);
     let configured: Option<Uri> = account.issuer.as_ref().and_then(|issuer| issuer.parse().ok());
-    let named = configured.as_ref().and_then(Uri::authority).map(http::uri::Authority::as_str);
-    let trusted = Trusted(own.into_iter().chain(named).collect());
+    let trusted = Trusted([url.uri.clone()].into_iter().chain(configured).collect());
     let address = url.uri.to_string();
     let challenge = challenge(fetch, &url.uri).await?;
     let said = challenge.as_deref().and_then(|text| parameter(text, "resource_metadata"));
@@ -117,10 +121,18 @@ async fn look(fetch: &dyn Fetch, url: &Url, account: &AccountAuth) -> Result<Fou
     let origin = || address.strip_suffix(url.uri.path_and_query().map_or("", |path| path.as_str()));
     let issuer = account.issuer.clone().or_else(|| issuers.first().cloned());
     let issuer = issuer.or_else(|| origin().map(str::to_owned)).ok_or("it names no authorization server")?;
-    let (metadata, private) = metadata(fetch, &trusted, &issuer).await?;
+    let metadata = metadata(fetch, &trusted, &issuer).await?;
     let asked = challenge.as_deref().and_then(|text| parameter(text, "scope"));
     let all = || (!scopes.is_empty()).then(|| scopes.join(" "));
-    Ok(Found { metadata, resource, scope: asked.or_else(all), private })
+    let endpoint = |text: &Option<String>| text.as_ref().map(|text| trusted.endpoint(text)).transpose();
+    Ok(Found {
+        token: trusted.endpoint(&metadata.token_endpoint)?,
+        registration: endpoint(&metadata.registration_endpoint)?,
+        revocation: endpoint(&metadata.revocation_endpoint)?,
+        metadata,
+        resource,
+        scope: asked.or_else(all),
+    })
 }
 
 /// What the server says to whoever comes without a token (RFC 9728 §5.1); `None` where it says nothing.
@@ -154,7 +166,7 @@ fn parameter(challenge: &str, name: &str) -> Option<String> {
 
 async fn resource(
     fetch: &dyn Fetch,
-    trusted: &Trusted<'_>,
+    trusted: &Trusted,
     server: &Uri,
     said: Option<String>,
 ) -> Option<Resource> {
@@ -174,13 +186,9 @@ async fn resource(
 }
 
 /// What `issuer` says of itself, from where RFC 8414 and OpenID Connect have it.
-async fn metadata(
-    fetch: &dyn Fetch,
-    trusted: &Trusted<'_>,
-    issuer: &str,
-) -> Result<(Metadata, bool), String> {
+async fn metadata(fetch: &dyn Fetch, trusted: &Trusted, issuer: &str) -> Result<Metadata, String> {
     let bare = issuer.trim_end_matches('/');
-    let (uri, private) = trusted.check(bare)?;
+    let (uri, _) = trusted.check(bare)?;
     let path = uri.path().trim_end_matches('/');
     let origin = bare.strip_suffix(path).unwrap_or(bare);
     let places = [
@@ -192,7 +200,7 @@ async fn metadata(
     for place in places {
         match document::<Metadata>(fetch, trusted, &place).await {
             Ok(read) if read.issuer.trim_end_matches('/') == bare => {
-                return usable(read, trusted).map(|read| (read, private));
+                return usable(read, trusted);
             }
             // Whoever answers for another would be asked for its tokens (RFC 8414 §3.3).
             Ok(read) => return Err(format!("the metadata of `{issuer}` is that of `{}`", read.issuer)),
@@ -202,22 +210,18 @@ async fn metadata(
     Err(format!("`{issuer}` has no metadata: {why}"))
 }
 
-fn usable(read: Metadata, trusted: &Trusted<'_>) -> Result<Metadata, String> {
+fn usable(read: Metadata, trusted: &Trusted) -> Result<Metadata, String> {
     // Without it whoever sees the code could use it (MCP, authorization).
     if !read.code_challenge_methods_supported.iter().any(|method| method == "S256") {
         return Err(format!("`{}` knows no PKCE with S256", read.issuer));
     }
-    let more = [&read.registration_endpoint, &read.revocation_endpoint];
-    let all = [&read.authorization_endpoint, &read.token_endpoint].into_iter();
-    for endpoint in all.chain(more.into_iter().flatten()) {
-        trusted.check(endpoint)?;
-    }
+    trusted.check(&read.authorization_endpoint)?;
     Ok(read)
 }
 
 async fn document<T: DeserializeOwned>(
     fetch: &dyn Fetch,
-    trusted: &Trusted<'_>,
+    trusted: &Trusted,
     place: &str,
 ) -> Result<T, String> {
     let (uri, private) = trusted.check(place)?;
@@ -242,7 +246,7 @@ mod tests {
     /// An attack: a tool server names an authorization server inside.
     #[test]
     fn what_a_server_says_leads_to_public_addresses_or_to_its_own() {
-        let trusted = Trusted(vec!["tools.internal:8080"]);
+        let trusted = Trusted(vec![Uri::from_static("http://tools.internal:8080/mcp")]);
         let check = |text: &str| trusted.check(text).map(|(_, private)| private);
         assert_eq!(check("http://tools.internal:8080/x"), Ok(true));
         assert_eq!(check("https://login.example.com"), Ok(false));

@@ -8,7 +8,7 @@ use tollgate_core::config::tools::{Exchange, ToolServer};
 use tollgate_core::identity::{Acting, Login, NoAccount};
 use tollgate_core::secret::Secret;
 
-use super::keep::Hidden;
+use super::keep::{Endpoint, Hidden};
 use super::register::Ours;
 use super::token::{NotGiven, asked};
 use crate::server::reply::Error;
@@ -112,7 +112,8 @@ impl IdentityServer {
         let scope = exchange.scope.as_ref().map(|scope| ("scope", scope.as_str()));
         let form: Vec<(&str, &str)> = known.into_iter().chain(scope).collect();
         // The configuration says where tokens come from.
-        match asked(&*fetch, (at, true), &ours, &form).await {
+        let endpoint = Endpoint { uri: at.to_owned(), private: true };
+        match asked(&*fetch, &endpoint, &ours, &form).await {
             Ok(given) => Ok((given.access_token.clone(), given.ends(now))),
             Err(refused @ NotGiven::Refused(..)) => {
                 let why = format!("there is no token for this person ({})", refused.words());

@@ -3,6 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use tollgate_core::identity::Granted;
 use tollgate_core::secret::Secret;
 
 use super::register::Ours;
@@ -21,11 +22,9 @@ pub(super) struct Kept {
     /// Who has given it out.
     pub(super) issuer: String,
     /// Where tokens come from.
-    pub(super) token_endpoint: String,
+    pub(super) token: Endpoint,
     /// Where they are taken back.
-    pub(super) revocation_endpoint: Option<String>,
-    /// Whether both may be at addresses that are not public.
-    pub(super) private: bool,
+    pub(super) revocation: Option<Endpoint>,
     /// Who the gate is there.
     pub(super) ours: Ours,
     /// What tokens are for.
@@ -34,11 +33,21 @@ pub(super) struct Kept {
     pub(super) scope: Option<String>,
     pub(super) access: Hidden,
     pub(super) access_ends: Timestamp,
+    /// From when on another one is got.
+    pub(super) renewed_at: Timestamp,
     pub(super) refresh: Option<Hidden>,
     /// Since when it is connected.
     pub(super) since: Timestamp,
     /// Since when somebody is getting new tokens.
     pub(super) renewing: Option<Timestamp>,
+}
+
+/// An address of an authorization server that the gate asks.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(super) struct Endpoint {
+    pub(super) uri: String,
+    /// Whether it may be at one that is not public: the configuration has named its host.
+    pub(super) private: bool,
 }
 
 /// A secret inside of what is encrypted as a whole.
@@ -67,6 +76,10 @@ impl Hidden {
 }
 
 impl Kept {
+    pub(super) fn granted(&self) -> Granted {
+        Granted { token: self.access.secret(), account: self.since.to_string().into() }
+    }
+
     /// Until when it is kept.
     pub(super) fn ends(&self, now: Timestamp) -> Timestamp {
         if self.refresh.is_some() { now + LASTS } else { self.access_ends }

@@ -20,11 +20,11 @@ use parking_lot::Mutex;
 use tollgate_core::config::identity::Server;
 use tollgate_core::config::snapshot::Snapshot;
 use tollgate_core::config::tools::{AccountOf, Auth, Reached, ToolServer};
-use tollgate_core::identity::{Acting, NoAccount};
+use tollgate_core::identity::{Acting, Granted, NoAccount};
 use tollgate_core::secret::Secret;
 
 use self::discover::Found;
-pub(crate) use self::register::document;
+pub(crate) use self::register::{CALLBACK, document};
 use super::IdentityServer;
 use super::logins::Listed;
 use super::reply::Error;
@@ -39,7 +39,7 @@ const FRESH: Duration = Duration::from_secs(5);
 pub(crate) struct Accounts {
     found: Cache<String, Arc<Found>>,
     /// Tokens that were looked up a moment ago, by where they are kept, and until when they are good.
-    recent: Cache<String, (Secret, Timestamp)>,
+    recent: Cache<String, (Granted, Timestamp)>,
     /// Tokens that were exchanged, by server and for whom.
     exchanged: Cache<String, (Secret, Timestamp)>,
     /// One at a time gets a token for the same account.
@@ -48,11 +48,10 @@ pub(crate) struct Accounts {
 
 impl Default for Accounts {
     fn default() -> Self {
-        let tokens = |lasts| Cache::builder().max_capacity(10_000).time_to_live(lasts).build();
         Self {
             found: Cache::builder().max_capacity(200).time_to_live(KNOWN).build(),
-            recent: tokens(FRESH),
-            exchanged: tokens(Duration::from_hours(1)),
+            recent: Cache::builder().max_capacity(10_000).time_to_live(FRESH).build(),
+            exchanged: Cache::builder().max_capacity(10_000).time_to_live(Duration::from_hours(1)).build(),
             turns: Mutex::default(),
         }
     }
@@ -87,13 +86,13 @@ fn missing(server: &Server, why: impl Into<String>) -> NoAccount {
 impl IdentityServer {
     /// A token for `server`, to be asked in the name of `acting`; another one than `refused`, where that was refused.
     pub async fn account_token(
-        &self,
+        self: &Arc<Self>,
         snapshot: &Snapshot,
         server: &ToolServer,
         acting: Option<&Acting>,
         refused: Option<&Secret>,
-    ) -> Result<Secret, NoAccount> {
-        let Some(own) = snapshot.identity_server.as_deref() else {
+    ) -> Result<Granted, NoAccount> {
+        let Some(own) = &snapshot.identity_server else {
             let why = "it wants somebody's account, and nobody signs in at this gate".to_owned();
             return Err(NoAccount::Missing { why, at: None });
         };
@@ -111,7 +110,10 @@ impl IdentityServer {
             }
             Auth::Exchange(exchange) => {
                 let person = self.person_behind(acting).await?;
-                self.exchanged_token(own, (server, exchange), (&person.login, acting), refused).await
+                let account = Arc::clone(&person.login.subject);
+                let token =
+                    self.exchanged_token(own, (server, exchange), (&person.login, acting), refused).await?;
+                Ok(Granted { token, account })
             }
             Auth::None | Auth::Bearer(_) | Auth::ClientCredentials(_) => {
                 Err(NoAccount::Away("it wants no account".to_owned()))
@@ -123,13 +125,19 @@ impl IdentityServer {
     async fn person_behind(&self, acting: Option<&Acting>) -> Result<Listed, NoAccount> {
         let without = |why: String| NoAccount::Missing { why, at: None };
         let Some(acting) = acting else {
-            let why = "it is asked in somebody's name, and this credential belongs to no user";
+            let why = "it is asked in somebody's name, and this credential is nobody's: sign in at the gate's own server, or have an \
+                       admin let a key of yours act for you (`tollgate key update --acts`)";
             return Err(without(why.to_owned()));
         };
         if !self.logins.is_read() {
             return Err(NoAccount::Away("logins could not be read yet".to_owned()));
         }
-        self.logins.find(&acting.user).ok_or_else(|| {
+        // By an email address, or written otherwise, it may be somebody else who is called so elsewhere.
+        let found = match &acting.login {
+            Some(subject) => self.logins.of_subject(subject),
+            None => self.logins.find(&acting.user).filter(|listed| listed.login.user == acting.user),
+        };
+        found.ok_or_else(|| {
             without(format!(
                 "it is asked in somebody's name, and `{}` has no login at this gate",
                 acting.user

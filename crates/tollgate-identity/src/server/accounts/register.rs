@@ -28,6 +28,19 @@ pub(super) struct Ours {
     pub(super) in_form: bool,
 }
 
+/// As what the gate is registered for one tool server, the last at the end.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+struct Registrations {
+    all: Vec<Ours>,
+    /// Whether nobody has come back since somebody was sent there as the last.
+    waiting: bool,
+    /// When the last ends.
+    ends: Timestamp,
+}
+
+/// So many are kept: somebody may be on the way as an earlier one.
+const MOST: usize = 5;
+
 /// What a registration is answered with (RFC 7591 §3.2.1).
 #[derive(Deserialize)]
 struct Registered {
@@ -38,10 +51,14 @@ struct Registered {
     token_endpoint_auth_method: Option<String>,
 }
 
-/// Where browsers come back to.
-pub(super) fn back_at(server: &Server) -> String {
-    format!("{}{}/oauth/connections/callback", server.gate, server.path)
+/// Where browsers come back to from `tool_server`, and from no other: what one of them sends on to another is nothing there
+/// (mix-up, RFC 9700 §4.4.2).
+pub(super) fn back_at(server: &Server, tool_server: &str) -> String {
+    format!("{}{}{CALLBACK}{tool_server}", server.gate, server.path)
 }
+
+/// Below this browsers come back, before the name of the tool server.
+pub(crate) const CALLBACK: &str = "/oauth/connections/callback/";
 
 /// The address of the document that says who the gate is.
 fn document_at(server: &Server) -> String {
@@ -49,11 +66,11 @@ fn document_at(server: &Server) -> String {
 }
 
 /// What the gate says of itself, registered with `method`.
-fn said(server: &Server, method: &str) -> Value {
+fn said(server: &Server, method: &str, back: &[String]) -> Value {
     json!({
         "client_name": "Tollgate",
         "client_uri": &*server.gate,
-        "redirect_uris": [back_at(server)],
+        "redirect_uris": back,
         "grant_types": ["authorization_code", "refresh_token"],
         "response_types": ["code"],
         "token_endpoint_auth_method": method,
@@ -62,19 +79,23 @@ fn said(server: &Server, method: &str) -> Value {
 }
 
 /// `GET /oauth/connections/client.json`.
-pub(crate) fn document(server: &Server) -> Reply {
-    let mut document = said(server, "none");
+pub(crate) fn document(call: &Call<'_>) -> Reply {
+    let server = call.server;
+    let known = call.tool_servers.values().filter(|known| known.account().is_some());
+    let back: Vec<String> = known.map(|known| back_at(server, &known.name)).collect();
+    let mut document = said(server, "none", &back);
     document["client_id"] = document_at(server).into();
     public(&document)
 }
 
 impl IdentityServer {
-    /// Who the gate is where `found` says that tokens come from.
+    /// Who the gate is where `found` says that tokens come from; or was, when it began as `begun_as`.
     pub(super) async fn ours(
         &self,
         call: &Call<'_>,
-        account: &AccountAuth,
+        (tool_server, account): (&str, &AccountAuth),
         found: &Found,
+        begun_as: Option<&str>,
     ) -> Result<Ours, Error> {
         let metadata = &found.metadata;
         let in_form = prefers_form(&metadata.token_endpoint_auth_methods_supported);
@@ -86,32 +107,69 @@ impl IdentityServer {
         if metadata.client_id_metadata_document_supported && call.server.is_secure() {
             return Ok(Ours { id: document_at(call.server), secret: None, in_form });
         }
-        let name = client_name(&metadata.issuer, &back_at(call.server));
-        if let Some(known) = self.store(call).read::<Ours>(&name).await? {
-            return Ok(known);
+        let name = client_name(&metadata.issuer, &back_at(call.server, tool_server));
+        let known = self.store(call).read::<Registrations>(&name).await?.unwrap_or_default();
+        if let Some(id) = begun_as {
+            let ours = known.all.into_iter().find(|ours| ours.id == id);
+            return ours
+                .ok_or_else(|| not_there("the gate is registered anew there; begin again".to_owned()));
         }
-        let (ours, ends) = self.registered(call, found).await?;
-        let store = self.store(call);
-        // Somebody else may have registered it meanwhile: one of both is used from now on.
-        store
-            .change(&name, |known: Option<Ours>| {
-                let ours = known.unwrap_or_else(|| ours.clone());
-                Ok(Changed { document: ours.clone(), ends, result: ours })
-            })
-            .await
+        // Whoever was sent there last has not come back: it may not know the gate any more, and would tell nobody else.
+        let anew = known.waiting && self.rate.take("registrations at a server", &metadata.issuer, 5).is_ok();
+        let last = known.all.last().filter(|_| !anew && call.now < known.ends).cloned();
+        let (ours, ends) = match last {
+            Some(last) => (last, known.ends),
+            None => self.registered(call, tool_server, found).await?,
+        };
+        let change = |known: Option<Registrations>| {
+            let mut known = known.unwrap_or_default();
+            if known.all.last().is_none_or(|last| last.id != ours.id) {
+                known.all.push(ours.clone());
+            }
+            if known.all.len() > MOST {
+                known.all.remove(0);
+            }
+            let document = Registrations { waiting: true, ends, ..known };
+            Ok(Changed { document, ends, result: () })
+        };
+        self.store(call).change(&name, change).await?;
+        Ok(ours)
     }
 
-    async fn registered(&self, call: &Call<'_>, found: &Found) -> Result<(Ours, Timestamp), Error> {
+    /// Notes that somebody has come back from where `found` says: the gate is known there.
+    pub(super) async fn is_known_there(
+        &self,
+        call: &Call<'_>,
+        tool_server: &str,
+        found: &Found,
+    ) -> Result<(), Error> {
+        let name = client_name(&found.metadata.issuer, &back_at(call.server, tool_server));
+        if self.store(call).read::<Registrations>(&name).await?.is_none() {
+            return Ok(());
+        }
+        let change = |known: Option<Registrations>| {
+            let document = Registrations { waiting: false, ..known.unwrap_or_default() };
+            Ok(Changed { ends: document.ends, document, result: () })
+        };
+        self.store(call).change(&name, change).await
+    }
+
+    async fn registered(
+        &self,
+        call: &Call<'_>,
+        tool_server: &str,
+        found: &Found,
+    ) -> Result<(Ours, Timestamp), Error> {
         let issuer = &found.metadata.issuer;
         let no = |why: String| {
             not_there(format!(
                 "the gate cannot register at `{issuer}` ({why}); its id there goes into `auth.account.client_id`"
             ))
         };
-        let Some(endpoint) = &found.metadata.registration_endpoint else {
+        let Some(endpoint) = &found.registration else {
             return Err(no("it takes no registrations".to_owned()));
         };
-        let uri: Uri = endpoint.parse().map_err(|_| no("its address is none".to_owned()))?;
+        let uri: Uri = endpoint.uri.parse().map_err(|_| no("its address is none".to_owned()))?;
         let supported = &found.metadata.token_endpoint_auth_methods_supported;
         let method = ["none", "client_secret_basic", "client_secret_post"]
             .into_iter()
@@ -119,7 +177,8 @@ impl IdentityServer {
             .unwrap_or("client_secret_basic");
         let fetch = self.fetch.get().and_then(std::sync::Weak::upgrade);
         let fetch = fetch.ok_or_else(|| Error::away("the gate is not ready"))?;
-        let read = post_json(&*fetch, uri, &said(call.server, method), found.private).await.map_err(no)?;
+        let said = said(call.server, method, &[back_at(call.server, tool_server)]);
+        let read = post_json(&*fetch, uri, &said, endpoint.private).await.map_err(no)?;
         let method = read.token_endpoint_auth_method.as_deref().unwrap_or(method);
         let ends = match read.client_secret_expires_at {
             at if at > 0 => Timestamp::from_second(at).unwrap_or(call.now),

@@ -1,6 +1,7 @@
 //! Tokens of an account: a code is redeemed, and what ends is renewed, by one at a time among all instances, as a refresh
 //! token that is used twice ends the account (OAuth 2.1 §4.3.1).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -9,20 +10,22 @@ use http::{HeaderValue, Method, Request, Uri, header};
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::json;
+use tollgate_core::config::SecretsKeys;
 use tollgate_core::config::identity::Server;
 use tollgate_core::config::snapshot::Snapshot;
 use tollgate_core::config::tools::ToolServer;
-use tollgate_core::identity::{Fetch, NoAccount};
+use tollgate_core::identity::{Fetch, Granted, NoAccount};
 use tollgate_core::secret::Secret;
+use tollgate_core::unseen::is_unseen;
 
-use super::keep::{self, Hidden, Kept};
+use super::keep::{self, Endpoint, Hidden, Kept};
 use super::missing;
 use super::register::Ours;
 use crate::server::IdentityServer;
 use crate::server::reply::Error;
 use crate::server::store::{Changed, Store};
 
-/// A token is renewed when it is good for less than this.
+/// A token is renewed when it is good for less than this, or for less than half of what it was.
 const MARGIN: SignedDuration = SignedDuration::from_secs(30);
 
 /// How long a token is good of which nobody says how long.
@@ -72,32 +75,44 @@ impl NotGiven {
 
 impl Given {
     pub(super) fn ends(&self, now: Timestamp) -> Timestamp {
-        let lasts = self.expires_in.unwrap_or(UNTOLD_S).clamp(0, 24 * 3_600);
-        now + SignedDuration::from_secs(lasts)
+        now + self.lasts()
+    }
+
+    fn lasts(&self) -> SignedDuration {
+        SignedDuration::from_secs(self.expires_in.unwrap_or(UNTOLD_S).clamp(0, 24 * 3_600))
+    }
+
+    /// From when on another one is got.
+    pub(super) fn renewed_at(&self, now: Timestamp) -> Timestamp {
+        now + self.lasts() - MARGIN.min(self.lasts() / 2)
     }
 }
 
 /// What is answered to `form` at `endpoint`, sent as whoever the gate is there.
 pub(super) async fn asked(
     fetch: &dyn Fetch,
-    (endpoint, private): (&str, bool),
+    endpoint: &Endpoint,
     ours: &Ours,
     form: &[(&str, &str)],
 ) -> Result<Given, NotGiven> {
     let away = |why: String| NotGiven::Away(why);
     let request = request(endpoint, ours, form).map_err(away)?;
-    let answer = fetch.ask(request, private).await.map_err(away)?;
-    if answer.status().is_success() {
+    let answer = fetch.ask(request, endpoint.private).await.map_err(away)?;
+    let said = serde_json::from_slice::<Said>(answer.body()).ok();
+    // Some say so in an answer that is none (GitHub).
+    if answer.status().is_success() && said.is_none() {
         let given: Given = serde_json::from_slice(answer.body())
             .map_err(|_| away("what was given out is no token".to_owned()))?;
-        if !given.token_type.eq_ignore_ascii_case("bearer") {
+        let plain = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
+        let refresh = given.refresh_token.as_deref().is_none_or(plain);
+        if !given.token_type.eq_ignore_ascii_case("bearer") || !plain(&given.access_token) || !refresh {
             return Err(away("what was given out is no bearer token".to_owned()));
         }
         return Ok(given);
     }
-    match serde_json::from_slice::<Said>(answer.body()) {
-        Ok(said) if answer.status().is_client_error() => {
-            let short = |text: String| text.chars().filter(|c| !c.is_control()).take(200).collect::<String>();
+    match said {
+        Some(said) if !answer.status().is_server_error() && !is_passing(&said.error) => {
+            let short = |text: String| text.chars().filter(|c| !is_unseen(*c)).take(200).collect::<String>();
             let why = said.error_description.map(short).unwrap_or_default();
             Err(NotGiven::Refused(short(said.error), why))
         }
@@ -105,9 +120,14 @@ pub(super) async fn asked(
     }
 }
 
+/// Whether what is refused now may be given later.
+fn is_passing(code: &str) -> bool {
+    matches!(code, "temporarily_unavailable" | "server_error" | "slow_down" | "authorization_pending")
+}
+
 /// `form` as a request of the gate.
 pub(super) fn request(
-    endpoint: &str,
+    endpoint: &Endpoint,
     ours: &Ours,
     form: &[(&str, &str)],
 ) -> Result<Request<Vec<u8>>, String> {
@@ -116,7 +136,7 @@ pub(super) fn request(
     body.extend_pairs(form).append_pair("client_id", &ours.id);
     let mut request = Request::new(Vec::new());
     *request.method_mut() = Method::POST;
-    *request.uri_mut() = endpoint.parse::<Uri>().map_err(|_| "its address is none".to_owned())?;
+    *request.uri_mut() = endpoint.uri.parse::<Uri>().map_err(|_| "its address is none".to_owned())?;
     let headers = request.headers_mut();
     match &ours.secret {
         Some(secret) if !ours.in_form => {
@@ -153,47 +173,74 @@ enum Turn {
 impl IdentityServer {
     /// A token of the account `name` at `server`.
     pub(super) async fn kept_token(
-        &self,
+        self: &Arc<Self>,
         snapshot: &Snapshot,
-        own: &Server,
+        own: &Arc<Server>,
         (server, name): (&ToolServer, &str),
         refused: Option<&Secret>,
-    ) -> Result<Secret, NoAccount> {
-        let good = |token: &Secret, ends: Timestamp| {
-            refused.is_none_or(|refused| refused != token) && self.clock.now() + MARGIN < ends
+    ) -> Result<Granted, NoAccount> {
+        let Some((url, account)) = server.account() else {
+            return Err(NoAccount::Away("it wants no account".to_owned()));
         };
-        if let Some((token, _)) = self.accounts.recent.get(name).filter(|(token, ends)| good(token, *ends)) {
-            return Ok(token);
+        let url = url.uri.to_string();
+        let recent = recent(name, &url);
+        let good = |granted: &Granted, until: Timestamp| {
+            refused.is_none_or(|refused| *refused != granted.token) && self.clock.now() < until
+        };
+        let known = self.accounts.recent.get(&recent);
+        if let Some((granted, _)) = known.filter(|(granted, until)| good(granted, *until)) {
+            return Ok(granted);
         }
         let turn = self.accounts.turn(name);
         let _one_at_a_time = turn.lock().await;
         let store = Store::new(&*self.shelf, &snapshot.secrets);
         let away = |error: Error| NoAccount::Away(error.why);
-        let url = server.account().map(|(url, _)| url.uri.to_string()).unwrap_or_default();
         for _ in 0..LOOKS {
             let kept = keep::find(&store, name, &url).await.map_err(away)?;
             let kept = kept.ok_or_else(|| {
                 missing(own, "it wants your account there, and none is connected yet; connect it here")
             })?;
-            if good(&kept.access.secret(), kept.access_ends) {
-                self.accounts.recent.insert(name.to_owned(), (kept.access.secret(), kept.access_ends));
-                return Ok(kept.access.secret());
+            if good(&kept.granted(), kept.renewed_at) {
+                self.accounts.recent.insert(recent, (kept.granted(), kept.renewed_at));
+                return Ok(kept.granted());
             }
             let kept = match self.turn(&store, name, &kept).await.map_err(away)? {
                 Turn::There(kept) => kept,
-                Turn::Mine(kept) => Box::new(self.renewed(&store, own, (server, name), *kept).await?),
+                Turn::Mine(mut kept) => {
+                    // What the configuration says of the gate may have changed since.
+                    if let Some((id, secret)) = &account.client {
+                        kept.ours.id.clone_from(id);
+                        kept.ours.secret =
+                            secret.as_ref().map(|secret| Hidden::new(secret.expose().to_owned()));
+                    }
+                    let (secrets, own) = (snapshot.secrets.clone(), Arc::clone(own));
+                    let (server, name) = (Arc::clone(&server.name), name.to_owned());
+                    let renewal = Renewal { secrets, own, server, name, kept: *kept };
+                    let renewing = tokio::spawn(Arc::clone(self).renewed(renewal));
+                    let done = renewing.await.map_err(|_| NoAccount::Away("it was broken off".to_owned()))?;
+                    match done? {
+                        Some(kept) => Box::new(kept),
+                        None => continue,
+                    }
+                }
                 Turn::Others => {
                     tokio::time::sleep(Duration::from_millis(250)).await;
                     continue;
                 }
                 Turn::Nobody => {
+                    instead_of(&store, name, &kept, |_| None).await.map_err(away)?;
+                    self.note(
+                        "account_ended",
+                        json!({ "server": &*server.name, "account": name, "why": "expired" }),
+                    );
                     return Err(missing(
                         own,
                         "it wants your account there, and what was connected has ended; connect it again here",
                     ));
                 }
             };
-            return Ok(kept.access.secret());
+            self.accounts.recent.insert(recent, (kept.granted(), kept.renewed_at));
+            return Ok(kept.granted());
         }
         Err(NoAccount::Away("another instance is getting new tokens".to_owned()))
     }
@@ -220,13 +267,11 @@ impl IdentityServer {
             .await
     }
 
-    async fn renewed(
-        &self,
-        store: &Store<'_>,
-        own: &Server,
-        (server, name): (&ToolServer, &str),
-        kept: Kept,
-    ) -> Result<Kept, NoAccount> {
+    /// Gets new tokens instead of those of `kept`. Whoever wants them may hang up meanwhile: what was given out is kept.
+    /// `None` where another account is there by now.
+    async fn renewed(self: Arc<Self>, renewal: Renewal) -> Result<Option<Kept>, NoAccount> {
+        let Renewal { secrets, own, server, name, kept } = renewal;
+        let store = Store::new(&*self.shelf, &secrets);
         let away = |error: Error| NoAccount::Away(error.why);
         let fetch = self.fetch.get().and_then(std::sync::Weak::upgrade);
         let fetch = fetch.ok_or_else(|| NoAccount::Away("the gate is not ready".to_owned()))?;
@@ -236,45 +281,87 @@ impl IdentityServer {
             ("refresh_token", refresh),
             ("resource", kept.resource.as_str()),
         ];
-        let given = asked(&*fetch, (&kept.token_endpoint, kept.private), &kept.ours, &form).await;
+        let given = asked(&*fetch, &kept.token, &kept.ours, &form).await;
         let now = self.clock.now();
         match given {
             Ok(given) => {
                 let mut after = Kept {
                     access_ends: given.ends(now),
+                    renewed_at: given.renewed_at(now),
                     access: Hidden::new(given.access_token.clone()),
                     renewing: None,
-                    ..kept
+                    ..kept.clone()
                 };
                 if let Some(refresh) = given.refresh_token {
                     after.refresh = Some(Hidden::new(refresh));
                 }
-                // Whoever has disconnected it meanwhile has.
-                let change = |known: Option<Kept>| {
-                    known.ok_or_else(|| Error::new("invalid_request", "the account was disconnected"))?;
-                    Ok(Changed { document: after.clone(), ends: after.ends(now), result: () })
-                };
-                store.change(name, change).await.map_err(away)?;
-                Ok(after)
+                let ends = after.ends(now);
+                let kept = instead_of(&store, &name, &kept, |_| Some((after.clone(), ends)));
+                Ok(kept.await.map_err(away)?.then_some(after))
             }
-            Err(NotGiven::Refused(code, why)) if code == "invalid_grant" => {
+            Err(NotGiven::Refused(code, why)) if is_over(&code) => {
                 // Nothing makes it good again but whoever has connected it.
-                store.remove(name).await.map_err(away)?;
-                self.accounts.recent.invalidate(name);
-                self.note("account_ended", json!({ "server": &*server.name, "account": name, "why": &code }));
+                if !instead_of(&store, &name, &kept, |_| None).await.map_err(away)? {
+                    return Ok(None);
+                }
+                self.accounts.recent.invalidate(&recent(&name, &kept.url));
+                self.note("account_ended", json!({ "server": &*server, "account": name, "why": &code }));
                 let why = NotGiven::Refused(code, why).words();
-                Err(missing(own, format!("what was connected has ended ({why}); connect it again here")))
+                Err(missing(&own, format!("what was connected has ended ({why}); connect it again here")))
             }
             Err(failed) => {
-                let change = |known: Option<Kept>| {
-                    let mut known =
-                        known.ok_or_else(|| Error::new("invalid_request", "the account was disconnected"))?;
-                    known.renewing = None;
-                    Ok(Changed { ends: known.ends(now), document: known, result: () })
-                };
-                store.change(name, change).await.map_err(away)?;
-                Err(NoAccount::Away(format!("no new token from `{}`: {}", kept.issuer, failed.words())))
+                let ends = kept.ends(now);
+                let before = |known: Kept| Some((Kept { renewing: None, ..known }, ends));
+                instead_of(&store, &name, &kept, before).await.map_err(away)?;
+                let why = format!("no new token from `{}`: {}", kept.issuer, failed.words());
+                match failed {
+                    NotGiven::Refused(..) => Err(missing(&own, format!("{why}; connect it again here"))),
+                    NotGiven::Away(_) => Err(NoAccount::Away(why)),
+                }
             }
         }
+    }
+}
+
+/// New tokens that somebody gets.
+struct Renewal {
+    secrets: SecretsKeys,
+    own: Arc<Server>,
+    server: Arc<str>,
+    name: String,
+    kept: Kept,
+}
+
+/// What tokens of an account are called where they were looked up a moment ago: at another address it is another account.
+pub(super) fn recent(name: &str, url: &str) -> String {
+    format!("{name} {url}")
+}
+
+/// Whether a refresh token is of no use any more (RFC 6749 §5.2; GitHub says it in its own word).
+fn is_over(code: &str) -> bool {
+    matches!(code, "invalid_grant" | "bad_refresh_token")
+}
+
+/// Puts what `after` says in the place of `before`, or forgets it, and says whether that was still there: whoever has
+/// disconnected it meanwhile, or connected it anew, has.
+async fn instead_of(
+    store: &Store<'_>,
+    name: &str,
+    before: &Kept,
+    after: impl Fn(Kept) -> Option<(Kept, Timestamp)>,
+) -> Result<bool, Error> {
+    let over = || Error::new("invalid_request", "it is there no more");
+    let changed = store
+        .change(name, |known: Option<Option<Kept>>| {
+            let known = known.flatten().filter(|known| known.access == before.access).ok_or_else(over)?;
+            let (document, ends) =
+                after(known).map_or((None, Timestamp::UNIX_EPOCH), |(kept, ends)| (Some(kept), ends));
+            Ok(Changed { document, ends, result: () })
+        })
+        .await;
+    match changed {
+        Ok(()) => Ok(true),
+        Err(error) if error == over() => Ok(false),
+        Err(error) => Err(error),
     }
 }

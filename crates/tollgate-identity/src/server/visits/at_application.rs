@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use tollgate_core::config::snapshot::Snapshot;
-use tollgate_core::config::web::WebApplication;
+use tollgate_core::config::web::{OWN_PATHS, WebApplication};
 use tollgate_core::fault::Fault;
 
 use super::cookie::{self, Visit};
@@ -42,7 +42,10 @@ impl IdentityServer {
                     };
                     match what {
                         "sign-in" => begin(&call, application),
-                        "callback" => end(&call, application),
+                        // A code that somebody else could use does not stay in the address.
+                        "callback" => Ok(end(&call, application)
+                            .unwrap_or_else(|_| see_other(&format!("{OWN_PATHS}failed")))),
+                        "failed" => Err(not_arrived()),
                         "sign-out" => Ok(leave(&call, application)),
                         "style.css" => Ok(pages::style()),
                         _ => Err(nothing_here()),
@@ -58,6 +61,11 @@ impl IdentityServer {
         headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
         reply
     }
+}
+
+fn not_arrived() -> Error {
+    let why = "this page is out of date, was not meant for this browser, or the browser keeps no cookies";
+    Error::new("invalid_request", why)
 }
 
 fn nothing_here() -> Error {
@@ -86,10 +94,7 @@ fn end(call: &Call<'_>, application: &WebApplication) -> Result<Reply, Error> {
             && application.url == going.url
             && random::same(&going.browser, browser)
     });
-    let (Arriving { going, session }, _) = arrives.ok_or_else(|| {
-        let why = "this page is out of date, was not meant for this browser, or the browser keeps no cookies";
-        Error::new("invalid_request", why)
-    })?;
+    let (Arriving { going, session }, _) = arrives.ok_or_else(not_arrived)?;
     let mut reply = see_other(&going.path);
     Visit { session }.keep(&mut reply, call.secrets, application)?;
     Ok(reply)

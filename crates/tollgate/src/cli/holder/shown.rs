@@ -82,6 +82,7 @@ pub(super) fn one(kind: HolderKind, holder: &Value) -> Vec<String> {
         line(what, may);
     }
     line("from", texts(&holder["addresses"]));
+    line("acts", holder["acts"].as_bool().map_or(String::new(), |_| "for its user".to_owned()));
     line("made", time(&holder["created_at"]));
     line("changed", time(&holder["updated_at"]));
     line("ends", time(&holder["expires_at"]));
