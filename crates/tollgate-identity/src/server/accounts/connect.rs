@@ -299,7 +299,6 @@ fn kept(
         revocation: found.revocation.clone(),
         ours,
         resource: found.resource.clone(),
-        access_ends: given.ends(call.now),
         renewed_at: given.renewed_at(call.now),
         // Where it says nothing else, it is what was asked for (RFC 6749 §5.1).
         scope: given.scope.or(asked),

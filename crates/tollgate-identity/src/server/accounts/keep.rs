@@ -32,7 +32,6 @@ pub(super) struct Kept {
     /// What they allow, where that is known.
     pub(super) scope: Option<String>,
     pub(super) access: Hidden,
-    pub(super) access_ends: Timestamp,
     /// From when on another one is got.
     pub(super) renewed_at: Timestamp,
     pub(super) refresh: Option<Hidden>,
@@ -82,7 +81,13 @@ impl Kept {
 
     /// Until when it is kept.
     pub(super) fn ends(&self, now: Timestamp) -> Timestamp {
-        if self.refresh.is_some() { now + LASTS } else { self.access_ends }
+        now + LASTS
+    }
+
+    /// Until when its token is used. One that nothing takes the place of is used until the server refuses it: many last longer
+    /// than anybody says.
+    pub(super) fn good_until(&self) -> Timestamp {
+        if self.refresh.is_some() { self.renewed_at } else { Timestamp::MAX }
     }
 }
 

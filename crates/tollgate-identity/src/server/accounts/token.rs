@@ -13,7 +13,7 @@ use serde_json::json;
 use tollgate_core::config::SecretsKeys;
 use tollgate_core::config::identity::Server;
 use tollgate_core::config::snapshot::Snapshot;
-use tollgate_core::config::tools::ToolServer;
+use tollgate_core::config::tools::{AccountAuth, ToolServer};
 use tollgate_core::identity::{Fetch, Granted, NoAccount};
 use tollgate_core::secret::Secret;
 use tollgate_core::unseen::is_unseen;
@@ -34,8 +34,9 @@ const UNTOLD_S: i64 = 3_600;
 /// Whoever began to renew tokens longer ago than this did not end it.
 const RENEWS: SignedDuration = SignedDuration::from_secs(20);
 
-/// How often it is looked whether somebody else is done.
+/// How often it is looked whether somebody else is done, and how soon again.
 const LOOKS: u32 = 80;
+const LOOKS_AGAIN: Duration = Duration::from_millis(250);
 
 /// What is given out (RFC 6749 §5.1).
 #[derive(Deserialize)]
@@ -200,49 +201,59 @@ impl IdentityServer {
             let kept = kept.ok_or_else(|| {
                 missing(own, "it wants your account there, and none is connected yet; connect it here")
             })?;
-            if good(&kept.granted(), kept.renewed_at) {
-                self.accounts.recent.insert(recent, (kept.granted(), kept.renewed_at));
-                return Ok(kept.granted());
-            }
-            let kept = match self.turn(&store, name, &kept).await.map_err(away)? {
-                Turn::There(kept) => kept,
-                Turn::Mine(mut kept) => {
-                    // What the configuration says of the gate may have changed since.
-                    if let Some((id, secret)) = &account.client {
-                        kept.ours.id.clone_from(id);
-                        kept.ours.secret =
-                            secret.as_ref().map(|secret| Hidden::new(secret.expose().to_owned()));
-                    }
-                    let (secrets, own) = (snapshot.secrets.clone(), Arc::clone(own));
-                    let (server, name) = (Arc::clone(&server.name), name.to_owned());
-                    let renewal = Renewal { secrets, own, server, name, kept: *kept };
-                    let renewing = tokio::spawn(Arc::clone(self).renewed(renewal));
-                    let done = renewing.await.map_err(|_| NoAccount::Away("it was broken off".to_owned()))?;
-                    match done? {
-                        Some(kept) => Box::new(kept),
-                        None => continue,
-                    }
-                }
-                Turn::Others => {
-                    tokio::time::sleep(Duration::from_millis(250)).await;
-                    continue;
-                }
-                Turn::Nobody => {
-                    instead_of(&store, name, &kept, |_| None).await.map_err(away)?;
-                    self.note(
-                        "account_ended",
-                        json!({ "server": &*server.name, "account": name, "why": "expired" }),
-                    );
-                    return Err(missing(
-                        own,
-                        "it wants your account there, and what was connected has ended; connect it again here",
-                    ));
+            let kept = if good(&kept.granted(), kept.good_until()) {
+                Some(kept)
+            } else {
+                match self.turn(&store, name, &kept).await.map_err(away)? {
+                    Turn::There(kept) => Some(*kept),
+                    Turn::Mine(kept) => self.renew(snapshot, own, (server, account), (name, *kept)).await?,
+                    Turn::Others => None,
+                    Turn::Nobody => return Err(self.ended(&store, own, (server, name), &kept).await?),
                 }
             };
-            self.accounts.recent.insert(recent, (kept.granted(), kept.renewed_at));
-            return Ok(kept.granted());
+            if let Some(kept) = kept {
+                self.accounts.recent.insert(recent, (kept.granted(), kept.good_until()));
+                return Ok(kept.granted());
+            }
+            tokio::time::sleep(LOOKS_AGAIN).await;
         }
         Err(NoAccount::Away("another instance is getting new tokens".to_owned()))
+    }
+
+    /// Gets new tokens instead of those of `kept`, as whoever the gate is by the configuration of now.
+    async fn renew(
+        self: &Arc<Self>,
+        snapshot: &Snapshot,
+        own: &Arc<Server>,
+        (server, account): (&ToolServer, &AccountAuth),
+        (name, mut kept): (&str, Kept),
+    ) -> Result<Option<Kept>, NoAccount> {
+        if let Some((id, secret)) = &account.client {
+            kept.ours.id.clone_from(id);
+            kept.ours.secret = secret.as_ref().map(|secret| Hidden::new(secret.expose().to_owned()));
+        }
+        let (secrets, own) = (snapshot.secrets.clone(), Arc::clone(own));
+        let (server, name) = (Arc::clone(&server.name), name.to_owned());
+        let renewing = tokio::spawn(Arc::clone(self).renewed(Renewal { secrets, own, server, name, kept }));
+        renewing.await.map_err(|_| NoAccount::Away("it was broken off".to_owned()))?
+    }
+
+    /// Forgets an account that the server refuses, and that nothing makes good again but whoever has connected it.
+    async fn ended(
+        &self,
+        store: &Store<'_>,
+        own: &Server,
+        (server, name): (&ToolServer, &str),
+        kept: &Kept,
+    ) -> Result<NoAccount, NoAccount> {
+        let gone = instead_of(store, name, kept, |_| None).await;
+        if gone.map_err(|error| NoAccount::Away(error.why))? {
+            self.accounts.recent.invalidate(&recent(name, &kept.url));
+            let why = "the server refuses it";
+            self.note("account_ended", json!({ "server": &*server.name, "account": name, "why": why }));
+        }
+        let why = "it wants your account there, and what was connected has ended; connect it again here";
+        Ok(missing(own, why))
     }
 
     /// Whose turn it is to get new tokens instead of those of `before`.
@@ -286,7 +297,6 @@ impl IdentityServer {
         match given {
             Ok(given) => {
                 let mut after = Kept {
-                    access_ends: given.ends(now),
                     renewed_at: given.renewed_at(now),
                     access: Hidden::new(given.access_token.clone()),
                     renewing: None,
