@@ -28,23 +28,24 @@ pub(super) async fn forward(
         origin::check_socket(&inbound.head.headers, visit.application)?;
     }
     let client = inbound.head.extensions.remove::<OnUpgrade>().filter(|_| switching);
-    // What was asked with is asked with again as long as the answer lasts.
-    let opened = Opened {
+    let session = match &passed {
+        Passed::Known(visitor) => Some(visitor.session.clone()),
+        Passed::Anybody => None,
+    };
+    // What was asked with is asked with again as long as the answer lasts; where nobody had to be known, only of a WebSocket.
+    let opened = (switching || session.is_some()).then(|| Opened {
         gate: Arc::clone(visit.gate),
         application: Arc::clone(&visit.application.name),
         method: inbound.head.method.as_str().to_owned(),
         headers: inbound.head.headers.clone(),
         path: inbound.head.uri.path().to_owned(),
         peer: inbound.peer,
-        session: match &passed {
-            Passed::Known(visitor) => Some(visitor.session.clone()),
-            Passed::Anybody => None,
-        },
-    };
+        session,
+    });
     let request = onwards(visit, inbound, passed, switching)?;
     let mut response = answered(visit, request).await?;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        let Some(client) = client else {
+        let (Some(client), Some(opened)) = (client, opened) else {
             let why = "the application switches to another protocol without having been asked to";
             return Err(Fault::new(FaultClass::BadUpstream, why));
         };
@@ -54,11 +55,9 @@ pub(super) async fn forward(
         return Ok(response.map(|_| AnswerBody::whole(bytes::Bytes::new())));
     }
     headers::strip_answer(response.headers_mut());
-    // Nobody has to be known any longer where nobody had to be.
-    let watched = opened.session.is_some();
-    Ok(response.map(|body| match watched {
-        true => AnswerBody::watched(body, async move { switch::no_longer(&opened).await }),
-        false => AnswerBody::Forwarded(body, None),
+    Ok(response.map(|body| match opened.filter(|opened| opened.session.is_some()) {
+        Some(opened) => AnswerBody::watched(body, async move { switch::no_longer(&opened).await }),
+        None => AnswerBody::Forwarded(body, None),
     }))
 }
 

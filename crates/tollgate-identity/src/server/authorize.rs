@@ -8,7 +8,7 @@ use tollgate_core::identity::Login;
 use super::browser::Browser;
 use super::consent::asks;
 use super::next::Next;
-use super::reply::{Error, Reply, see_other};
+use super::reply::{Error, Reply, see_other, with_query};
 use super::request::{Prompt, Refused, Request, read, still};
 use super::sessions::{Consent, SignedIn};
 use super::{Call, IdentityServer, grants, own, sessions};
@@ -161,6 +161,5 @@ fn with_parameters(call: &Call<'_>, request: &Request, parameters: &[(&str, &str
         query.append_pair("state", state);
     }
     query.append_pair("iss", &call.server.issuer);
-    let separator = if request.redirect_uri.contains('?') { '&' } else { '?' };
-    format!("{}{separator}{}", request.redirect_uri, query.finish())
+    with_query(&request.redirect_uri, &query.finish())
 }

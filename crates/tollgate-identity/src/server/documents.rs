@@ -2,7 +2,7 @@
 //! allows it. The document is fetched by the gate's guarded client: over TLS, from a public address, without following
 //! redirects.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Uri;
@@ -65,8 +65,7 @@ impl IdentityServer {
         self.rate.take_from("document", call.peer, 30)?;
         // From wherever strangers come: each is a request of the gate, and an entry in its journal.
         self.rate.take("document", "", 300)?;
-        let fetch =
-            self.fetch.get().and_then(Weak::upgrade).ok_or_else(|| Error::away("the gate is not ready"))?;
+        let fetch = self.fetch()?;
         // Why not stands in the journal: strangers learn nothing of what there is inside.
         let fetched = fetch.fetch_for_stranger(uri).await.map_err(|_| "it cannot be fetched".to_owned());
         let client = fetched.and_then(|text| read(call, id, &text));

@@ -1,19 +1,17 @@
 //! Signing in at an issuer elsewhere (OpenID Connect Core §3.1): the gate is its client, and whoever has signed in there has a
 //! login here, made when they first come.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use http::Uri;
 use moka::sync::Cache;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use tollgate_core::access::{Holder, User, UserSpec};
 use tollgate_core::changes::NotMade;
 use tollgate_core::config::identity::{Issuer, SignIn};
-use tollgate_core::identity::Fetch;
 use tollgate_core::principal::Principal;
 use tollgate_core::secret::Secret;
 
@@ -22,7 +20,7 @@ use super::consent::not_from_here;
 use super::discovery::endpoint;
 use super::logins::Listed;
 use super::next::Next;
-use super::reply::{Error, Reply, see_other};
+use super::reply::{Error, Reply, see_other, with_query};
 use super::request::Prompt;
 use super::{Call, IdentityServer, LoginError, own, random};
 use crate::tokens::claims::Arrival;
@@ -86,7 +84,7 @@ impl IdentityServer {
         let (issuer, sign_in) = named(call, call.form.get("issuer").unwrap_or_default())?;
         let endpoints = self.endpoints(issuer).await?;
         let (nonce, verifier) = (random::name()?, random::secret()?);
-        let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes()));
+        let challenge = random::challenge(&verifier);
         let (again, max_age) = match &next {
             Next::Authorize(request) => {
                 let again =
@@ -120,9 +118,7 @@ impl IdentityServer {
         if let Some(age) = max_age {
             query.append_pair("max_age", &age.to_string());
         }
-        let separator = if endpoints.authorization_endpoint.contains('?') { '&' } else { '?' };
-        let mut reply =
-            see_other(&format!("{}{separator}{}", endpoints.authorization_endpoint, query.finish()));
+        let mut reply = see_other(&with_query(&endpoints.authorization_endpoint, &query.finish()));
         browser.keep(&mut reply);
         Ok(reply)
     }
@@ -234,10 +230,6 @@ impl IdentityServer {
         }
     }
 
-    fn fetch(&self) -> Result<Arc<dyn Fetch>, Error> {
-        self.fetch.get().and_then(Weak::upgrade).ok_or_else(|| Error::away("the gate is not ready"))
-    }
-
     async fn endpoints(&self, issuer: &Issuer) -> Result<Arc<Endpoints>, Error> {
         if let Some(known) = self.elsewhere.0.get(&issuer.issuer) {
             return Ok(known);
@@ -275,7 +267,7 @@ fn named<'a>(call: &Call<'a>, name: &str) -> Result<(&'a Issuer, &'a SignIn), Er
 }
 
 /// `Authorization: Basic …` of a client (RFC 6749 §2.3.1).
-fn basic(id: &str, secret: &Secret) -> Secret {
+pub(crate) fn basic(id: &str, secret: &Secret) -> Secret {
     let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
     let pair = format!("{}:{}", encoded(id), encoded(secret.expose()));
     Secret::new(format!("Basic {}", STANDARD.encode(pair)))

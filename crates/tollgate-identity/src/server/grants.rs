@@ -8,7 +8,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use tollgate_core::config::SecretsKeys;
 use tollgate_core::config::identity::{Client, GrantKind, Server};
 use tollgate_core::identity::Login;
@@ -249,9 +248,7 @@ fn verify(challenge: Option<&str>, verifier: Option<&str>) -> Result<(), Error> 
         (Some(challenge), Some(verifier)) => {
             let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
             let well = (43..=128).contains(&verifier.len()) && verifier.bytes().all(plain);
-            match well
-                && random::same(challenge, &URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes())))
-            {
+            match well && random::same(challenge, &random::challenge(verifier)) {
                 true => Ok(()),
                 false => invalid("`code_verifier` is not the one of the request"),
             }

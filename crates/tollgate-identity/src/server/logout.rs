@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::browser::Browser;
 use super::consent::not_from_here;
-use super::reply::{Error, Reply, page, see_other};
+use super::reply::{Error, Reply, page, see_other, with_query};
 use super::{Call, IdentityServer, pages, sessions};
 use crate::tokens::jws::Jws;
 
@@ -70,12 +70,11 @@ impl IdentityServer {
         if !known.client.post_logout_redirect_uris.iter().any(|own| own == asked) {
             return Err(wrong("the application asks to send you to an address that is not one of its own"));
         }
-        let separator = if asked.contains('?') { '&' } else { '?' };
-        let state = call.form.get("state").map(|state| {
+        let with_state = call.form.get("state").map(|state| {
             let query = form_urlencoded::Serializer::new(String::new()).append_pair("state", state).finish();
-            format!("{separator}{query}")
+            with_query(asked, &query)
         });
-        Ok(Some(format!("{asked}{}", state.unwrap_or_default())))
+        Ok(Some(with_state.unwrap_or_else(|| asked.to_owned())))
     }
 }
 

@@ -63,6 +63,7 @@ use tollgate_core::access::Holder;
 use tollgate_core::changes::Changes;
 use tollgate_core::config::SecretsKeys;
 use tollgate_core::config::identity::{Identity, Server};
+use tollgate_core::config::snapshot::Snapshot;
 use tollgate_core::config::tools::ToolServer;
 use tollgate_core::identity::{Fetch, Login, SigningKey};
 use tollgate_core::ports::{Access, Clock, Journal, Registry, Shelf};
@@ -178,6 +179,36 @@ impl IdentityServer {
     pub fn begin(&self, fetch: Weak<dyn Fetch>) {
         // The first word counts: there is one gate.
         let _ = self.fetch.set(fetch);
+    }
+
+    /// What fetches documents.
+    fn fetch(&self) -> Result<Arc<dyn Fetch>, reply::Error> {
+        self.fetcher().ok_or_else(|| reply::Error::away("the gate is not ready"))
+    }
+
+    /// The same, where the gate is there.
+    fn fetcher(&self) -> Option<Arc<dyn Fetch>> {
+        self.fetch.get().and_then(Weak::upgrade)
+    }
+
+    /// The request with `head`, and what it is answered by.
+    fn call<'a>(
+        &self,
+        (snapshot, server): (&'a Snapshot, &'a Server),
+        (head, form, body): (&'a Head, Form, &'a Bytes),
+        peer: Option<IpAddr>,
+    ) -> Call<'a> {
+        Call {
+            server,
+            secrets: &snapshot.secrets,
+            identity: &snapshot.identity,
+            tool_servers: &snapshot.tool_servers,
+            head,
+            form,
+            body,
+            peer,
+            now: self.clock.now(),
+        }
     }
 
     /// What lasts for a while.

@@ -31,6 +31,11 @@ pub(crate) fn hashed(secret: &str) -> String {
     std::str::from_utf8(&hex(hash)).unwrap_or_default().to_owned()
 }
 
+/// What is sent ahead of `verifier`, which only whoever has drawn it sends later (RFC 7636 §4.2, `S256`).
+pub(crate) fn challenge(verifier: &str) -> String {
+    URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes()))
+}
+
 /// Whether both are the same, in a time that does not tell where they differ.
 pub(crate) fn same(one: &str, other: &str) -> bool {
     one.as_bytes().ct_eq(other.as_bytes()).into()

@@ -75,6 +75,12 @@ pub(crate) fn page(status: StatusCode, markup: &Markup, ends_at: Option<&str>) -
     reply
 }
 
+/// `uri` with `query` behind what it has of one.
+pub(crate) fn with_query(uri: &str, query: &str) -> String {
+    let separator = if uri.contains('?') { '&' } else { '?' };
+    format!("{uri}{separator}{query}")
+}
+
 /// Sends the browser on, with GET (RFC 9110 §15.4.4).
 pub(crate) fn see_other(to: &str) -> Reply {
     let mut reply = reply(StatusCode::SEE_OTHER, "text/plain; charset=utf-8", Bytes::new());

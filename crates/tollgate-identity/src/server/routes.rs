@@ -135,17 +135,7 @@ impl IdentityServer {
         let form = if head.method == Method::POST { form_of(&head, &body, place) } else { query_of(&head) };
         let answered = match form {
             Ok(form) => {
-                let call = Call {
-                    server,
-                    secrets: &snapshot.secrets,
-                    identity: &snapshot.identity,
-                    tool_servers: &snapshot.tool_servers,
-                    head: &head,
-                    form,
-                    body: &body,
-                    peer,
-                    now: self.clock.now(),
-                };
+                let call = self.call((snapshot, server), (&head, form, &body), peer);
                 self.at(place, &call).await
             }
             Err(why) => Err(Error::new("invalid_request", why)),

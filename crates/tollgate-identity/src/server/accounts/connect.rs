@@ -1,13 +1,8 @@
 //! The page on which people see their accounts at tool servers, connect them and disconnect them.
 
-use std::sync::Weak;
-
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 use tollgate_core::access::Role;
 use tollgate_core::config::tools::{AccountAuth, AccountOf, ToolServer, Url};
 use tollgate_core::unseen::is_unseen;
@@ -20,7 +15,7 @@ use super::token::{Given, asked, recent, request};
 use crate::server::browser::Browser;
 use crate::server::consent::not_from_here;
 use crate::server::next::Next;
-use crate::server::reply::{Error, Reply, page, see_other};
+use crate::server::reply::{Error, Reply, page, see_other, with_query};
 use crate::server::sessions::SignedIn;
 use crate::server::store::Changed;
 use crate::server::{Call, IdentityServer, own, pages, random};
@@ -120,7 +115,7 @@ impl IdentityServer {
         let found = self.found(server, (url, account)).await?;
         let ours = self.ours(call, (&server.name, account), &found, None).await?;
         let verifier = random::secret()?;
-        let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes()));
+        let challenge = random::challenge(&verifier);
         let connecting = Connecting {
             server: server.name.to_string(),
             issuer: found.metadata.issuer.clone(),
@@ -145,8 +140,7 @@ impl IdentityServer {
             query.append_pair("scope", scope);
         }
         let endpoint = &found.metadata.authorization_endpoint;
-        let separator = if endpoint.contains('?') { '&' } else { '?' };
-        Ok(see_other(&format!("{endpoint}{separator}{}", query.finish())))
+        Ok(see_other(&with_query(endpoint, &query.finish())))
     }
 
     /// `GET /oauth/connections/callback/NAME`: the browser comes back.
@@ -168,10 +162,9 @@ impl IdentityServer {
         if state.subject.as_deref() != subject_of(at.2, &signed_in) {
             return Err(not_from_here());
         }
-        let state_name = state.server.clone();
         match self.finished(call, &signed_in, at, state).await {
             // Not at an address that would send the code again.
-            Ok(()) => Ok(see_other(&format!("{}/oauth/connections?done={}", call.server.path, state_name))),
+            Ok(()) => Ok(see_other(&format!("{}/oauth/connections?done={}", call.server.path, at.0.name))),
             Err(error) => self.connections_page(call, &browser, &signed_in, Err(error.why)).await,
         }
     }
@@ -207,12 +200,9 @@ impl IdentityServer {
             ("code_verifier", &state.verifier),
             ("resource", &found.resource),
         ];
-        let fetch = self.fetch.get().and_then(Weak::upgrade);
-        let fetch = fetch.ok_or_else(|| Error::away("the gate is not ready"))?;
-        let given = match asked(&*fetch, &found.token, &ours, &form).await {
-            Ok(given) => given,
-            Err(refused) => return Err(not_there(format!("nothing was connected: {}", refused.words()))),
-        };
+        let given = asked(&*self.fetch()?, &found.token, &ours, &form).await;
+        let given =
+            given.map_err(|refused| not_there(format!("nothing was connected: {}", refused.words())))?;
         self.is_known_there(call, &server.name, &found).await?;
         let kept = kept(call, (url, account), &found, ours, given);
         self.keep_account(call, signed_in, (server, url, account), kept).await
@@ -270,7 +260,7 @@ impl IdentityServer {
     /// Takes the tokens of an account back where they were given out (RFC 7009).
     async fn taken_back(&self, kept: &Kept) -> bool {
         let Some(endpoint) = &kept.revocation else { return false };
-        let Some(fetch) = self.fetch.get().and_then(Weak::upgrade) else { return false };
+        let Some(fetch) = self.fetcher() else { return false };
         let token = kept.refresh.as_ref().unwrap_or(&kept.access);
         let hint = if kept.refresh.is_some() { "refresh_token" } else { "access_token" };
         // Some want it there whatever the client is; empty is as if it were left out (RFC 6749 §3.2).

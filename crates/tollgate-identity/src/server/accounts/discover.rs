@@ -92,8 +92,7 @@ impl IdentityServer {
         if let Some(found) = self.accounts.found.get(&name) {
             return Ok(found);
         }
-        let fetch = self.fetch.get().and_then(std::sync::Weak::upgrade);
-        let fetch = fetch.ok_or_else(|| Error::away("the gate is not ready"))?;
+        let fetch = self.fetch()?;
         let found = look(&*fetch, url, account).await.map_err(|why| {
             not_there(format!("`{}` does not say where its tokens come from: {why}", server.name))
         })?;

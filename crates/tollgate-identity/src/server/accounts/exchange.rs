@@ -97,8 +97,7 @@ impl IdentityServer {
         subject: &str,
         now: Timestamp,
     ) -> Result<(String, Timestamp), NoAccount> {
-        let fetch = self.fetch.get().and_then(std::sync::Weak::upgrade);
-        let fetch = fetch.ok_or_else(|| NoAccount::Away("the gate is not ready".to_owned()))?;
+        let fetch = self.fetcher().ok_or_else(|| NoAccount::Away("the gate is not ready".to_owned()))?;
         let secret = Some(Hidden::new(secret.expose().to_owned()));
         let ours = Ours { id: id.to_owned(), secret, in_form: false };
         let token_type = "urn:ietf:params:oauth:token-type:access_token";
@@ -114,7 +113,10 @@ impl IdentityServer {
         // The configuration says where tokens come from.
         let endpoint = Endpoint { uri: at.to_owned(), private: true };
         match asked(&*fetch, &endpoint, &ours, &form).await {
-            Ok(given) => Ok((given.access_token.clone(), given.ends(now))),
+            Ok(given) => {
+                let ends = given.ends(now);
+                Ok((given.access_token, ends))
+            }
             Err(refused @ NotGiven::Refused(..)) => {
                 let why = format!("there is no token for this person ({})", refused.words());
                 Err(NoAccount::Missing { why, at: None })

@@ -26,6 +26,7 @@ use tollgate_core::secret::Secret;
 use self::discover::Found;
 pub(crate) use self::register::{CALLBACK, document};
 use super::IdentityServer;
+use super::discovery::endpoint;
 use super::logins::Listed;
 use super::reply::Error;
 
@@ -69,18 +70,13 @@ impl Accounts {
     }
 }
 
-/// Where people connect and disconnect accounts.
-fn connections_at(server: &Server) -> String {
-    format!("{}{}/oauth/connections", server.gate, server.path)
-}
-
 /// What others do not do, for whoever wants to connect an account.
 fn not_there(why: String) -> Error {
     Error { status: StatusCode::BAD_GATEWAY, code: "temporarily_unavailable", why }
 }
 
 fn missing(server: &Server, why: impl Into<String>) -> NoAccount {
-    NoAccount::Missing { why: why.into(), at: Some(connections_at(server)) }
+    NoAccount::Missing { why: why.into(), at: Some(endpoint(server, "connections")) }
 }
 
 impl IdentityServer {

@@ -12,6 +12,7 @@ use tollgate_core::identity::Fetch;
 use super::discover::Found;
 use super::keep::{Hidden, client_name};
 use super::not_there;
+use crate::server::discovery::endpoint;
 use crate::server::reply::{Error, Reply, public};
 use crate::server::store::Changed;
 use crate::server::{Call, IdentityServer};
@@ -54,7 +55,7 @@ struct Registered {
 /// Where browsers come back to from `tool_server`, and from no other: what one of them sends on to another is nothing there
 /// (mix-up, RFC 9700 §4.4.2).
 pub(super) fn back_at(server: &Server, tool_server: &str) -> String {
-    format!("{}{}{CALLBACK}{tool_server}", server.gate, server.path)
+    format!("{}{CALLBACK}{tool_server}", server.issuer)
 }
 
 /// Below this browsers come back, before the name of the tool server.
@@ -62,7 +63,7 @@ pub(crate) const CALLBACK: &str = "/oauth/connections/callback/";
 
 /// The address of the document that says who the gate is.
 fn document_at(server: &Server) -> String {
-    format!("{}{}/oauth/connections/client.json", server.gate, server.path)
+    endpoint(server, "connections/client.json")
 }
 
 /// What the gate says of itself, registered with `method`.
@@ -175,8 +176,7 @@ impl IdentityServer {
             .into_iter()
             .find(|method| supported.iter().any(|known| known == method))
             .unwrap_or("client_secret_basic");
-        let fetch = self.fetch.get().and_then(std::sync::Weak::upgrade);
-        let fetch = fetch.ok_or_else(|| Error::away("the gate is not ready"))?;
+        let fetch = self.fetch()?;
         let said = said(call.server, method, &[back_at(call.server, tool_server)]);
         let read = post_json(&*fetch, uri, &said, endpoint.private).await.map_err(no)?;
         let method = read.token_endpoint_auth_method.as_deref().unwrap_or(method);

@@ -4,8 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use http::{HeaderValue, Method, Request, Uri, header};
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
@@ -22,6 +20,7 @@ use super::keep::{self, Endpoint, Hidden, Kept};
 use super::missing;
 use super::register::Ours;
 use crate::server::IdentityServer;
+use crate::server::elsewhere::basic;
 use crate::server::reply::Error;
 use crate::server::store::{Changed, Store};
 
@@ -141,9 +140,7 @@ pub(super) fn request(
     let headers = request.headers_mut();
     match &ours.secret {
         Some(secret) if !ours.in_form => {
-            let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-            let pair = format!("{}:{}", encoded(&ours.id), encoded(secret.expose()));
-            let basic = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(pair)));
+            let basic = HeaderValue::from_str(basic(&ours.id, &secret.secret()).expose());
             let mut basic = basic.map_err(|_| "the gate's secret there cannot be sent".to_owned())?;
             basic.set_sensitive(true);
             headers.insert(header::AUTHORIZATION, basic);
@@ -284,8 +281,7 @@ impl IdentityServer {
         let Renewal { secrets, own, server, name, kept } = renewal;
         let store = Store::new(&*self.shelf, &secrets);
         let away = |error: Error| NoAccount::Away(error.why);
-        let fetch = self.fetch.get().and_then(std::sync::Weak::upgrade);
-        let fetch = fetch.ok_or_else(|| NoAccount::Away("the gate is not ready".to_owned()))?;
+        let fetch = self.fetcher().ok_or_else(|| NoAccount::Away("the gate is not ready".to_owned()))?;
         let refresh = kept.refresh.as_ref().map(Hidden::expose).unwrap_or_default();
         let form = [
             ("grant_type", "refresh_token"),

@@ -10,6 +10,7 @@ use tollgate_core::fault::Fault;
 
 use super::cookie::{self, Visit};
 use super::{ARRIVING, Arriving, GOING, Going};
+use crate::server::discovery::endpoint;
 use crate::server::form::Form;
 use crate::server::reply::{Error, Reply, page, see_other};
 use crate::server::{Call, IdentityServer, pages, random};
@@ -24,22 +25,12 @@ impl IdentityServer {
         peer: Option<IpAddr>,
     ) -> Reply {
         let (head, body) = request.into_parts();
-        let answered = match (&snapshot.identity_server, head.uri.path().strip_prefix("/.tollgate/")) {
+        let answered = match (&snapshot.identity_server, head.uri.path().strip_prefix(OWN_PATHS)) {
             (Some(server), Some(what)) if head.method == Method::GET => {
                 let form = Form::read(head.uri.query().unwrap_or_default().as_bytes());
                 let form = form.map_err(|why| Error::new("invalid_request", why));
                 form.and_then(|form| {
-                    let call = Call {
-                        server,
-                        secrets: &snapshot.secrets,
-                        identity: &snapshot.identity,
-                        tool_servers: &snapshot.tool_servers,
-                        head: &head,
-                        form,
-                        body: &body,
-                        peer,
-                        now: self.clock.now(),
-                    };
+                    let call = self.call((snapshot, server), (&head, form, &body), peer);
                     match what {
                         "sign-in" => begin(&call, application),
                         // A code that somebody else could use does not stay in the address.
@@ -78,8 +69,8 @@ fn begin(call: &Call<'_>, application: &WebApplication) -> Result<Reply, Error> 
     // Of several windows each is on its way.
     let browser = known.map_or_else(random::name, Ok)?;
     let going = Going::to(application, call.form.get("to").unwrap_or("/"), &browser);
-    let (gate, path) = (&call.server.gate, &call.server.path);
-    let mut reply = see_other(&format!("{gate}{path}/oauth/visit?for={}", call.carry(GOING, &going)?));
+    let visit = endpoint(call.server, "visit");
+    let mut reply = see_other(&format!("{visit}?for={}", call.carry(GOING, &going)?));
     cookie::keep_going(&mut reply, application, &browser);
     Ok(reply)
 }
@@ -102,7 +93,7 @@ fn end(call: &Call<'_>, application: &WebApplication) -> Result<Reply, Error> {
 
 /// `GET /.tollgate/sign-out`: the visit ends, and the browser goes to where the session is ended.
 fn leave(call: &Call<'_>, application: &WebApplication) -> Reply {
-    let mut reply = see_other(&format!("{}{}/oauth/logout", call.server.gate, call.server.path));
+    let mut reply = see_other(&endpoint(call.server, "logout"));
     cookie::end(&mut reply, application);
     reply
 }
